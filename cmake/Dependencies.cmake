@@ -1,0 +1,33 @@
+# Everything that Orchard takes from Debian 12, found once. Why each: docs/dependencies.md.
+find_package(Threads REQUIRED)
+find_package(Protobuf REQUIRED)  # CMake's module: Debian's 3.21 ships no config
+find_package(gRPC CONFIG REQUIRED)
+find_package(absl CONFIG REQUIRED)
+find_package(spdlog CONFIG REQUIRED)
+find_package(prometheus-cpp CONFIG REQUIRED)
+find_package(Torch CONFIG REQUIRED)
+find_package(CLI11 CONFIG REQUIRED)
+find_package(nlohmann_json CONFIG REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+
+# Debian's cpp-httplib has a compiled library and no CMake config.
+find_library(ORCHARD_HTTPLIB cpp-httplib REQUIRED)
+add_library(orchard_httplib INTERFACE)
+target_link_libraries(orchard_httplib INTERFACE ${ORCHARD_HTTPLIB} Threads::Threads)
+add_library(orchard::httplib ALIAS orchard_httplib)
+
+# The narrow OpenCV packages have neither a CMake config nor a .pc file.
+add_library(orchard_opencv INTERFACE)
+foreach(module IN ITEMS core imgproc imgcodecs)
+  find_library(ORCHARD_OPENCV_${module} opencv_${module} REQUIRED)
+  target_link_libraries(orchard_opencv INTERFACE ${ORCHARD_OPENCV_${module}})
+endforeach()
+target_include_directories(orchard_opencv SYSTEM INTERFACE /usr/include/opencv4)
+add_library(orchard::opencv ALIAS orchard_opencv)
+
+if(BUILD_TESTING)
+  find_package(GTest CONFIG REQUIRED)
+endif()
+if(ORCHARD_BENCHMARKS)
+  find_package(benchmark CONFIG REQUIRED)
+endif()

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+
+namespace orchard::core {
+
+/// Bytes for people: "512 B", "16.0 MiB".
+std::string HumanBytes(std::uint64_t bytes);
+
+/// The whole file. Errors name it: NOT_FOUND, or UNAVAILABLE with the system's reason.
+absl::StatusOr<std::string> ReadFile(const std::filesystem::path& path);
+
+/// Writes through a temporary name beside it, so that a reader never sees half a file.
+/// Errors name the file and the system's reason.
+absl::Status WriteFile(const std::filesystem::path& path, std::string_view bytes);
+
+}  // namespace orchard::core

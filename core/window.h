@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "core/clock.h"
+
+namespace orchard::core {
+
+/// Sums per key over the last `window`, forgotten in `buckets` equal steps.
+///
+/// Time is an argument, so no test sleeps and a replayed log gives the same figures.
+/// Not thread-safe: the owner locks. Memory: keys × buckets doubles, whatever the rate.
+class WindowSums {
+ public:
+  WindowSums(size_t keys, Clock::duration window, size_t buckets);
+
+  void Add(size_t key, double amount, Clock::time_point now);
+
+  /// Shape [keys]. What was added in (now - window, now], exact to one step.
+  std::vector<double> Sums(Clock::time_point now);
+
+ private:
+  /// Clears the buckets that fell out of the window; returns the bucket of `now`.
+  size_t Advance(Clock::time_point now);
+
+  size_t keys_;
+  Clock::duration step_;
+  std::vector<std::vector<double>> ring_;  // [buckets][keys]
+  long long newest_ = 0;                   // step number of the newest bucket
+};
+
+}  // namespace orchard::core

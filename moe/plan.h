@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "moe/policy.h"
+
+namespace orchard::moe {
+
+/// What has become of one domain's expert for one picture.
+enum class ExpertState : std::uint8_t {
+  kUnasked,  ///< not asked (yet)
+  kDown,     ///< not asked because it is known to be unreachable
+  kAnswered,
+  kFailed,  ///< asked, and failed or was too late
+};
+
+/// The experts to ask next, possibly none: then the answer is as complete as it gets.
+///
+/// `log_domain` and `states` have shape [G]; `best_log_joint` is the largest log p(branch) +
+/// log p(domain) + log p(class) among the answers so far, kMasked without any. A wanted expert that
+/// is down is never asked. Every policy but kExact asks all it wants in one wave; kExact asks the
+/// most probable expert that is neither asked nor down, until no unasked one can win:
+/// best_log_joint >= its log_domain (models.md section 2.7, the exactness bound).
+std::vector<size_t> NextWave(const Policy& policy, std::span<const double> log_domain,
+                             std::span<const ExpertState> states, double best_log_joint);
+
+/// Domains that `policy` chose and that did not answer, by index ascending: the `missing` of a
+/// degraded answer. For kExact: those down or failed whose log_domain exceeds `best_log_joint`
+/// (others could not have changed the answer) and every one that failed.
+std::vector<size_t> Missing(const Policy& policy, std::span<const double> log_domain,
+                            std::span<const ExpertState> states, double best_log_joint);
+
+/// Whether no expert that did not answer could win: best_log_joint >= its log_domain, for all.
+bool IsExact(std::span<const double> log_domain, std::span<const ExpertState> states,
+             double best_log_joint);
+
+}  // namespace orchard::moe

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "vision/sniff.h"
+#include "vision/vision.h"
+
+namespace orchard::vision {
+
+/// What is refused before any pixel is decoded.
+struct Limits {
+  std::uint64_t max_bytes = 16ULL << 20;  ///< of the file
+  std::uint64_t max_pixels = 50'000'000;  ///< width times height, from the header
+  std::uint64_t max_side = 32768;         ///< pixels
+  std::vector<Format> formats = {Format::kJpeg, Format::kPng, Format::kWebp};
+};
+
+/// Bytes → RGB. EXIF orientation applied; alpha laid over white; grey, CMYK and 16-bit pictures
+/// become 8-bit RGB. A JPEG is decoded at the smallest DCT scale whose shorter side is at least
+/// `enough` pixels (0: full size), because a large photograph costs more to decode than to
+/// classify. No other decoder of OpenCV than those of `limits.formats` is ever reached.
+///
+/// Thread-safe. Errors: INVALID_ARGUMENT with the value and the limit, or with the reason why the
+/// bytes are no picture (truncated, corrupt). OpenCV's exceptions end here.
+absl::StatusOr<Image> Decode(std::string_view bytes, const Limits& limits, size_t enough);
+
+}  // namespace orchard::vision
