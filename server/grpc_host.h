@@ -1,0 +1,88 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include <grpcpp/channel.h>
+#include <grpcpp/impl/service_type.h>
+#include <grpcpp/server.h>
+
+#include "server/address.h"
+
+namespace orchard::server {
+
+/// A service to be hosted. `service` outlives the host.
+struct HostedService {
+  std::string name;  ///< v1::Classifier::service_full_name(); its name in the health service
+  grpc::Service* service = nullptr;
+};
+
+/// The limits of a gRPC server. Source of the figures: serving.md sections 1.3, 1.7, 4.
+struct GrpcLimits {
+  /// Largest message that our services accept. gRPC's own limit stands 1 MiB above, so that the
+  /// service can refuse in its own words. Bytes.
+  size_t max_message_bytes = size_t{4} << 20;
+  int max_concurrent_streams = 256;  ///< calls a connection; gRPC has no limit by default
+  std::chrono::milliseconds handshake_timeout{10'000};
+  /// Our clients ping every 30 s, calls or not; anything quicker than this is a stray.
+  std::chrono::milliseconds min_ping_interval{10'000};
+  /// How often the server calls itself so that gRPC's callback threads, which doze for 100 ms when
+  /// idle, stay awake (serving.md section 1.1).
+  std::chrono::milliseconds heartbeat{250};
+};
+
+/// A running gRPC server with health, reflection, limits and heartbeat.
+///
+/// Health is NOT_SERVING for "" and for every name until SetServing(true): the default of gRPC is
+/// SERVING before the model is loaded. Thread-safe, but Shutdown must not be called from a reaction
+/// of a call.
+class GrpcHost {
+ public:
+  /// Binds, starts, and begins the heartbeat. `more_health_names` get a health entry without being
+  /// a service, for example the domains of an expert; at most 200 bytes each.
+  /// Errors: UNAVAILABLE naming the address when it can't be bound (SO_REUSEPORT is off, so a port
+  /// in use is an error and not a silent share of the traffic).
+  static absl::StatusOr<std::unique_ptr<GrpcHost>> Start(
+      const Address& listen, const std::vector<HostedService>& services,
+      const GrpcLimits& limits = {}, const std::vector<std::string>& more_health_names = {});
+
+  ~GrpcHost();  ///< Shutdown(now), when it was not called.
+  GrpcHost(const GrpcHost&) = delete;
+  GrpcHost& operator=(const GrpcHost&) = delete;
+
+  /// As bound: the port is never 0.
+  const Address& address() const { return address_; }
+
+  /// Health of all names; watchers are told. False for ever after Shutdown.
+  void SetServing(bool serving);
+  bool serving() const;
+
+  /// Calls within the process, without a socket.
+  std::shared_ptr<grpc::Channel> InProcessChannel();
+
+  /// Heartbeats that were answered: grows for as long as the callback threads are awake.
+  std::uint64_t heartbeats() const;
+
+  /// Health NOT_SERVING, no new calls, waits for those in progress until `deadline`, cancels what
+  /// is left, joins. Returns whether all finished in time. Idempotent. From here on gRPC kills
+  /// calls that arrive on open connections: that is why the drain waits first (lifecycle.h).
+  bool Shutdown(std::chrono::steady_clock::time_point deadline);
+
+ private:
+  class Heartbeat;
+  GrpcHost();
+
+  Address address_;
+  std::vector<std::string> health_names_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<Heartbeat> heartbeat_;
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace orchard::server

@@ -1,0 +1,38 @@
+#pragma once
+
+/// \file
+/// What both services (router and expert) share as processes. Knows nothing of images or models.
+/// Read in this order:
+///   service_process.h  the whole life of a process in one class; a main needs little else
+///   settings.h         one definition per setting: flag, ORCHARD_ variable, file key, range, help
+///   setting_codec.h    how a type is written in a setting
+///   process_config.h   the settings that both mains have
+///   address.h          HOST:PORT
+///   allocator.h        malloc, first thing in main
+///   lifecycle.h        signals and the drain
+///   grpc_host.h        the gRPC server: limits, health, reflection, heartbeat
+///   grpc_status.h      absl::Status ↔ grpc::Status, the only place
+///   http.h             /healthz, /readyz, /metrics
+///   metrics.h          what /metrics says about every process; buckets
+///   log.h              one line per event, key=value
+///   ready_line.h       the line that says where we listen
+/// Conventions: errors are absl::Status and name the address or the setting; times are std::chrono;
+/// nothing but settings.cc reads the environment.
+///
+/// A main, whole:
+///
+///   int main(int argc, char** argv) {
+///     orchard::server::TuneAllocator();
+///     orchard::server::Signals signals;  // before anything starts a thread
+///     Config config;
+///     Settings settings("orchard-router", kVersion, "Routes a photograph to its experts.");
+///     DeclareProcess(settings, config.process);
+///     settings.Add("in-flight", config.in_flight, "requests in progress").Range(1, 65536);
+///     if (const std::optional<int> code = settings.ParseMain(argc, argv)) return *code;
+///     StartLog(config.process.log_level);
+///     ServiceProcess process("orchard-router", kVersion, config.process);
+///     if (!process.StartHttp().ok()) …            // /readyz says 503 from here
+///     … load the model, register metrics in process.metrics().registry(), build services …
+///     if (!process.StartGrpc({{v1::Classifier::service_full_name(), &service}}, limits).ok()) …
+///     return process.RunUntilSignal(signals, {.in_flight = …, .flush = …});
+///   }
