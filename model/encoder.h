@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+#include "core/tensor.h"
+#include "orchard/v1/model.pb.h"
+
+namespace orchard::model {
+
+/// Settings of a thread that runs networks: one intra-op thread, for ATen, OpenMP and OpenBLAS
+/// alike. Call it first on every such thread (serving.md section 2.2 says why).
+void PrepareInferenceThread();
+
+/// The shared encoder, ready to call: uint8 [N, 224, 224, 3] → features.
+/// Thread-safe: several encode workers share one, and so its weights.
+class Encoder {
+ public:
+  /// Errors name the file: those of ReadPart, INVALID_ARGUMENT for an unknown architecture, missing
+  /// or additional tensors, wrong shapes, or a fingerprint that is not the manifest's.
+  static absl::StatusOr<std::unique_ptr<Encoder>> Load(const std::filesystem::path& version_dir,
+                                                       const v1::EncoderPart& part);
+  ~Encoder();
+
+  /// Encodes `rows` pictures. `pixels` has shape [rows, crop, crop, 3], RGB. A row's features don't
+  /// depend on the other rows, bit by bit. Errors: INTERNAL with LibTorch's message; NaN or ±∞ in a
+  /// feature is INTERNAL as well.
+  absl::StatusOr<core::FeatureBatch> Encode(std::span<const std::uint8_t> pixels,
+                                            size_t rows) const;
+
+  const std::string& fingerprint() const;
+
+ private:
+  struct Impl;
+  explicit Encoder(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace orchard::model

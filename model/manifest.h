@@ -1,0 +1,42 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "moe/moe.h"
+#include "orchard/v1/model.pb.h"
+
+namespace orchard::model {
+
+/// Reads `<version_dir>/manifest.json` (canonical proto3 JSON of v1::ModelManifest).
+/// Errors name the file: NOT_FOUND, or INVALID_ARGUMENT with every fault at once. Unknown fields
+/// are faults: a misspelt key must not become a default.
+absl::StatusOr<v1::ModelManifest> ReadManifest(const std::filesystem::path& version_dir);
+
+/// Writes it, readable and with keys in a fixed order.
+absl::Status WriteManifest(const std::filesystem::path& version_dir,
+                           const v1::ModelManifest& manifest);
+
+/// Every fault of the manifest's own statements (not of its files): missing fields, unknown
+/// branches, repeated names, fingerprints that differ from the encoder's, temperatures that are not
+/// positive, aliases of unknown labels, thresholds out of range, paths that leave the folder …
+std::vector<std::string> Faults(const v1::ModelManifest& manifest);
+
+/// The tree of the manifest, by index; classes with an alias share its concept, others are their
+/// own unless labels of two domains are equal: equal labels are one concept.
+moe::Taxonomy TaxonomyOf(const v1::ModelManifest& manifest);
+
+/// Names of the taxonomy's concepts, by concept index.
+std::vector<std::string> ConceptNames(const v1::ModelManifest& manifest);
+
+/// Index of `domain` in manifest.experts; -1 when there is none.
+int DomainIndex(const v1::ModelManifest& manifest, const std::string& domain);
+
+/// "default/1".
+std::string VersionName(const v1::ModelManifest& manifest);
+
+}  // namespace orchard::model
