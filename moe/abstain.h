@@ -14,8 +14,8 @@ std::string_view Name(Outcome outcome);
 
 /// Absent thresholds never abstain.
 struct Thresholds {
-  std::optional<double> unknown;     ///< of the unknown-domain score
-  std::optional<double> confidence;  ///< of the best concept's probability
+  std::optional<double> unknown = std::nullopt;     ///< of the unknown-domain score
+  std::optional<double> confidence = std::nullopt;  ///< of the best concept's probability
 };
 
 /// The first that applies, in the order unknown, low. A score equal to its threshold passes.

@@ -27,7 +27,8 @@ struct ExpertAnswer {
   std::span<const float> log_probabilities;  ///< [C_domain], calibrated, nats
 };
 
-/// The largest joint log-probability among `answers`; kMasked without any.
+/// The largest joint log-probability among `answers`; kMasked without any. Never above the domain's
+/// own; ignores NaN (Combine refuses it).
 double BestLogJoint(std::span<const double> log_domain, std::span<const ExpertAnswer> answers);
 
 struct ClassProbability {
@@ -50,9 +51,13 @@ struct Combination {
   double best_log_joint = 0;                 ///< of classes[0], nats
 };
 
-/// Combines what answered. `log_domain` has shape [G]; `top` >= 1 bounds both lists; ties go to the
-/// lower (domain, class). Errors: UNAVAILABLE when `answers` is empty, INVALID_ARGUMENT naming the
-/// domain and index of a NaN or of a wrong number of classes.
+/// Combines what answered, in any order. `log_domain` has shape [G]; `top` >= 1 bounds both lists;
+/// ties go to the lower (domain, class) and concept. `classes` and `concepts` are never empty;
+/// concepts without probability are left out. A log-probability above 0 by rounding (at most 1e-3)
+/// counts as 0, so that no joint exceeds its domain's probability.
+/// Errors: UNAVAILABLE when `answers` is empty or gives no class a probability; INVALID_ARGUMENT
+/// naming domain and index of a NaN or a value above 0, of a wrong number of classes, of a domain
+/// that answered twice or that the model does not have.
 absl::StatusOr<Combination> Combine(const Taxonomy& taxonomy, std::span<const double> log_domain,
                                     std::span<const ExpertAnswer> answers, size_t top);
 

@@ -27,12 +27,21 @@ std::vector<size_t> NextWave(const Policy& policy, std::span<const double> log_d
                              std::span<const ExpertState> states, double best_log_joint);
 
 /// Domains that `policy` chose and that did not answer, by index ascending: the `missing` of a
-/// degraded answer. For kExact: those down or failed whose log_domain exceeds `best_log_joint`
-/// (others could not have changed the answer) and every one that failed.
+/// degraded answer. Empty exactly when the policy was carried out in full.
+///
+/// Every policy but kExact chooses Wanted(). kExact chooses an expert when its turn finds that it
+/// could still win, log_domain > best_log_joint. Answers of less probable experts can't lift
+/// best_log_joint to an expert's log_domain (a joint never exceeds its domain's probability), so
+/// the final `best_log_joint` decides the same as the one at its turn did. Missing are then: what
+/// failed (it was asked, so it was chosen); what is down and could win; and what NextWave would
+/// still ask, when time ran out before it. Hence, for kExact: nothing is missing if and only if
+/// IsExact holds and no expert failed.
 std::vector<size_t> Missing(const Policy& policy, std::span<const double> log_domain,
                             std::span<const ExpertState> states, double best_log_joint);
 
-/// Whether no expert that did not answer could win: best_log_joint >= its log_domain, for all.
+/// Whether no expert that did not answer could win, be it unasked, down or failed: best_log_joint
+/// >= its log_domain, for all. Then the first class is that of kDense, whatever the policy (at
+/// equal joints either may come first). False when nothing answered.
 bool IsExact(std::span<const double> log_domain, std::span<const ExpertState> states,
              double best_log_joint);
 

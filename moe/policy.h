@@ -24,6 +24,9 @@ enum class PolicyKind : std::uint8_t {
 /// "exact", "hard", "top_k", "threshold", "nucleus", "dense", "pinned".
 std::string_view Name(PolicyKind kind);
 
+/// All seven, in the order of PolicyKind: for help texts and for tests that walk them.
+std::span<const PolicyKind> AllPolicies();
+
 /// Errors: INVALID_ARGUMENT naming the value and the seven names.
 absl::StatusOr<PolicyKind> ParsePolicy(std::string_view name);
 
@@ -40,8 +43,9 @@ inline constexpr double kDefaultThresholdTau = 0.1;
 inline constexpr double kDefaultNucleusTau = 0.9;
 
 /// Checks and completes: k in [1, domains], tau in (0, 1) for kThreshold and (0, 1] for kNucleus;
-/// absent values take the defaults above. Errors: INVALID_ARGUMENT with the value and the range,
-/// also for a value that the policy does not take.
+/// absent values take the defaults above (k at most `domains`). kPinned needs `pinned` < `domains`.
+/// Errors: INVALID_ARGUMENT with every fault at once, each with the value and the range, also for a
+/// value that the policy does not take.
 absl::StatusOr<Policy> MakePolicy(PolicyKind kind, std::optional<size_t> k,
                                   std::optional<double> tau, std::optional<size_t> pinned,
                                   size_t domains);
@@ -51,7 +55,8 @@ std::vector<size_t> ByProbability(std::span<const double> log_domain);
 
 /// The domains that `policy` wants, in descending probability; for kExact all of them, in the
 /// order in which they are to be asked. Never empty. `log_domain` has shape [G]: log p(branch) +
-/// log p(domain | branch). Cumulative sums are compared with 1e-6 of slack (models.md section 1.3).
+/// log p(domain | branch), never NaN. Probabilities and their sums are compared with tau with 1e-6
+/// of slack (models.md section 1.3).
 std::vector<size_t> Wanted(const Policy& policy, std::span<const double> log_domain);
 
 }  // namespace orchard::moe

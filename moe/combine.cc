@@ -1,0 +1,194 @@
+#include "moe/combine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+#include "core/log_space.h"
+#include "core/status.h"
+
+namespace orchard::moe {
+namespace {
+
+using core::kMasked;
+
+/// How far above 0 a log-probability may lie by rounding (FP16 on the wire); counted as 0.
+constexpr double kRounding = 1e-3;
+
+/// One class of one expert that answered.
+struct Candidate {
+  double log_joint;
+  size_t domain;
+  size_t label;
+};
+
+bool Better(const Candidate& a, const Candidate& b) {
+  if (a.log_joint != b.log_joint) return a.log_joint > b.log_joint;
+  return std::tie(a.domain, a.label) < std::tie(b.domain, b.label);
+}
+
+/// No joint may exceed its domain's probability: IsExact relies on it.
+double LogJoint(double log_domain, float log_probability) {
+  return log_domain + std::min(0.0, static_cast<double>(log_probability));
+}
+
+absl::Status CheckGates(const Taxonomy& taxonomy, std::span<const double> log_domain) {
+  if (log_domain.size() != taxonomy.domains()) {
+    return absl::InvalidArgumentError(absl::StrCat("gate log-probabilities of ", log_domain.size(),
+                                                   " domains, the model has ", taxonomy.domains()));
+  }
+  for (size_t g = 0; g < log_domain.size(); ++g) {
+    if (log_domain[g] <= kRounding) continue;  // False for NaN.
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "gate log-probability of domain %d is %g, must be at most 0", g, log_domain[g]));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAnswer(const Taxonomy& taxonomy, const ExpertAnswer& answer) {
+  if (answer.domain >= taxonomy.domains()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("answer of domain ", answer.domain, ", the model has ", taxonomy.domains()));
+  }
+  if (answer.log_probabilities.size() != taxonomy.classes[answer.domain]) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("domain ", answer.domain, " answered ", answer.log_probabilities.size(),
+                     " log-probabilities, it has ", taxonomy.classes[answer.domain], " classes"));
+  }
+  for (size_t c = 0; c < answer.log_probabilities.size(); ++c) {
+    if (answer.log_probabilities[c] <= kRounding) continue;  // False for NaN.
+    return absl::InvalidArgumentError(
+        absl::StrFormat("domain %d answered log-probability %g for class %d, must be at most 0",
+                        answer.domain, answer.log_probabilities[c], c));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Candidate>> Candidates(const Taxonomy& taxonomy,
+                                                  std::span<const double> log_domain,
+                                                  std::span<const ExpertAnswer> answers) {
+  ORCHARD_RETURN_IF_ERROR(CheckGates(taxonomy, log_domain));
+  size_t classes = 0;
+  std::vector<bool> seen(taxonomy.domains());
+  for (const ExpertAnswer& answer : answers) {
+    ORCHARD_RETURN_IF_ERROR(CheckAnswer(taxonomy, answer));
+    if (seen[answer.domain]) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("domain ", answer.domain, " answered twice, once is the limit"));
+    }
+    seen[answer.domain] = true;
+    classes += answer.log_probabilities.size();
+  }
+  std::vector<Candidate> candidates;
+  candidates.reserve(classes);
+  for (const ExpertAnswer& answer : answers) {
+    for (size_t c = 0; c < answer.log_probabilities.size(); ++c) {
+      candidates.push_back(
+          {LogJoint(log_domain[answer.domain], answer.log_probabilities[c]), answer.domain, c});
+    }
+  }
+  return candidates;
+}
+
+/// The best `top` concepts. Sums are relative to the best joint, so that what is improbable
+/// everywhere (a pinned domain) doesn't underflow before it is compared.
+std::vector<ConceptProbability> BestConcepts(const Taxonomy& taxonomy,
+                                             std::span<const Candidate> candidates,
+                                             double best_log_joint, size_t top) {
+  std::vector<double> relative(taxonomy.concepts, 0.0);
+  for (const Candidate& candidate : candidates) {
+    relative[taxonomy.concept_of[candidate.domain][candidate.label]] +=
+        std::exp(candidate.log_joint - best_log_joint);
+  }
+  std::vector<ConceptProbability> concepts;
+  concepts.reserve(candidates.size());
+  for (size_t i = 0; i < relative.size(); ++i) {
+    if (relative[i] > 0.0) concepts.push_back({i, relative[i]});
+  }
+  const size_t count = std::min(top, concepts.size());
+  std::ranges::partial_sort(concepts, concepts.begin() + static_cast<std::ptrdiff_t>(count),
+                            [](const ConceptProbability& a, const ConceptProbability& b) {
+                              return a.probability != b.probability
+                                         ? a.probability > b.probability
+                                         : a.concept_index < b.concept_index;
+                            });
+  concepts.resize(count);
+  const double best = std::exp(best_log_joint);
+  for (ConceptProbability& entry : concepts) {
+    entry.probability = std::min(1.0, entry.probability * best);
+  }
+  return concepts;
+}
+
+/// log of the gate mass of what answered.
+double LogCoverage(std::span<const double> log_domain, std::span<const ExpertAnswer> answers) {
+  std::vector<double> answered;
+  answered.reserve(answers.size());
+  for (const ExpertAnswer& answer : answers) answered.push_back(log_domain[answer.domain]);
+  return core::LogSumExp(answered);
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<double>> MaskedSoftmax(std::span<const double> log_joint) {
+  double peak = kMasked;
+  for (size_t i = 0; i < log_joint.size(); ++i) {
+    if (std::isnan(log_joint[i]) || log_joint[i] == -kMasked) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("log-probability %d is %g, must be finite or masked", i, log_joint[i]));
+    }
+    peak = std::max(peak, log_joint[i]);
+  }
+  if (peak == kMasked) return absl::UnavailableError("no expert answered: all is masked");
+  std::vector<double> probabilities(log_joint.size());
+  double total = 0.0;
+  for (size_t i = 0; i < log_joint.size(); ++i) {
+    probabilities[i] = std::exp(log_joint[i] - peak);  // exp(-∞) is exactly 0: no branch.
+    total += probabilities[i];
+  }
+  for (double& probability : probabilities) probability /= total;
+  return probabilities;
+}
+
+double BestLogJoint(std::span<const double> log_domain, std::span<const ExpertAnswer> answers) {
+  double best = kMasked;
+  for (const ExpertAnswer& answer : answers) {
+    for (const float log_probability : answer.log_probabilities) {
+      best = std::max(best, LogJoint(log_domain[answer.domain], log_probability));
+    }
+  }
+  return best;
+}
+
+absl::StatusOr<Combination> Combine(const Taxonomy& taxonomy, std::span<const double> log_domain,
+                                    std::span<const ExpertAnswer> answers, size_t top) {
+  if (answers.empty()) return absl::UnavailableError("no expert answered");
+  if (top == 0) return absl::InvalidArgumentError("top = 0 is out of range: at least 1");
+  ORCHARD_ASSIGN_OR_RETURN(std::vector<Candidate> candidates,
+                           Candidates(taxonomy, log_domain, answers));
+  const size_t count = std::min(top, candidates.size());
+  std::ranges::partial_sort(candidates, candidates.begin() + static_cast<std::ptrdiff_t>(count),
+                            Better);
+  if (candidates.empty() || candidates.front().log_joint == kMasked) {
+    return absl::UnavailableError("no expert that answered gave any class a probability");
+  }
+
+  Combination combination;
+  combination.best_log_joint = candidates.front().log_joint;
+  const double log_coverage = LogCoverage(log_domain, answers);
+  combination.coverage = std::min(1.0, std::exp(log_coverage));
+  combination.classes.reserve(count);
+  for (const Candidate& candidate : std::span(candidates).first(count)) {
+    combination.classes.push_back({candidate.domain, candidate.label,
+                                   std::min(1.0, std::exp(candidate.log_joint)),
+                                   std::min(1.0, std::exp(candidate.log_joint - log_coverage))});
+  }
+  combination.concepts = BestConcepts(taxonomy, candidates, combination.best_log_joint, top);
+  return combination;
+}
+
+}  // namespace orchard::moe

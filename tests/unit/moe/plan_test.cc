@@ -1,0 +1,238 @@
+#include "moe/plan.h"
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/log_space.h"
+#include "tests/unit/moe/picture.h"
+
+namespace orchard::moe {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+using core::kMasked;
+
+constexpr auto kUnasked = ExpertState::kUnasked;
+constexpr auto kDown = ExpertState::kDown;
+constexpr auto kAnswered = ExpertState::kAnswered;
+constexpr auto kFailed = ExpertState::kFailed;
+
+// All on models.md section 10, check 1: q = (A .42, B .21, C .07, D .24, E .06).
+struct PlanCase {
+  std::string name;
+  Policy policy;
+  std::vector<ExpertState> states;
+  double best_joint;  ///< 0: nothing answered
+  std::vector<size_t> next;
+  std::vector<size_t> missing;
+  bool exact;
+};
+
+class PlanTest : public ::testing::TestWithParam<PlanCase> {};
+
+TEST_P(PlanTest, AsksMissesAndCertifies) {
+  const PlanCase& param = GetParam();
+  const std::vector<double> log_domain = testing::WorkedExample().log_domain;
+  const double best = param.best_joint == 0.0 ? kMasked : std::log(param.best_joint);
+  EXPECT_EQ(NextWave(param.policy, log_domain, param.states, best), param.next);
+  EXPECT_EQ(Missing(param.policy, log_domain, param.states, best), param.missing);
+  EXPECT_EQ(IsExact(log_domain, param.states, best), param.exact);
+}
+
+constexpr Policy kExactPolicy = {.kind = PolicyKind::kExact};
+constexpr Policy kHardPolicy = {.kind = PolicyKind::kHard};
+constexpr Policy kTopTwo = {.kind = PolicyKind::kTopK, .k = 2};
+constexpr Policy kDensePolicy = {.kind = PolicyKind::kDense};
+constexpr Policy kPinnedC = {.kind = PolicyKind::kPinned, .pinned = 2};
+
+// What is still to be asked is missing until it has answered: only the last wave's is reported.
+INSTANTIATE_TEST_SUITE_P(
+    OneWave, PlanTest,
+    ::testing::Values(PlanCase{"HardAsksA",
+                               kHardPolicy,
+                               {kUnasked, kUnasked, kUnasked, kUnasked, kUnasked},
+                               0,
+                               {0},
+                               {0},
+                               false},
+                      PlanCase{"HardIsExactBeyondD",
+                               kHardPolicy,
+                               {kAnswered, kUnasked, kUnasked, kUnasked, kUnasked},
+                               0.378,
+                               {},
+                               {},
+                               true},
+                      PlanCase{"HardIsNotExactBelowD",
+                               kHardPolicy,
+                               {kAnswered, kUnasked, kUnasked, kUnasked, kUnasked},
+                               0.23,
+                               {},
+                               {},
+                               false},
+                      PlanCase{"HardDownIsNotReplaced",
+                               kHardPolicy,
+                               {kDown, kUnasked, kUnasked, kUnasked, kUnasked},
+                               0,
+                               {},
+                               {0},
+                               false},
+                      PlanCase{"HardIgnoresWhatItDidNotChoose",
+                               kHardPolicy,
+                               {kAnswered, kDown, kDown, kDown, kDown},
+                               0.378,
+                               {},
+                               {},
+                               true},
+                      PlanCase{"TopTwoAsksBoth",
+                               kTopTwo,
+                               {kUnasked, kUnasked, kUnasked, kUnasked, kUnasked},
+                               0,
+                               {0, 3},
+                               {0, 3},
+                               false},
+                      PlanCase{"TopTwoAsksOnlyWhatIsUp",
+                               kTopTwo,
+                               {kUnasked, kUnasked, kUnasked, kDown, kUnasked},
+                               0,
+                               {0},
+                               {0, 3},
+                               false},
+                      PlanCase{"TopTwoWithOneFailed",
+                               kTopTwo,
+                               {kAnswered, kUnasked, kUnasked, kFailed, kUnasked},
+                               0.3,
+                               {},
+                               {3},
+                               true},
+                      PlanCase{"FailedMustMeetTheBound",
+                               kTopTwo,
+                               {kAnswered, kUnasked, kUnasked, kFailed, kUnasked},
+                               0.22,
+                               {},
+                               {3},
+                               false},
+                      PlanCase{"DenseMissesInOrderOfIndex",
+                               kDensePolicy,
+                               {kFailed, kAnswered, kDown, kAnswered, kFailed},
+                               0.18,
+                               {},
+                               {0, 2, 4},
+                               false},
+                      PlanCase{"DenseIsAlwaysExactWhenWhole",
+                               kDensePolicy,
+                               {kAnswered, kAnswered, kAnswered, kAnswered, kAnswered},
+                               0.01,
+                               {},
+                               {},
+                               true},
+                      PlanCase{"PinnedIsNotExact",
+                               kPinnedC,
+                               {kUnasked, kUnasked, kAnswered, kUnasked, kUnasked},
+                               0.056,
+                               {},
+                               {},
+                               false},
+                      PlanCase{"PinnedDown",
+                               kPinnedC,
+                               {kUnasked, kUnasked, kDown, kUnasked, kUnasked},
+                               0,
+                               {},
+                               {2},
+                               false}),
+    [](const auto& param_info) { return param_info.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
+    Exact, PlanTest,
+    ::testing::Values(PlanCase{"BeginsWithTheMostProbable",
+                               kExactPolicy,
+                               {kUnasked, kUnasked, kUnasked, kUnasked, kUnasked},
+                               0,
+                               {0},
+                               {0},
+                               false},
+                      PlanCase{"StopsAtTheBound",
+                               kExactPolicy,
+                               {kAnswered, kUnasked, kUnasked, kUnasked, kUnasked},
+                               0.378,
+                               {},
+                               {},
+                               true},
+                      PlanCase{"GoesOnBelowTheBound",
+                               kExactPolicy,
+                               {kAnswered, kUnasked, kUnasked, kUnasked, kUnasked},
+                               0.23,
+                               {3},
+                               {3},
+                               false},
+                      PlanCase{"StepsOverWhatIsDownAndMissesIt",
+                               kExactPolicy,
+                               {kDown, kUnasked, kUnasked, kUnasked, kUnasked},
+                               0,
+                               {3},
+                               {0, 3},
+                               false},
+                      PlanCase{"DownThatCouldHaveWonIsMissing",
+                               kExactPolicy,
+                               {kDown, kUnasked, kUnasked, kAnswered, kUnasked},
+                               0.23,
+                               {},
+                               {0},
+                               false},
+                      PlanCase{"DownThatCouldNotWinIsNotMissing",
+                               kExactPolicy,
+                               {kAnswered, kDown, kUnasked, kDown, kUnasked},
+                               0.378,
+                               {},
+                               {},
+                               true},
+                      PlanCase{"OnlyTheDownOnesAboveTheBestAreMissing",
+                               kExactPolicy,
+                               {kAnswered, kDown, kUnasked, kDown, kUnasked},
+                               0.22,
+                               {},
+                               {3},
+                               false},
+                      PlanCase{"FailedIsMissing",
+                               kExactPolicy,
+                               {kFailed, kUnasked, kUnasked, kAnswered, kUnasked},
+                               0.23,
+                               {},
+                               {0},
+                               false},
+                      PlanCase{"AllDown",
+                               kExactPolicy,
+                               {kDown, kDown, kDown, kDown, kDown},
+                               0,
+                               {},
+                               {0, 1, 2, 3, 4},
+                               false},
+                      PlanCase{"EqualityIsEnough",
+                               kExactPolicy,
+                               {kAnswered, kUnasked, kUnasked, kUnasked, kUnasked},
+                               0.25,
+                               {},
+                               {},
+                               true}),
+    [](const auto& param_info) { return param_info.param.name; });
+
+TEST(NextWaveTest, TiesGoToTheLowerIndex) {
+  const std::vector<double> log_domain = testing::Logs({0.2, 0.4, 0.4});
+  std::vector<ExpertState> states = {kUnasked, kUnasked, kUnasked};
+  EXPECT_THAT(NextWave(kExactPolicy, log_domain, states, kMasked), ElementsAre(1));
+  states[1] = kFailed;
+  EXPECT_THAT(NextWave(kExactPolicy, log_domain, states, kMasked), ElementsAre(2));
+}
+
+TEST(NextWaveTest, ExactNeverAsksAMaskedDomain) {
+  const std::vector<double> log_domain = {0.0, kMasked};
+  EXPECT_THAT(NextWave(kExactPolicy, log_domain, std::vector{kDown, kUnasked}, kMasked), IsEmpty());
+}
+
+}  // namespace
+}  // namespace orchard::moe
