@@ -21,16 +21,17 @@ namespace orchard::core {
 /// to `max_batch`, and never holds an item back to let a batch grow. With `max_batch` 1 it is a
 /// plain pool of threads over a bounded queue.
 ///
-/// Thread-safe. `process` runs on a worker, without any lock, and owns the items it is given.
+/// Thread-safe. `process` runs on a worker, without any lock, and owns the items it is given; it
+/// must not throw. A batch holds the items in the order of their Submit.
 template <typename Item>
 class MicroBatcher {
  public:
   struct Options {
-    const char* name = "batcher";        ///< in messages; a literal
-    size_t max_batch = 32;               ///< items
-    size_t max_waiting = 256;            ///< items; one more is refused
-    size_t workers = 1;                  ///< threads
-    std::function<void()> start_worker;  ///< runs first on each worker; may be empty
+    const char* name = "batcher";                  ///< in messages; a literal
+    size_t max_batch = 32;                         ///< items, at least 1
+    size_t max_waiting = 256;                      ///< items; one more is refused
+    size_t workers = 1;                            ///< threads, at least 1
+    std::function<void()> start_worker = nullptr;  ///< runs first on each worker; may be empty
   };
   using Process = std::function<void(std::vector<Item>)>;
 

@@ -1,9 +1,9 @@
 #include "core/text.h"
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <sstream>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
@@ -24,39 +24,42 @@ std::string HumanBytes(std::uint64_t bytes) {
 }
 
 absl::StatusOr<std::string> ReadFile(const std::filesystem::path& path) {
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) {
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  if (!file && (errno == ENOENT || errno == ENOTDIR)) {
     return absl::NotFoundError(absl::StrCat(path.string(), ": no such file"));
   }
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream bytes;
-  if (file) bytes << file.rdbuf();
-  // An empty file sets failbit on the output stream, so only the input's state counts.
-  if (!file || std::filesystem::is_directory(path, error)) {
+  std::string bytes;
+  std::array<char, 1 << 16> chunk;  // NOLINT(cppcoreguidelines-pro-type-member-init): read into
+  while (file.read(chunk.data(), chunk.size()) || file.gcount() > 0) {
+    bytes.append(chunk.data(), static_cast<size_t>(file.gcount()));
+  }
+  // The end of the file is eof and fail; not opened is fail alone, a directory or a failing disk
+  // bad.
+  if (file.bad() || !file.eof()) {
     return absl::UnavailableError(
         absl::StrCat(path.string(), ": can't be read: ", std::strerror(errno)));
   }
-  return std::move(bytes).str();
+  return bytes;
 }
 
 absl::Status WriteFile(const std::filesystem::path& path, std::string_view bytes) {
   const std::filesystem::path temporary = path.string() + ".part";
+  std::error_code error;
   {
+    errno = 0;
     std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
     file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     file.close();
-    if (!file) {
-      return absl::UnavailableError(
-          absl::StrCat(path.string(), ": can't be written: ", std::strerror(errno)));
-    }
+    if (!file) error.assign(errno, std::generic_category());
+    if (!file && !error) error = std::make_error_code(std::errc::io_error);
   }
-  std::error_code error;
-  std::filesystem::rename(temporary, path, error);
-  if (error) {
-    return absl::UnavailableError(
-        absl::StrCat(path.string(), ": can't be written: ", error.message()));
-  }
-  return absl::OkStatus();
+  if (!error) std::filesystem::rename(temporary, path, error);
+  if (!error) return absl::OkStatus();
+  std::error_code ignored;  // The first error is the one to tell.
+  std::filesystem::remove(temporary, ignored);
+  return absl::UnavailableError(
+      absl::StrCat(path.string(), ": can't be written: ", error.message()));
 }
 
 }  // namespace orchard::core

@@ -15,8 +15,9 @@ std::string HumanBytes(std::uint64_t bytes);
 /// The whole file. Errors name it: NOT_FOUND, or UNAVAILABLE with the system's reason.
 absl::StatusOr<std::string> ReadFile(const std::filesystem::path& path);
 
-/// Writes through a temporary name beside it, so that a reader never sees half a file.
-/// Errors name the file and the system's reason.
+/// Writes through `<path>.part` beside it, so that a reader never sees half a file; one writer a
+/// path. On an error the old file stays and no part is left. The folder must exist.
+/// Errors: UNAVAILABLE naming the file, with the system's reason.
 absl::Status WriteFile(const std::filesystem::path& path, std::string_view bytes);
 
 }  // namespace orchard::core

@@ -13,8 +13,10 @@ namespace orchard::core {
 /// Not thread-safe: the owner locks. Memory: keys × buckets doubles, whatever the rate.
 class WindowSums {
  public:
+  /// `buckets` >= 1 and at most `window` in ticks of the clock.
   WindowSums(size_t keys, Clock::duration window, size_t buckets);
 
+  /// A `now` before the newest one (threads race) counts as the newest.
   void Add(size_t key, double amount, Clock::time_point now);
 
   /// Shape [keys]. What was added in (now - window, now], exact to one step.

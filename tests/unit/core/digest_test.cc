@@ -1,0 +1,33 @@
+#include "core/digest.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace orchard::core {
+namespace {
+
+// The vectors of FIPS 180-4: one block, none, two blocks.
+TEST(Sha256Test, GivesThePublishedVectors) {
+  EXPECT_EQ(Sha256Hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(Sha256Hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(Sha256Hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+}
+
+TEST(Sha256Test, PiecesGiveTheDigestOfTheWhole) {
+  const std::string bytes(100'000, '\x7f');
+  Sha256 digest;
+  digest.Add(std::string_view(bytes).substr(0, 1));
+  digest.Add("");
+  digest.Add(std::string_view(bytes).substr(1, 70'000));
+  digest.Add(std::string_view(bytes).substr(70'001));
+  EXPECT_EQ(digest.Hex(), Sha256Hex(bytes));
+}
+
+TEST(Sha256Test, ZeroBytesCount) {
+  EXPECT_NE(Sha256Hex(std::string_view("a\0b", 3)), Sha256Hex("a"));
+}
+
+}  // namespace
+}  // namespace orchard::core
