@@ -1,0 +1,188 @@
+#include "clients/cpp/classify_command.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include <CLI/CLI.hpp>
+
+#include "clients/cpp/pictures.h"
+#include "clients/cpp/progress.h"
+#include "clients/cpp/render.h"
+#include "core/mutex.h"
+#include "core/status.h"
+
+namespace orchard::client {
+namespace {
+
+/// Pictures from which a progress bar is worth its flicker.
+constexpr size_t kBarFrom = 8;
+
+const std::map<std::string, v1::Policy>& Policies() {
+  static const auto& policies = *new std::map<std::string, v1::Policy>{
+      {"exact", v1::EXACT},         {"hard", v1::HARD},       {"top_k", v1::TOP_K},
+      {"threshold", v1::THRESHOLD}, {"nucleus", v1::NUCLEUS}, {"dense", v1::DENSE},
+      {"pinned", v1::PINNED}};
+  return policies;
+}
+
+/// Writes lines in the order of pictures, whatever the order of answers; counts failures.
+/// Thread-safe.
+class Report {
+ public:
+  Report(const std::vector<std::string>& files, bool keep_order, const Streams& streams)
+      : files_(files),
+        keep_order_(keep_order),
+        streams_(streams),
+        bar_(streams.err, files.size(), streams.err_is_terminal && files.size() >= kBarFrom),
+        lines_(files.size()) {}
+
+  void Answer(size_t picture, std::string line) {
+    Add(picture, {.text = std::move(line), .failed = false});
+  }
+
+  /// `line` names the file.
+  void Failure(size_t picture, const std::string& line) {
+    Add(picture, {.text = absl::StrCat("orchard: ", line), .failed = true});
+  }
+
+  size_t failures() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    return failures_;
+  }
+
+ private:
+  struct Line {
+    std::string text;
+    bool failed = false;
+  };
+
+  void Add(size_t picture, Line line) ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    ++done_;
+    if (line.failed) ++failures_;
+    bar_.Hide();
+    if (keep_order_) {
+      lines_[picture] = std::move(line);
+      for (; next_ < lines_.size() && lines_[next_]; ++next_)
+        Write(*std::exchange(lines_[next_], {}));
+    } else {
+      Write(line);
+    }
+    if (done_ < files_.size()) bar_.Show(done_);
+  }
+
+  void Write(const Line& line) {
+    (line.failed ? streams_.err : streams_.out) << line.text << '\n' << std::flush;
+  }
+
+  const std::vector<std::string>& files_;
+  const bool keep_order_;
+  const Streams& streams_;
+  mutable core::Mutex mutex_;
+  ProgressBar bar_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::optional<Line>> lines_ ABSL_GUARDED_BY(mutex_);  // waiting for their turn
+  size_t next_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t done_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t failures_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+absl::StatusOr<v1::ClassifyRequest> MakeRequest(const ClassifyCommand& command,
+                                                const std::string& file, std::istream& in) {
+  v1::ClassifyRequest request;
+  ORCHARD_ASSIGN_OR_RETURN(*request.mutable_image(), ReadPicture(file, in));
+  *request.mutable_options() = command.options;
+  return request;
+}
+
+void ClassifyOne(const ClassifyCommand& command, const std::string& file, size_t picture,
+                 size_t file_width, Client& client, std::istream& in, Report& report) {
+  const auto request = MakeRequest(command, file, in);
+  if (!request.ok()) {
+    report.Failure(picture, std::string(request.status().message()));
+    return;
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  const auto response = client.Classify(*request);
+  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
+  if (!response.ok()) {
+    report.Failure(picture,
+                   absl::StrCat(file, ": ", Reason(response.status(), command.server.servers)));
+  } else if (command.json) {
+    report.Answer(picture, AnswerJson(file, *response, took.count()));
+  } else {
+    report.Answer(picture, AnswerLine(file, *response, file_width));
+  }
+}
+
+}  // namespace
+
+void DeclareClassify(CLI::App& app, ClassifyCommand& command) {
+  DeclareServer(app, command.server);
+  app.add_option("pictures", command.arguments,
+                 "picture files; folders, walked for .jpg .jpeg .png .webp; - for standard input")
+      ->type_name("FILE|DIR|-")
+      ->required();
+  const auto set = [&command](auto setter) {
+    return [&command, setter](const auto& value) { (command.options.*setter)(value); };
+  };
+  app.add_option_function<v1::Policy>(
+         "--policy", [&command](v1::Policy policy) { command.options.set_policy(policy); },
+         "which experts are asked: exact, hard, top_k, threshold, nucleus, dense, pinned "
+         "(default: the server's)")
+      ->transform(CLI::CheckedTransformer(Policies(), CLI::ignore_case))
+      ->type_name("POLICY");
+  app.add_option_function<uint32_t>("--k", set(&v1::ClassifyOptions::set_k),
+                                    "experts, for --policy top_k")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  app.add_option_function<double>("--tau", set(&v1::ClassifyOptions::set_tau),
+                                  "probability, for --policy threshold and nucleus")
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("P");
+  app.add_option_function<std::string>(
+         "--domain", [&command](const std::string& domain) { command.options.set_domain(domain); },
+         "the domain to ask, for --policy pinned (which it implies)")
+      ->type_name("NAME");
+  app.add_option_function<uint32_t>("--top", set(&v1::ClassifyOptions::set_top),
+                                    "classes and concepts in the answer (default: the server's)")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  app.add_option("--concurrency", command.concurrency, "pictures in progress at a time")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_flag("--json", command.json, "one JSON object a line, in any order");
+}
+
+int RunClassify(const ClassifyCommand& command, const Streams& streams) {
+  const auto files = ExpandPictures(command.arguments);
+  if (!files.ok()) {
+    streams.err << "orchard: " << files.status().message() << '\n';
+    return kSomeFailed;
+  }
+  size_t width = 4;
+  for (const std::string& file : *files) width = std::max(width, file.size());
+  if (!command.json) streams.out << AnswerHeading(width) << '\n';
+
+  Client client(command.server.ClientOptions());
+  Report report(*files, /*keep_order=*/!command.json, streams);
+  std::atomic<size_t> next{0};
+  std::vector<std::jthread> workers;
+  for (size_t i = 0; i < std::min(command.concurrency, files->size()); ++i) {
+    workers.emplace_back([&] {
+      for (size_t picture = next++; picture < files->size(); picture = next++) {
+        ClassifyOne(command, (*files)[picture], picture, width, client, streams.in, report);
+      }
+    });
+  }
+  workers.clear();  // Joins.
+  return report.failures() == 0 ? kAllDone : kSomeFailed;
+}
+
+}  // namespace orchard::client

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "clients/cpp/command.h"
+
+namespace orchard::client {
+
+/// `orchard classify FILE… | DIR | -`, as parsed.
+struct ClassifyCommand {
+  ServerOptions server;
+  std::vector<std::string> arguments;  ///< files, folders, "-"
+  v1::ClassifyOptions options;
+  size_t concurrency = 4;  ///< pictures in progress
+  bool json = false;
+};
+
+/// Adds the command's flags to `app`. They are checked by CheckClassify after parsing.
+void DeclareClassify(CLI::App& app, ClassifyCommand& command);
+
+/// Classifies all pictures: one line each on `out`, in the arguments' order (in any order with
+/// --json), a line on `err` for each failure. Returns kAllDone, kSomeFailed or kUsage.
+int RunClassify(const ClassifyCommand& command, const Streams& streams);
+
+}  // namespace orchard::client

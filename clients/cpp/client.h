@@ -1,0 +1,48 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "orchard/v1/classifier.grpc.pb.h"
+
+namespace orchard::client {
+
+/// Calls a Classifier, on one of several servers. Thread-safe.
+///
+/// A call goes to the server that answered last; on UNAVAILABLE or CANCELLED (a server that is gone
+/// or going) the next one is tried, each at most once and at least two attempts in all, within the
+/// call's time. Classification changes nothing on a server, so asking again is safe.
+class Client {
+ public:
+  struct Options {
+    std::vector<std::string> servers = {"127.0.0.1:8001"};  ///< HOST:PORT, at least one
+    std::chrono::milliseconds timeout{10'000};              ///< of a call, over all attempts
+  };
+
+  explicit Client(Options options);
+
+  /// Errors: the server's status; UNAVAILABLE naming the servers when none answers.
+  absl::StatusOr<v1::ClassifyResponse> Classify(const v1::ClassifyRequest& request);
+
+  /// Errors: as Classify.
+  absl::StatusOr<v1::ModelDescription> DescribeModel();
+
+ private:
+  using Call = std::function<grpc::Status(v1::Classifier::Stub&, grpc::ClientContext&)>;
+
+  /// Runs `call` on one server after another, as the class comment says.
+  absl::Status TryServers(const Call& call);
+
+  const Options options_;
+  std::vector<std::unique_ptr<v1::Classifier::Stub>> stubs_;  // one per server
+  std::atomic<size_t> preferred_{0};                          // the server that answered last
+};
+
+}  // namespace orchard::client

@@ -1,0 +1,48 @@
+#include "clients/cpp/command.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include <CLI/CLI.hpp>
+
+namespace orchard::client {
+namespace {
+
+/// Whether nobody listens, as opposed to a server that says UNAVAILABLE. gRPC 1.51 has no code for
+/// it, only these words.
+bool NobodyListens(const absl::Status& status) {
+  return absl::IsUnavailable(status) &&
+         (absl::StrContains(status.message(), "failed to connect") ||
+          absl::StrContains(status.message(), "DNS resolution failed"));
+}
+
+}  // namespace
+
+Client::Options ServerOptions::ClientOptions() const {
+  return {.servers = servers,
+          .timeout = std::chrono::milliseconds(static_cast<int64_t>(timeout_seconds * 1000.0))};
+}
+
+void DeclareServer(CLI::App& app, ServerOptions& options) {
+  app.add_option("--server", options.servers,
+                 "addresses of routers; the next is tried when one is gone")
+      ->delimiter(',')
+      ->type_name("HOST:PORT[,HOST:PORT]")
+      ->envname("ORCHARD_SERVER")
+      ->capture_default_str();
+  app.add_option("--timeout", options.timeout_seconds, "seconds for one picture, over all attempts")
+      ->check(CLI::Range(0.001, 3600.0))
+      ->type_name("SECONDS")
+      ->envname("ORCHARD_TIMEOUT")
+      ->capture_default_str();
+}
+
+std::string Reason(const absl::Status& status, const std::vector<std::string>& servers) {
+  if (NobodyListens(status)) {
+    return absl::StrCat("no server answers at ", absl::StrJoin(servers, ", "),
+                        "; start one with orchard-router, or name another with --server");
+  }
+  return absl::StrCat(absl::StatusCodeToString(status.code()), ": ", status.message());
+}
+
+}  // namespace orchard::client

@@ -1,0 +1,66 @@
+#include "clients/cpp/pictures.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <iterator>
+#include <system_error>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+#include "core/status.h"
+#include "core/text.h"
+
+namespace orchard::client {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool IsPictureName(const fs::path& path) {
+  static constexpr std::array kExtensions = {".jpg", ".jpeg", ".png", ".webp"};
+  const std::string extension = absl::AsciiStrToLower(path.extension().string());
+  return std::ranges::find(kExtensions, extension) != kExtensions.end();
+}
+
+absl::StatusOr<std::vector<std::string>> WalkFolder(const std::string& folder) {
+  std::vector<std::string> found;
+  std::error_code error;
+  fs::recursive_directory_iterator it(folder, fs::directory_options::skip_permission_denied, error);
+  for (; !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
+    std::error_code ignored;
+    if (it->is_regular_file(ignored) && IsPictureName(it->path())) {
+      found.push_back(it->path().string());
+    }
+  }
+  if (error) return absl::UnavailableError(absl::StrCat(folder, ": ", error.message()));
+  if (found.empty()) {
+    return absl::NotFoundError(
+        absl::StrCat(folder, ": no picture in this folder (.jpg .jpeg .png .webp)"));
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> ExpandPictures(const std::vector<std::string>& arguments) {
+  std::vector<std::string> pictures;
+  for (const std::string& argument : arguments) {
+    std::error_code error;
+    if (argument != "-" && fs::is_directory(argument, error)) {
+      ORCHARD_ASSIGN_OR_RETURN(std::vector<std::string> found, WalkFolder(argument));
+      std::ranges::move(found, std::back_inserter(pictures));
+    } else {
+      pictures.push_back(argument);
+    }
+  }
+  return pictures;
+}
+
+absl::StatusOr<std::string> ReadPicture(const std::string& name, std::istream& standard_input) {
+  if (name != "-") return core::ReadFile(name);
+  return std::string(std::istreambuf_iterator<char>(standard_input), {});
+}
+
+}  // namespace orchard::client

@@ -1,0 +1,107 @@
+#include "clients/cpp/classify_command.h"
+
+#include <set>
+#include <sstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/text.h"
+#include "nlohmann/json.hpp"
+#include "tests/integration/clients/fake_classifier.h"
+#include "tests/testing/temp_dir.h"
+
+namespace orchard::client {
+namespace {
+
+using ::orchard::testing::DeadAddress;
+using ::orchard::testing::FakeClassifier;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class ClassifyCommandTest : public ::testing::Test {
+ protected:
+  std::string Put(const std::string& name, const std::string& bytes) {
+    EXPECT_TRUE(core::WriteFile(dir_.path() / name, bytes).ok());
+    return (dir_.path() / name).string();
+  }
+
+  int Run(std::vector<std::string> arguments, bool json) {
+    ClassifyCommand command;
+    command.server.servers = {server_.address()};
+    command.arguments = std::move(arguments);
+    command.json = json;
+    return RunClassify(command, {in_, out_, err_, false});
+  }
+
+  std::vector<nlohmann::json> Lines() const {
+    std::vector<nlohmann::json> lines;
+    std::istringstream text(out_.str());
+    for (std::string line; std::getline(text, line);) lines.push_back(nlohmann::json::parse(line));
+    return lines;
+  }
+
+  orchard::testing::TempDir dir_;
+  FakeClassifier server_;
+  std::istringstream in_;
+  std::ostringstream out_;
+  std::ostringstream err_;
+};
+
+TEST_F(ClassifyCommandTest, EveryPictureIsAnsweredAlsoRepeatedPaths) {
+  const std::string a = Put("a.jpg", "apple");
+  const std::string b = Put("b.jpg", "banana");
+  EXPECT_EQ(Run({a, b, a}, /*json=*/true), kAllDone);
+  std::multiset<std::string> got;
+  for (const auto& line : Lines()) {
+    got.insert(line.at("file").get<std::string>() + "=" +
+               line.at("predictions").at(0).at("label").get<std::string>());
+  }
+  EXPECT_EQ(got, (std::multiset<std::string>{a + "=apple", b + "=banana", a + "=apple"}));
+}
+
+TEST_F(ClassifyCommandTest, PeopleSeePicturesInTheOrderTheyGave) {
+  std::vector<std::string> files;
+  for (int i = 0; i < 20; ++i) {
+    files.push_back(Put("p" + std::to_string(i) + ".jpg", "x" + std::to_string(i)));
+  }
+  EXPECT_EQ(Run(files, /*json=*/false), kAllDone);
+  std::istringstream text(out_.str());
+  std::string line;
+  std::getline(text, line);  // The heading.
+  for (const std::string& file : files) {
+    ASSERT_TRUE(std::getline(text, line));
+    EXPECT_THAT(line, HasSubstr(file));
+  }
+}
+
+TEST_F(ClassifyCommandTest, AFailureIsALineOnStandardErrorAndExitCodeOne) {
+  const std::string good = Put("good.jpg", "apple");
+  const std::string bad = Put("bad.jpg", "bad");
+  EXPECT_EQ(Run({good, bad, "missing.jpg"}, /*json=*/true), kSomeFailed);
+  EXPECT_EQ(Lines().size(), 1u);
+  EXPECT_THAT(err_.str(), AllOf(HasSubstr("orchard: " + bad + ": INVALID_ARGUMENT: not an image"),
+                                HasSubstr("orchard: missing.jpg: no such file")));
+}
+
+TEST_F(ClassifyCommandTest, StandardInputIsAPicture) {
+  in_.str("pear");
+  EXPECT_EQ(Run({"-"}, /*json=*/true), kAllDone);
+  EXPECT_EQ(Lines().at(0).at("file"), "-");
+  EXPECT_EQ(Lines().at(0).at("predictions").at(0).at("label"), "pear");
+}
+
+TEST_F(ClassifyCommandTest, WhenNoServerAnswersASentenceSaysSo) {
+  ClassifyCommand command;
+  const std::string address = DeadAddress();
+  command.server.servers = {address};
+  command.arguments = {Put("a.jpg", "apple")};
+  command.json = true;
+  EXPECT_EQ(RunClassify(command, {in_, out_, err_, false}), kSomeFailed);
+  EXPECT_THAT(err_.str(), HasSubstr("no server answers at " + address + "; start one with"));
+  EXPECT_THAT(out_.str(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace orchard::client

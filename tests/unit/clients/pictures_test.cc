@@ -1,0 +1,60 @@
+#include "clients/cpp/pictures.h"
+
+#include <filesystem>
+#include <sstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/text.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+
+namespace orchard::client {
+namespace {
+
+using ::orchard::testing::IsOkAndHolds;
+using ::orchard::testing::StatusIs;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class PicturesTest : public ::testing::Test {
+ protected:
+  std::string Put(const std::string& name) {
+    const std::filesystem::path path = dir_.path() / name;
+    std::filesystem::create_directories(path.parent_path());
+    EXPECT_TRUE(core::WriteFile(path, name).ok());
+    return path.string();
+  }
+
+  orchard::testing::TempDir dir_;
+};
+
+TEST_F(PicturesTest, AFolderIsWalkedInNameOrderForPicturesInAnyCase) {
+  const std::string b = Put("b.JPG");
+  const std::string deep = Put("a/deep.webp");
+  const std::string c = Put("c.jpeg");
+  const std::string d = Put("d.Png");
+  Put("notes.txt");
+  EXPECT_THAT(ExpandPictures({dir_.path().string()}), IsOkAndHolds(ElementsAre(deep, b, c, d)));
+}
+
+TEST_F(PicturesTest, FilesAreTakenWhateverTheirNameAndRepeatsStay) {
+  const std::string file = Put("photo.raw");
+  EXPECT_THAT(ExpandPictures({file, "-", file, "missing.jpg"}),
+              IsOkAndHolds(ElementsAre(file, "-", file, "missing.jpg")));
+}
+
+TEST_F(PicturesTest, AFolderWithoutPicturesIsAnErrorThatNamesIt) {
+  Put("notes.txt");
+  EXPECT_THAT(ExpandPictures({dir_.path().string()}),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr(dir_.path().string())));
+}
+
+TEST_F(PicturesTest, ADashReadsStandardInput) {
+  std::istringstream in(std::string("\xff\xd8\0bytes", 8));
+  EXPECT_THAT(ReadPicture("-", in), IsOkAndHolds(std::string("\xff\xd8\0bytes", 8)));
+}
+
+}  // namespace
+}  // namespace orchard::client

@@ -1,0 +1,108 @@
+#include "clients/cpp/render.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include "nlohmann/json.hpp"
+
+namespace orchard::client {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+v1::ClassifyResponse Answer(const std::string& more) {
+  v1::ClassifyResponse response;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      R"pb(
+            predictions { label: "carrot" domain: "fruit" probability: 0.1 conditional: 0.25 }
+            concepts { label: "carrot" probability: 0.3 }
+            routing {
+              policy: TOP_K
+              branch: "non_disease"
+              branch_probability: 0.75
+              domains { domain: "fruit" probability: 0.4 activated: true answered: true }
+              domains { domain: "rice" probability: 0.6 activated: true }
+            }
+            coverage: 0.4
+            outcome: LOW_CONFIDENCE
+            model_version: "default/1"
+            timings {
+              decode_ms: 1
+              queue_ms: 2
+              encode_ms: 3
+              experts_ms: 4
+              combine_ms: 5
+              total_ms: 15
+            }
+      )pb" +
+          more,
+      &response));
+  return response;
+}
+
+TEST(AnswerJsonTest, IsOneLineWithEveryField) {
+  const std::string line = AnswerJson("a b.jpg", Answer("degraded: true missing: \"rice\""), 12.5);
+  EXPECT_THAT(line, Not(HasSubstr("\n")));
+  EXPECT_EQ(nlohmann::json::parse(line), nlohmann::json::parse(R"json({
+    "file": "a b.jpg",
+    "predictions": [
+      {"label": "carrot", "domain": "fruit", "probability": 0.1, "conditional": 0.25}],
+    "concepts": [{"label": "carrot", "probability": 0.3}],
+    "routing": {"policy": "TOP_K", "branch": "non_disease", "branch_probability": 0.75, "domains": [
+      {"domain": "fruit", "probability": 0.4, "activated": true, "answered": true},
+      {"domain": "rice", "probability": 0.6, "activated": true, "answered": false}]},
+    "coverage": 0.4, "exact": false, "outcome": "LOW_CONFIDENCE", "degraded": true,
+    "missing": ["rice"], "unknown_score": 0.0, "model_version": "default/1", "latency_ms": 12.5,
+    "stages_ms": {"decode": 1.0, "queue": 2.0, "encode": 3.0, "experts": 4.0, "combine": 5.0}})json"));
+}
+
+TEST(AnswerJsonTest, FieldsAreThereWhenEmpty) {
+  const auto json = nlohmann::json::parse(AnswerJson("x", v1::ClassifyResponse(), 0));
+  for (const char* field : {"predictions", "concepts", "missing"}) {
+    EXPECT_TRUE(json.at(field).is_array()) << field;
+  }
+  EXPECT_FALSE(json.at("degraded").get<bool>());
+}
+
+TEST(AnswerJsonTest, NumbersKeepTheirFullPrecision) {
+  v1::ClassifyResponse response;
+  response.set_coverage(0.1234567890123456789);
+  EXPECT_EQ(nlohmann::json::parse(AnswerJson("x", response, 0)).at("coverage").get<double>(),
+            0.1234567890123456789);
+}
+
+TEST(AnswerJsonTest, AFileNameThatIsNoTextStillGivesALine) {
+  EXPECT_THAT(AnswerJson("\xff.jpg", v1::ClassifyResponse(), 0), HasSubstr(".jpg"));
+}
+
+TEST(AnswerLineTest, SaysWhatIsMissingFromADegradedAnswer) {
+  const std::string line = AnswerLine("a.jpg", Answer("degraded: true missing: \"rice\""), 10);
+  EXPECT_THAT(line, HasSubstr("a.jpg       carrot"));
+  EXPECT_THAT(line, HasSubstr("LOW_CONFIDENCE  degraded, missing: rice"));
+  EXPECT_THAT(AnswerLine("a.jpg", Answer(""), 10), Not(HasSubstr("degraded")));
+}
+
+TEST(DescriptionTest, NamesDomainsWithTheirClasses) {
+  v1::ModelDescription model;
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      R"pb(
+        name: "default"
+        version: "1"
+        domains { name: "rice" branch: "non_disease" classes: "arborio" classes: "basmati" }
+        defaults { policy: EXACT }
+      )pb",
+      &model));
+  const auto json = nlohmann::json::parse(DescriptionJson(model));
+  EXPECT_EQ(json.at("domains").at(0).at("name"), "rice");
+  EXPECT_EQ(json.at("domains").at(0).at("branch"), "non_disease");
+  EXPECT_EQ(json.at("domains").at(0).at("classes"),
+            (nlohmann::json::array({"arborio", "basmati"})));
+  EXPECT_TRUE(json.at("abstention").at("unknown_threshold").is_null());
+  EXPECT_THAT(DescriptionText(model), HasSubstr("rice"));
+  EXPECT_THAT(DescriptionText(model), HasSubstr("default policy exact"));
+}
+
+}  // namespace
+}  // namespace orchard::client
