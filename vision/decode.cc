@@ -6,7 +6,6 @@
 #include <new>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "absl/strings/str_join.h"
 #include <opencv2/core.hpp>
@@ -75,23 +74,32 @@ cv::Mat OverBytes(std::string_view bytes) {
   return cv::Mat(1, static_cast<int>(bytes.size()), CV_8UC1, const_cast<char*>(bytes.data()));
 }
 
+/// OpenCV offers the bytes to its decoders in turn. Those of JPEG, PNG and BMP know their pictures
+/// by the magic that we have seen, but WebP's looks deeper, and what it refuses is offered on: to
+/// DICOM's, which looks for four letters at byte 128. No picture has them there by chance.
+absl::Status CheckNoDicom(std::string_view bytes) {
+  constexpr size_t kAt = 128;
+  if (bytes.size() < kAt || bytes.substr(kAt, 4) != "DICM") return absl::OkStatus();
+  return Refuse("the picture pretends to be DICOM as well");
+}
+
 absl::Status Corrupt(Format format) {
   return Refuse(std::string(Name(format)), ": the pixels are corrupt or cut short");
 }
 
-/// Straight into the memory of the result.
-absl::StatusOr<Image> DecodeOpaque(std::string_view bytes, const Header& header, size_t enough) {
+/// OpenCV reads the size a second time; should it read another one than we did, the limits would
+/// not have been applied to what it gave.
+bool HasSize(const cv::Mat& pixels, const Header& header, std::uint64_t scale) {
+  return !pixels.empty() &&
+         static_cast<std::uint64_t>(pixels.cols) == (header.width + scale - 1) / scale &&
+         static_cast<std::uint64_t>(pixels.rows) == (header.height + scale - 1) / scale;
+}
+
+absl::StatusOr<cv::Mat> DecodeOpaque(std::string_view bytes, const Header& header, size_t enough) {
   const std::uint64_t scale = DctScale(header, enough);
-  Image image{.width = (header.width + scale - 1) / scale,
-              .height = (header.height + scale - 1) / scale,
-              .rgb = {}};
-  image.rgb.resize(image.width * image.height * 3);
-  cv::Mat pixels(static_cast<int>(image.height), static_cast<int>(image.width), CV_8UC3,
-                 image.rgb.data());
-  cv::imdecode(OverBytes(bytes), ReadFlags(scale), &pixels);
-  // Another address means that OpenCV read another size from the header than we did.
-  if (pixels.data != image.rgb.data()) return Corrupt(header.format);
-  return image;
+  cv::Mat pixels = cv::imdecode(OverBytes(bytes), ReadFlags(scale));
+  if (!HasSize(pixels, header, scale)) return Corrupt(header.format);
+  return pixels;
 }
 
 /// value · alpha + white · (1 - alpha), rounded, as eight bits.
@@ -102,14 +110,15 @@ std::uint8_t OverWhite(std::uint32_t value, std::uint32_t alpha, std::uint32_t w
 }
 
 template <typename Sample>
-void LayOverWhite(const cv::Mat& pixels, const Container& container, Image& image) {
+cv::Mat LayOverWhite(const cv::Mat& pixels, const Container& container) {
   constexpr std::uint32_t kWhite = std::numeric_limits<Sample>::max();
   const auto channels = static_cast<size_t>(pixels.channels());
   const auto key = container.transparent_colour;
-  std::uint8_t* out = image.rgb.data();
+  cv::Mat opaque(pixels.size(), CV_8UC3);
+  std::uint8_t* out = opaque.data;
   for (int y = 0; y < pixels.rows; ++y) {
     const Sample* in = pixels.ptr<Sample>(y);
-    for (size_t x = 0; x < image.width; ++x, in += channels, out += 3) {
+    for (int x = 0; x < pixels.cols; ++x, in += channels, out += 3) {
       const std::array<Sample, 3> bgr =
           channels < 3 ? std::array{in[0], in[0], in[0]} : std::array{in[0], in[1], in[2]};
       std::uint32_t alpha = channels == 4 ? in[3] : kWhite;
@@ -121,39 +130,27 @@ void LayOverWhite(const cv::Mat& pixels, const Container& container, Image& imag
       for (size_t c = 0; c < 3; ++c) out[c] = OverWhite(bgr[c], alpha, kWhite);
     }
   }
+  return opaque;
 }
 
-absl::StatusOr<Image> DecodeTransparent(std::string_view bytes, const Container& container) {
-  const Header& header = container.header;
+absl::StatusOr<cv::Mat> DecodeTransparent(std::string_view bytes, const Container& container) {
   const cv::Mat pixels = cv::imdecode(OverBytes(bytes), cv::IMREAD_UNCHANGED | kAsStored);
-  if (pixels.empty() || static_cast<std::uint64_t>(pixels.cols) != header.width ||
-      static_cast<std::uint64_t>(pixels.rows) != header.height || pixels.channels() == 2) {
-    return Corrupt(header.format);
-  }
-  Image image{.width = header.width, .height = header.height, .rgb = {}};
-  image.rgb.resize(image.width * image.height * 3);
-  switch (pixels.depth()) {
-    case CV_8U:
-      LayOverWhite<std::uint8_t>(pixels, container, image);
-      return image;
-    case CV_16U:
-      LayOverWhite<std::uint16_t>(pixels, container, image);
-      return image;
-    default:
-      return Corrupt(header.format);
-  }
+  if (!HasSize(pixels, container.header, 1)) return Corrupt(container.header.format);
+  if (pixels.depth() == CV_8U) return LayOverWhite<std::uint8_t>(pixels, container);
+  if (pixels.depth() == CV_16U) return LayOverWhite<std::uint16_t>(pixels, container);
+  return Corrupt(container.header.format);
 }
 
-absl::StatusOr<Image> DecodePixels(std::string_view bytes, const Container& container,
-                                   size_t enough) {
+absl::StatusOr<cv::Mat> DecodePixels(std::string_view bytes, const Container& container,
+                                     size_t enough) {
   if (container.header.format == Format::kPpm) return ReadPpmPixels(bytes, container);
   if (container.alpha || container.transparent_colour) return DecodeTransparent(bytes, container);
   return DecodeOpaque(bytes, container.header, enough);
 }
 
 /// The one place where exceptions of OpenCV (and of memory that is not there) end.
-absl::StatusOr<Image> DecodePixelsWithoutThrowing(std::string_view bytes,
-                                                  const Container& container, size_t enough) {
+absl::StatusOr<cv::Mat> DecodePixelsWithoutThrowing(std::string_view bytes,
+                                                    const Container& container, size_t enough) {
   // One picture, one thread: parallelism comes from many pictures. Process-wide, hence once.
   [[maybe_unused]] static const bool alone = [] {
     cv::setNumThreads(0);
@@ -172,11 +169,16 @@ absl::StatusOr<Image> DecodePixelsWithoutThrowing(std::string_view bytes,
 
 }  // namespace
 
-void SwapRedBlue(std::span<std::uint8_t> pixels) {
-  for (size_t i = 0; i + 2 < pixels.size(); i += 3) std::swap(pixels[i], pixels[i + 2]);
+void SwapRedBlue(std::span<const std::uint8_t> from, std::span<std::uint8_t> to) {
+  for (size_t i = 0; i + 2 < from.size(); i += 3) {
+    const std::uint8_t first = from[i];
+    to[i] = from[i + 2];
+    to[i + 1] = from[i + 1];
+    to[i + 2] = first;
+  }
 }
 
-absl::StatusOr<Image> DecodeBgr(std::string_view bytes, const Limits& limits, size_t enough) {
+absl::StatusOr<cv::Mat> DecodeBgr(std::string_view bytes, const Limits& limits, size_t enough) {
   if (bytes.size() > limits.max_bytes) {
     return Refuse("the picture has ", bytes.size(), " bytes; the limit is ", limits.max_bytes,
                   ": shrink it or compress it more");
@@ -185,15 +187,20 @@ absl::StatusOr<Image> DecodeBgr(std::string_view bytes, const Limits& limits, si
   ORCHARD_RETURN_IF_ERROR(CheckFormat(container.header.format, limits));
   ORCHARD_RETURN_IF_ERROR(CheckSize(container.header, limits));
   ORCHARD_RETURN_IF_ERROR(container.whole);
-  ORCHARD_ASSIGN_OR_RETURN(Image image, DecodePixelsWithoutThrowing(bytes, container, enough));
-  return Orient(std::move(image), container.header.orientation);
+  if (container.header.format == Format::kWebp) ORCHARD_RETURN_IF_ERROR(CheckNoDicom(bytes));
+  ORCHARD_ASSIGN_OR_RETURN(const cv::Mat pixels,
+                           DecodePixelsWithoutThrowing(bytes, container, enough));
+  return Orient(pixels, container.header.orientation);
 }
 
 }  // namespace internal
 
 absl::StatusOr<Image> Decode(std::string_view bytes, const Limits& limits, size_t enough) {
-  ORCHARD_ASSIGN_OR_RETURN(Image image, internal::DecodeBgr(bytes, limits, enough));
-  internal::SwapRedBlue(image.rgb);
+  ORCHARD_ASSIGN_OR_RETURN(const cv::Mat bgr, internal::DecodeBgr(bytes, limits, enough));
+  Image image{.width = static_cast<size_t>(bgr.cols),
+              .height = static_cast<size_t>(bgr.rows),
+              .rgb = std::vector<std::uint8_t>(bgr.total() * 3)};
+  internal::SwapRedBlue(internal::Bytes(bgr), image.rgb);
   return image;
 }
 

@@ -16,23 +16,30 @@ internal::Taps Centre(size_t size, size_t length, size_t crop) {
                             crop);
 }
 
+/// Three channels in any order, [height, width, 3].
+void ResizeAndCropBytes(std::span<const std::uint8_t> pixels, size_t width, size_t height,
+                        const Profile& profile, std::span<std::uint8_t> out) {
+  assert(profile.crop >= 1 && profile.crop <= profile.shorter_side);
+  assert(out.size() == profile.crop * profile.crop * 3);
+  const size_t shorter = std::min(width, height);
+  const auto length = [&](size_t side) { return side * profile.shorter_side / shorter; };
+  internal::Resample(pixels, width, Centre(width, length(width), profile.crop),
+                     Centre(height, length(height), profile.crop), out);
+}
+
 }  // namespace
 
 void ResizeAndCrop(const Image& image, const Profile& profile, std::span<std::uint8_t> out) {
-  assert(profile.crop >= 1 && profile.crop <= profile.shorter_side);
-  assert(out.size() == profile.crop * profile.crop * 3);
-  const size_t shorter = std::min(image.width, image.height);
-  const auto length = [&](size_t side) { return side * profile.shorter_side / shorter; };
-  internal::Resample(image.rgb, image.width, Centre(image.width, length(image.width), profile.crop),
-                     Centre(image.height, length(image.height), profile.crop), out);
+  ResizeAndCropBytes(image.rgb, image.width, image.height, profile, out);
 }
 
 absl::Status DecodeForEncoder(std::string_view bytes, const Limits& limits, const Profile& profile,
                               std::span<std::uint8_t> out) {
-  ORCHARD_ASSIGN_OR_RETURN(const Image bgr,
+  ORCHARD_ASSIGN_OR_RETURN(const cv::Mat bgr,
                            internal::DecodeBgr(bytes, limits, profile.shorter_side));
-  ResizeAndCrop(bgr, profile, out);
-  internal::SwapRedBlue(out);
+  ResizeAndCropBytes(internal::Bytes(bgr), static_cast<size_t>(bgr.cols),
+                     static_cast<size_t>(bgr.rows), profile, out);
+  internal::SwapRedBlue(out, out);
   return absl::OkStatus();
 }
 

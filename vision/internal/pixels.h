@@ -5,28 +5,34 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include <opencv2/core.hpp>
 
 #include "vision/decode.h"
 #include "vision/internal/container.h"
-#include "vision/vision.h"
 
 /// \file
-/// Steps of decoding that work on pixels. Three interleaved bytes a pixel, in either order.
+/// Steps of decoding that work on pixels: CV_8UC3 without gaps between rows, in OpenCV's order of
+/// blue, green, red.
 
 namespace orchard::vision::internal {
 
-/// Decode(), but the bytes of a pixel are blue, green, red: the order in which OpenCV gives them.
-/// Whoever shrinks the picture swaps afterwards, when there is less to swap.
-absl::StatusOr<Image> DecodeBgr(std::string_view bytes, const Limits& limits, size_t enough);
+/// Decode(), before red and blue are swapped: whoever shrinks the picture swaps afterwards, when
+/// there is less to swap.
+absl::StatusOr<cv::Mat> DecodeBgr(std::string_view bytes, const Limits& limits, size_t enough);
 
-/// BGR ↔ RGB, in place.
-void SwapRedBlue(std::span<std::uint8_t> pixels);
+/// The bytes of a picture, [rows, cols, 3].
+inline std::span<const std::uint8_t> Bytes(const cv::Mat& pixels) {
+  return {pixels.data, pixels.total() * 3};
+}
+
+/// BGR ↔ RGB; `to` may be `from`.
+void SwapRedBlue(std::span<const std::uint8_t> from, std::span<std::uint8_t> to);
 
 /// Turns and mirrors a picture as EXIF's orientation (1 to 8) asks for.
-Image Orient(Image image, int orientation);
+cv::Mat Orient(const cv::Mat& pixels, int orientation);
 
 /// PPM's pixels, whose decoding is a loop: OpenCV's decoder doesn't stretch a white below 255.
 /// `container.whole` must be OK.
-Image ReadPpmPixels(std::string_view bytes, const Container& container);
+cv::Mat ReadPpmPixels(std::string_view bytes, const Container& container);
 
 }  // namespace orchard::vision::internal

@@ -63,7 +63,7 @@ absl::StatusOr<Container> ReadPpm(std::string_view bytes) {
   return container;
 }
 
-Image ReadPpmPixels(std::string_view bytes, const Container& container) {
+cv::Mat ReadPpmPixels(std::string_view bytes, const Container& container) {
   const std::uint32_t white = container.max_sample;
   const size_t sample_bytes = white > 255 ? 2 : 1;
   size_t offset = container.pixels_at;
@@ -73,15 +73,14 @@ Image ReadPpmPixels(std::string_view bytes, const Container& container) {
     offset += sample_bytes;
     return static_cast<std::uint8_t>((std::min(value, white) * 255 + white / 2) / white);
   };
-  Image image{.width = container.header.width, .height = container.header.height, .rgb = {}};
-  image.rgb.resize(image.width * image.height * 3);
-  for (size_t i = 0; i < image.rgb.size(); i += 3) {
-    std::uint8_t* bgr = image.rgb.data() + i;
+  cv::Mat pixels(static_cast<int>(container.header.height),
+                 static_cast<int>(container.header.width), CV_8UC3);
+  for (std::uint8_t* bgr = pixels.data; bgr != pixels.dataend; bgr += 3) {
     bgr[2] = next();
     bgr[1] = container.channels == 3 ? next() : bgr[2];
     bgr[0] = container.channels == 3 ? next() : bgr[2];
   }
-  return image;
+  return pixels;
 }
 
 }  // namespace orchard::vision::internal

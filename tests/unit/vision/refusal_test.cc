@@ -1,0 +1,170 @@
+// What Decode refuses: limits, cuts, formats that are switched off, and tricks.
+
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/testing/pictures.h"
+#include "tests/testing/status_matchers.h"
+#include "vision/decode.h"
+
+namespace orchard::vision {
+namespace {
+
+using orchard::testing::DrawGradient;
+using orchard::testing::DrawLeaf;
+using orchard::testing::EncodeJpeg;
+using orchard::testing::EncodePng;
+using orchard::testing::EncodeWebp;
+using orchard::testing::IsOk;
+using orchard::testing::StatusIs;
+using ::testing::AllOf;
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+const std::vector<Format> kAllFormats = {Format::kJpeg, Format::kPng, Format::kWebp, Format::kBmp,
+                                         Format::kPpm};
+
+TEST(DecodeLimits, RefusesTooManyBytesWithValueAndLimit) {
+  const std::string bytes = EncodePng(DrawGradient(8, 8));
+  EXPECT_THAT(Decode(bytes, {.max_bytes = bytes.size()}, 0), IsOk());
+  EXPECT_THAT(Decode(bytes, {.max_bytes = bytes.size() - 1}, 0),
+              StatusIs(kInvalid, AllOf(HasSubstr(std::to_string(bytes.size()) + " bytes"),
+                                       HasSubstr(std::to_string(bytes.size() - 1)))));
+}
+
+TEST(DecodeLimits, RefusesTooManyPixelsWithValueAndLimit) {
+  const std::string bytes = EncodePng(DrawGradient(8, 6));
+  EXPECT_THAT(Decode(bytes, {.max_pixels = 48}, 0), IsOk());
+  EXPECT_THAT(Decode(bytes, {.max_pixels = 47}, 0),
+              StatusIs(kInvalid, AllOf(HasSubstr("8x6 = 48 pixels"), HasSubstr("limit is 47"))));
+}
+
+TEST(DecodeLimits, RefusesALongSideWithValueAndLimit) {
+  const std::string bytes = EncodePng(DrawGradient(8, 6));
+  EXPECT_THAT(Decode(bytes, {.max_side = 8}, 0), IsOk());
+  EXPECT_THAT(Decode(bytes, {.max_side = 7}, 0),
+              StatusIs(kInvalid, AllOf(HasSubstr("8x6"), HasSubstr("limit is 7 a side"))));
+}
+
+TEST(DecodeLimits, RefusesBombsByTheirHeaders) {
+  namespace t = orchard::testing;
+  for (const std::string& bomb :
+       {t::PngBomb(50000, 50000), t::PngBomb(20000, 20000), t::JpegBomb(65500, 65500),
+        t::JpegBomb(10000, 10000), t::WebpBomb(16384, 16384)}) {
+    EXPECT_THAT(Decode(bomb, {}, 0), StatusIs(kInvalid, HasSubstr("the limit is")));
+  }
+}
+
+TEST(DecodeFormats, AreThreeUnlessMoreAreSwitchedOn) {
+  namespace t = orchard::testing;
+  const Image image = DrawGradient(16, 8);
+  for (const std::string& bytes : {EncodeJpeg(image), EncodePng(image), EncodeWebp(image)}) {
+    EXPECT_THAT(Decode(bytes, {}, 0), IsOk());
+  }
+  EXPECT_THAT(Decode(t::EncodeBmp(image), {}, 0),
+              StatusIs(kInvalid, HasSubstr("bmp pictures are not accepted; send one of: jpeg, png, "
+                                           "webp")));
+  EXPECT_THAT(Decode(t::EncodePpm(image), {}, 0), StatusIs(kInvalid, HasSubstr("ppm")));
+  EXPECT_THAT(Decode(EncodeWebp(image), {.formats = {Format::kPng}}, 0),
+              StatusIs(kInvalid, HasSubstr("send one of: png")));
+}
+
+// OpenCV offers what its WebP decoder refuses to its DICOM decoder, which looks at byte 128.
+TEST(DecodeFormats, NeverReachesTheDecoderOfDicom) {
+  std::string bytes = EncodeWebp(DrawLeaf(64, 64, 1), 80);
+  ASSERT_EQ(bytes.substr(12, 4), "VP8 ");
+  bytes[20] = static_cast<char>(bytes[20] | 0x0E);  // A profile that doesn't exist.
+  EXPECT_THAT(Decode(bytes, {}, 0), StatusIs(kInvalid, HasSubstr("corrupt")));
+  bytes.replace(128, 4, "DICM");
+  EXPECT_THAT(Decode(bytes, {}, 0), StatusIs(kInvalid, HasSubstr("DICOM")));
+}
+
+struct FileCase {
+  std::string name;
+  std::string bytes;
+};
+
+std::vector<FileCase> SmallFiles() {
+  namespace t = orchard::testing;
+  const Image image = DrawLeaf(40, 24, 3);
+  const std::vector<std::uint8_t> alpha(40 * 24, 100);
+  return {{"Jpeg", EncodeJpeg(image)},
+          {"ProgressiveJpeg", EncodeJpeg(image, {.progressive = true})},
+          {"TurnedJpeg", t::WithOrientation(EncodeJpeg(image), 6)},
+          {"Png", EncodePng(image)},
+          {"SixteenBitPng", EncodePng(image, {.depth = 16})},
+          {"LosslessWebp", EncodeWebp(image)},
+          {"LossyWebp", EncodeWebp(image, 80)},
+          {"LossyWebpWithAlpha", EncodeWebp(image, 80, alpha)},
+          {"Bmp", t::EncodeBmp(image)},
+          {"Ppm", t::EncodePpm(image)}};
+}
+
+class CutTest : public ::testing::TestWithParam<FileCase> {};
+
+TEST_P(CutTest, IsRefusedWhereverItIsCut) {
+  const Limits limits{.formats = kAllFormats};
+  const std::string& bytes = GetParam().bytes;
+  ASSERT_THAT(Decode(bytes, limits, 0), IsOk());
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    const auto image = Decode(std::string_view(bytes).substr(0, size), limits, 0);
+    ASSERT_THAT(image, StatusIs(kInvalid, AnyOf(HasSubstr("truncated"), HasSubstr("cut short"),
+                                                HasSubstr("not a picture"), HasSubstr("no bytes"))))
+        << "cut to " << size << " of " << bytes.size();
+  }
+}
+
+TEST_P(CutTest, MayHaveOtherDataBehindIt) {
+  const Limits limits{.formats = kAllFormats};
+  const auto alone = Decode(GetParam().bytes, limits, 0);
+  ASSERT_THAT(alone, IsOk());
+  for (const std::string& tail : {std::string(1, '\0'), std::string("\r\nupload boundary"),
+                                  EncodeJpeg(DrawGradient(8, 8)), std::string("\xFF\xD8\xFF")}) {
+    const auto image = Decode(GetParam().bytes + tail, limits, 0);
+    ASSERT_THAT(image, IsOk());
+    EXPECT_EQ(image->rgb, alone->rgb);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, CutTest, ::testing::ValuesIn(SmallFiles()),
+                         [](const auto& param_info) { return param_info.param.name; });
+
+TEST(DecodeJpeg, IsNotFooledByTheEndOfAThumbnail) {
+  const std::string thumbnail = EncodeJpeg(DrawGradient(8, 8));
+  const std::string jpeg = EncodeJpeg(DrawLeaf(40, 24, 3));
+  const size_t length = thumbnail.size() + 2;
+  std::string app1("\xFF\xE1");
+  app1.append({static_cast<char>(length >> 8), static_cast<char>(length & 0xFF)});
+  const std::string whole = jpeg.substr(0, 2) + app1 + thumbnail + jpeg.substr(2);
+  EXPECT_THAT(Decode(whole, {}, 0), IsOk());
+  EXPECT_THAT(Decode(std::string_view(whole).substr(0, whole.size() - 2), {}, 0),
+              StatusIs(kInvalid, HasSubstr("end marker")));
+}
+
+TEST(DecodeJpeg, RefusesMoreThanAHundredScans) {
+  const std::string jpeg = orchard::testing::EncodeFlatJpeg(8, 8, {{200}});
+  const size_t start = jpeg.find("\xFF\xDA");
+  const std::string scan = jpeg.substr(start, jpeg.size() - 2 - start);
+  std::string bytes = jpeg.substr(0, start);
+  for (int i = 0; i < 101; ++i) bytes += scan;
+  EXPECT_THAT(Decode(bytes + "\xFF\xD9", {}, 0), StatusIs(kInvalid, HasSubstr("100 scans")));
+}
+
+TEST(DecodePng, RefusesPixelsThatEndBeforeThePicture) {
+  // A sound file with IEND, whose pixels are those of a smaller picture.
+  EXPECT_THAT(Decode(orchard::testing::PngBomb(300, 300), {}, 0),
+              StatusIs(kInvalid, HasSubstr("corrupt")));
+}
+
+TEST(DecodePng, RefusesAWrongChecksum) {
+  std::string bytes = EncodePng(DrawGradient(40, 24));
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  EXPECT_THAT(Decode(bytes, {}, 0), StatusIs(kInvalid, HasSubstr("corrupt")));
+}
+
+}  // namespace
+}  // namespace orchard::vision
