@@ -26,7 +26,7 @@ class HttpServer {
   };
   struct Response {
     int status = 200;
-    std::string body;
+    std::string body{};
     std::string content_type = "text/plain; charset=utf-8";
   };
   using Handler = std::function<Response()>;

@@ -38,13 +38,13 @@ class Signals {
 
 /// What a drain does, in this order. Functions may be empty.
 struct Drain {
-  std::chrono::milliseconds delay{1'000};     ///< keep serving, not ready
-  std::chrono::milliseconds timeout{30'000};  ///< for what is in flight after that
-  std::function<void()> set_not_ready;        ///< health NOT_SERVING, /readyz 503
+  std::chrono::milliseconds delay{1'000};         ///< keep serving, not ready
+  std::chrono::milliseconds timeout{30'000};      ///< for what is in flight after that
+  std::function<void()> set_not_ready = nullptr;  ///< health NOT_SERVING, /readyz 503
   /// Stops the servers; returns whether everything finished before the deadline.
-  std::function<bool(std::chrono::steady_clock::time_point deadline)> shutdown;
-  std::function<void()> flush;              ///< pools, metrics; after the last call
-  std::function<std::int64_t()> in_flight;  ///< calls in progress, for the log
+  std::function<bool(std::chrono::steady_clock::time_point deadline)> shutdown = nullptr;
+  std::function<void()> flush = nullptr;              ///< pools, metrics; after the last call
+  std::function<std::int64_t()> in_flight = nullptr;  ///< calls in progress, for the log
 };
 
 /// Carries the drain out and logs it (event=drain_start, drain_shutdown, drain_done with

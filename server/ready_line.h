@@ -12,8 +12,8 @@ namespace orchard::server {
 /// The addresses that a process really listens on (ports as bound, never 0).
 struct BoundAddresses {
   Address grpc;
-  std::optional<Address> http;
-  std::optional<Address> metrics;
+  std::optional<Address> http = std::nullopt;
+  std::optional<Address> metrics = std::nullopt;
 };
 
 /// "orchard-router ready grpc=HOST:PORT http=HOST:PORT metrics=HOST:PORT", without a newline; what

@@ -48,8 +48,8 @@ class ServiceProcess {
   GrpcHost* grpc() { return grpc_.get(); }
 
   struct AtTheEnd {
-    std::function<std::int64_t()> in_flight;  ///< calls in progress, for the log
-    std::function<void()> flush;              ///< after the last call, while /metrics still answers
+    std::function<std::int64_t()> in_flight = nullptr;  ///< calls in progress, for the log
+    std::function<void()> flush = nullptr;  ///< after the last call, while /metrics still answers
   };
 
   /// Waits for SIGTERM or SIGINT, drains (lifecycle.h), stops the ports, returns the exit code.

@@ -220,19 +220,26 @@ class Settings {
     return Setting<T>(own, std::move(codec), std::move(rules));
   }
 
+  static SettingDefinition Named(const std::string& name, const std::string& help,
+                                 std::string default_text) {
+    SettingDefinition definition;
+    definition.name = name;
+    definition.help = help;
+    definition.default_text = std::move(default_text);
+    return definition;
+  }
+
   template <typename T>
   Setting<T> AddOne(const std::string& name, T& target, const std::string& help,
                     SettingCodec<T> codec) {
-    return AddValues<T>({.name = name, .help = help, .default_text = codec.format(target)}, codec,
+    return AddValues<T>(Named(name, help, codec.format(target)), codec,
                         [&target](const std::vector<T>& values) { target = values.front(); });
   }
 
   template <typename T>
   Setting<T> AddOptional(const std::string& name, std::optional<T>& target, const std::string& help,
                          SettingCodec<T> codec) {
-    return AddValues<T>({.name = name,
-                         .help = help,
-                         .default_text = target ? codec.format(*target) : std::string("none")},
+    return AddValues<T>(Named(name, help, target ? codec.format(*target) : std::string("none")),
                         codec,
                         [&target](const std::vector<T>& values) { target = values.front(); });
   }
@@ -242,11 +249,10 @@ class Settings {
                      SettingCodec<T> codec) {
     std::string texts;
     for (const T& value : target) texts += (texts.empty() ? "" : ";") + codec.format(value);
-    return AddValues<T>({.name = name,
-                         .help = help,
-                         .default_text = texts.empty() ? std::string("none") : texts,
-                         .repeatable = true},
-                        codec, [&target](const std::vector<T>& values) { target = values; });
+    SettingDefinition definition = Named(name, help, texts.empty() ? std::string("none") : texts);
+    definition.repeatable = true;
+    return AddValues<T>(std::move(definition), codec,
+                        [&target](const std::vector<T>& values) { target = values; });
   }
 
   std::unique_ptr<State> state_;

@@ -1,0 +1,138 @@
+#include "server/grpc_host.h"
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include "core/mutex.h"
+#include "server/internal/heartbeat.h"
+#include "server/internal/listen_socket.h"
+
+namespace orchard::server {
+namespace {
+
+constexpr int kMiB = 1 << 20;
+
+/// Both are of the whole process, not thread-safe, and must come before a builder is made.
+void EnableHealthAndReflection() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  });
+}
+
+int ClampToInt(std::int64_t value) {
+  return static_cast<int>(std::clamp<std::int64_t>(value, 0, std::numeric_limits<int>::max()));
+}
+
+void ApplyLimits(const GrpcLimits& limits, grpc::ServerBuilder& builder) {
+  const auto receive = static_cast<std::int64_t>(limits.max_message_bytes) + kMiB;
+  builder.SetMaxReceiveMessageSize(ClampToInt(receive));
+  builder.SetMaxSendMessageSize(-1);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits.max_concurrent_streams);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             ClampToInt(limits.handshake_timeout.count()));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             ClampToInt(limits.min_ping_interval.count()));
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 2);
+  // Decompression is a bomb's door, and pictures and features do not compress.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+}
+
+/// gRPC only says that it could not; the system says why.
+absl::Status WhyNot(const Address& listen) {
+  const absl::StatusOr<internal::ListenSocket> probe = internal::Listen(listen, 1);
+  if (!probe.ok()) return probe.status();
+  return absl::UnavailableError(
+      absl::StrCat("gRPC can't listen on ", listen.ToString(), ": see its own log lines"));
+}
+
+}  // namespace
+
+struct GrpcHost::State {
+  core::Mutex mutex;
+  bool serving ABSL_GUARDED_BY(mutex) = false;
+  bool stopped ABSL_GUARDED_BY(mutex) = false;
+  bool complete ABSL_GUARDED_BY(mutex) = true;
+};
+
+class GrpcHost::Heartbeat : public internal::Heartbeat {
+ public:
+  using internal::Heartbeat::Heartbeat;
+};
+
+GrpcHost::GrpcHost() : state_(std::make_unique<State>()) {}
+
+GrpcHost::~GrpcHost() { Shutdown(std::chrono::steady_clock::now()); }
+
+absl::StatusOr<std::unique_ptr<GrpcHost>> GrpcHost::Start(
+    const Address& listen, const std::vector<HostedService>& services, const GrpcLimits& limits,
+    const std::vector<std::string>& more_health_names) {
+  EnableHealthAndReflection();
+  grpc::ServerBuilder builder;
+  ApplyLimits(limits, builder);
+  int port = 0;
+  builder.AddListeningPort(listen.ToString(), grpc::InsecureServerCredentials(), &port);
+  std::unique_ptr<GrpcHost> host(new GrpcHost());
+  host->health_names_ = more_health_names;
+  host->health_names_.emplace_back();
+  for (const HostedService& hosted : services) {
+    builder.RegisterService(hosted.service);
+    host->health_names_.push_back(hosted.name);
+  }
+  host->server_ = builder.BuildAndStart();
+  if (host->server_ == nullptr || port <= 0) return WhyNot(listen);
+  host->SetServing(false);
+  host->address_ = {.host = listen.host, .port = static_cast<std::uint16_t>(port)};
+  host->heartbeat_ = std::make_unique<Heartbeat>(host->InProcessChannel(), limits.heartbeat);
+  return host;
+}
+
+void GrpcHost::SetServing(bool serving) {
+  core::MutexLock lock(state_->mutex);
+  if (state_->stopped) return;
+  state_->serving = serving;
+  grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
+  for (const std::string& name : health_names_) health->SetServingStatus(name, serving);
+}
+
+bool GrpcHost::serving() const {
+  core::MutexLock lock(state_->mutex);
+  return state_->serving;
+}
+
+std::shared_ptr<grpc::Channel> GrpcHost::InProcessChannel() {
+  return server_->InProcessChannel(grpc::ChannelArguments());
+}
+
+std::uint64_t GrpcHost::heartbeats() const { return heartbeat_ ? heartbeat_->count() : 0; }
+
+bool GrpcHost::Shutdown(std::chrono::steady_clock::time_point deadline) {
+  if (server_ == nullptr) return true;
+  SetServing(false);
+  {
+    core::MutexLock lock(state_->mutex);
+    if (state_->stopped) return state_->complete;
+    state_->stopped = true;
+  }
+  heartbeat_.reset();
+  const auto left = std::max(deadline - std::chrono::steady_clock::now(),
+                             std::chrono::steady_clock::duration::zero());
+  server_->Shutdown(std::chrono::system_clock::now() + left);
+  server_->Wait();
+  const bool complete = std::chrono::steady_clock::now() < deadline;
+  core::MutexLock lock(state_->mutex);
+  state_->complete = complete;
+  return complete;
+}
+
+}  // namespace orchard::server

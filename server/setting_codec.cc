@@ -1,0 +1,180 @@
+#include "server/setting_codec.h"
+
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+namespace orchard::server {
+namespace {
+
+struct Unit {
+  std::string_view name;
+  std::uint64_t factor;
+};
+
+// From large to small; the first that divides wins when formatting.
+constexpr std::array<Unit, 6> kByteUnits = {{{"GiB", 1ULL << 30},
+                                             {"MiB", 1ULL << 20},
+                                             {"KiB", 1ULL << 10},
+                                             {"GB", 1'000'000'000},
+                                             {"MB", 1'000'000},
+                                             {"kB", 1'000}}};
+constexpr std::array<Unit, 6> kTimeUnits = {{{"h", 3'600'000'000'000},
+                                             {"min", 60'000'000'000},
+                                             {"s", 1'000'000'000},
+                                             {"ms", 1'000'000},
+                                             {"us", 1'000},
+                                             {"ns", 1}}};
+
+bool IsDigitOrDot(char letter) { return absl::ascii_isdigit(letter) || letter == '.'; }
+
+/// The digits at the front, and the word behind them.
+std::pair<std::string_view, std::string_view> SplitUnit(std::string_view text) {
+  size_t digits = 0;
+  while (digits < text.size() && IsDigitOrDot(text[digits])) ++digits;
+  return {text.substr(0, digits), text.substr(digits)};
+}
+
+/// digits × factor, when it is a whole number that fits; no rounding.
+std::optional<std::uint64_t> ScaleExactly(std::string_view digits, std::uint64_t factor) {
+  const size_t dot = digits.find('.');
+  const std::string_view whole = digits.substr(0, dot);
+  const std::string_view fraction =
+      dot == std::string_view::npos ? std::string_view() : digits.substr(dot + 1);
+  if (whole.empty() || (dot != std::string_view::npos && fraction.empty())) return std::nullopt;
+  if (fraction.find('.') != std::string_view::npos) return std::nullopt;
+  constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
+  std::uint64_t value = 0;
+  for (const char digit : whole) {
+    const auto step = static_cast<std::uint64_t>(digit - '0');
+    if (value > (kMost - step) / 10) return std::nullopt;
+    value = value * 10 + step;
+  }
+  if (value > kMost / factor) return std::nullopt;
+  value *= factor;
+  for (const char digit : fraction) {
+    const auto step = static_cast<std::uint64_t>(digit - '0');
+    if (factor % 10 != 0 && step * factor % 10 != 0) return std::nullopt;
+    const std::uint64_t part = step * factor / 10;
+    if (part > kMost - value) return std::nullopt;
+    value += part;
+    factor = factor % 10 == 0 ? factor / 10 : 0;
+  }
+  return value;
+}
+
+template <size_t N>
+std::optional<std::uint64_t> ParseWithUnit(std::string_view text, const std::array<Unit, N>& units,
+                                           std::uint64_t plain_factor) {
+  const auto [digits, word] = SplitUnit(text);
+  if (digits.empty()) return std::nullopt;
+  if (word.empty()) return ScaleExactly(digits, plain_factor);
+  for (const Unit& unit : units) {
+    if (unit.name == word) return ScaleExactly(digits, unit.factor);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<bool> ParseBool(std::string_view text) {
+  const std::string word = absl::AsciiStrToLower(absl::string_view(text.data(), text.size()));
+  if (word == "true" || word == "yes" || word == "on" || word == "1") return true;
+  if (word == "false" || word == "no" || word == "off" || word == "0") return false;
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> ParseBytes(std::string_view text) {
+  return ParseWithUnit(text, kByteUnits, 1);
+}
+
+std::string FormatBytes(std::uint64_t bytes) {
+  for (const Unit& unit : kByteUnits) {
+    if (bytes != 0 && bytes % unit.factor == 0) {
+      return absl::StrCat(bytes / unit.factor, std::string(unit.name));
+    }
+  }
+  return absl::StrCat(bytes);
+}
+
+std::optional<std::chrono::nanoseconds> ParseDuration(std::string_view text) {
+  const std::optional<std::uint64_t> count = ParseWithUnit(text, kTimeUnits, 1'000'000'000);
+  if (!count) return std::nullopt;
+  return std::chrono::nanoseconds(static_cast<std::int64_t>(*count));
+}
+
+std::string FormatDuration(std::chrono::nanoseconds duration) {
+  const std::int64_t count = duration.count();
+  if (count == 0) return "0s";
+  for (const Unit& unit : kTimeUnits) {
+    const auto factor = static_cast<std::int64_t>(unit.factor);
+    if (count % factor == 0) return absl::StrCat(count / factor, std::string(unit.name));
+  }
+  return absl::StrCat(count, "ns");
+}
+
+std::optional<double> ParseNumber(std::string_view text) {
+  double value = 0.0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value)) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+std::string FormatNumber(double value) {
+  std::array<char, 64> buffer{};
+  const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
+  return error == std::errc{} ? std::string(buffer.data(), end) : absl::StrCat(value);
+}
+
+SettingCodec<bool> CodecOf(std::type_identity<bool>) {
+  return {.placeholder = "",
+          .kind = "true or false",
+          .parse = ParseBool,
+          .format = [](const bool& value) { return std::string(value ? "true" : "false"); }};
+}
+
+SettingCodec<double> CodecOf(std::type_identity<double>) {
+  return {.placeholder = "NUMBER",
+          .kind = "a number",
+          .parse = ParseNumber,
+          .format = [](const double& value) { return FormatNumber(value); }};
+}
+
+SettingCodec<std::string> CodecOf(std::type_identity<std::string>) {
+  return {.placeholder = "TEXT",
+          .kind = "a text that is not empty",
+          .parse = [](std::string_view text) -> std::optional<std::string> {
+            if (text.empty()) return std::nullopt;
+            return std::string(text);
+          },
+          .format = [](const std::string& value) { return value; }};
+}
+
+SettingCodec<std::filesystem::path> CodecOf(std::type_identity<std::filesystem::path>) {
+  return {.placeholder = "PATH",
+          .kind = "a path that is not empty",
+          .parse = [](std::string_view text) -> std::optional<std::filesystem::path> {
+            if (text.empty()) return std::nullopt;
+            return std::filesystem::path(text);
+          },
+          .format = [](const std::filesystem::path& value) { return value.string(); }};
+}
+
+SettingCodec<Address> CodecOf(std::type_identity<Address>) {
+  return {.placeholder = "HOST:PORT",
+          .kind = "an address HOST:PORT (an IPv6 host in brackets, a port from 0 to 65535)",
+          .parse = [](std::string_view text) -> std::optional<Address> {
+            absl::StatusOr<Address> address = ParseAddress(text);
+            if (!address.ok()) return std::nullopt;
+            return *std::move(address);
+          },
+          .format = [](const Address& value) { return value.ToString(); }};
+}
+
+}  // namespace orchard::server

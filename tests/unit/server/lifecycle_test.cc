@@ -1,0 +1,76 @@
+#include "server/lifecycle.h"
+
+#include <signal.h>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace orchard::server {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::ElementsAre;
+
+TEST(RunDrainTest, NotReadyThenShutdownWithTheTimeoutThenFlush) {
+  std::vector<std::string> order;
+  std::chrono::steady_clock::time_point deadline;
+  const auto before = std::chrono::steady_clock::now();
+  const int code = RunDrain(SIGTERM, {.delay = milliseconds(0),
+                                      .timeout = milliseconds(70'000),
+                                      .set_not_ready = [&] { order.push_back("not ready"); },
+                                      .shutdown =
+                                          [&](std::chrono::steady_clock::time_point until) {
+                                            deadline = until;
+                                            order.push_back("shutdown");
+                                            return true;
+                                          },
+                                      .flush = [&] { order.push_back("flush"); },
+                                      .in_flight = [] { return std::int64_t{3}; }});
+  EXPECT_EQ(code, 0);
+  EXPECT_THAT(order, ElementsAre("not ready", "shutdown", "flush"));
+  EXPECT_GE(deadline, before + milliseconds(70'000));
+}
+
+TEST(RunDrainTest, CallsThatWereCutOffStillEndInExitCodeZero) {
+  bool flushed = false;
+  const int code = RunDrain(SIGINT, {.delay = milliseconds(0),
+                                     .timeout = milliseconds(0),
+                                     .shutdown = [](auto) { return false; },
+                                     .flush = [&] { flushed = true; }});
+  EXPECT_EQ(code, 0);
+  EXPECT_TRUE(flushed);
+}
+
+TEST(RunDrainTest, NothingNeedsToBeGiven) {
+  EXPECT_EQ(RunDrain(SIGTERM, {.delay = milliseconds(0)}), 0);
+}
+
+TEST(SignalsTest, TheFirstSignalIsRememberedForEveryWait) {
+  Signals signals;
+  EXPECT_FALSE(signals.Received());
+  EXPECT_EQ(signals.WaitFor(milliseconds(0)), std::nullopt);
+  raise(SIGTERM);
+  EXPECT_TRUE(signals.Received());
+  EXPECT_EQ(signals.Wait(), SIGTERM);
+  EXPECT_EQ(signals.Wait(), SIGTERM);
+  EXPECT_EQ(signals.WaitFor(milliseconds(0)), SIGTERM);
+}
+
+TEST(SignalsTest, AnotherObjectAfterTheFirstBeginsAnew) {
+  { const Signals signals; }
+  Signals signals;
+  EXPECT_FALSE(signals.Received());
+  raise(SIGINT);
+  EXPECT_EQ(signals.Wait(), SIGINT);
+}
+
+TEST(SignalsTest, ABrokenPipeDoesNotEndTheProcess) {
+  const Signals signals;
+  raise(SIGPIPE);
+  EXPECT_FALSE(signals.Received());
+}
+
+}  // namespace
+}  // namespace orchard::server
