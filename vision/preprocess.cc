@@ -33,6 +33,18 @@ void ResizeAndCrop(const Image& image, const Profile& profile, std::span<std::ui
   ResizeAndCropBytes(image.rgb, image.width, image.height, profile, out);
 }
 
+Image ShrinkTo(Image image, size_t shorter_side) {
+  const size_t shorter = std::min(image.width, image.height);
+  if (shorter <= shorter_side) return image;
+  Image small{.width = image.width * shorter_side / shorter,
+              .height = image.height * shorter_side / shorter,
+              .rgb = {}};
+  small.rgb.resize(small.width * small.height * 3);
+  internal::Resample(image.rgb, image.width, Centre(image.width, small.width, small.width),
+                     Centre(image.height, small.height, small.height), small.rgb);
+  return small;
+}
+
 absl::Status DecodeForEncoder(std::string_view bytes, const Limits& limits, const Profile& profile,
                               std::span<std::uint8_t> out) {
   ORCHARD_ASSIGN_OR_RETURN(const cv::Mat bgr,
