@@ -1,0 +1,157 @@
+#include "model/encoder.h"
+
+#include <dlfcn.h>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include <torch/torch.h>
+
+#include "core/status.h"
+#include "model/fingerprint.h"
+#include "model/internal/guarded.h"
+#include "model/internal/networks.h"
+#include "model/store.h"
+#include "model/torch_state.h"
+#include "nets/frozen.h"
+#include "nets/mobilenet_v2.h"
+
+namespace orchard::model {
+namespace {
+
+constexpr const char* kArchitecture = "mobilenet_v2";
+constexpr uint32_t kCrop = 224;  // pixels; what gives a map of 7 × 7
+constexpr size_t kChannels = 3;
+
+/// Settings of the whole process, which may be made only once.
+void PrepareProcess() {
+  try {
+    at::set_num_interop_threads(1);
+  } catch (const c10::Error&) {
+    // Somebody used the inter-op pool before: it has its size then, and we don't use it.
+  }
+  // OpenBLAS has a pool of its own, whichever variant of it is installed.
+  using SetThreads = void (*)(int);
+  void* const symbol = dlsym(RTLD_DEFAULT, "openblas_set_num_threads");
+  if (symbol != nullptr) reinterpret_cast<SetThreads>(symbol)(1);
+}
+
+std::string ShapeText(const std::vector<int64_t>& shape) {
+  return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
+}
+
+/// The manifest's words about the encoder against what this architecture is.
+absl::Status CheckPart(const v1::EncoderPart& part, const std::string& file) {
+  if (part.architecture().name() != kArchitecture) {
+    return absl::InvalidArgumentError(absl::StrCat(file, ": unknown encoder architecture \"",
+                                                   part.architecture().name(),
+                                                   "\"; known: ", kArchitecture));
+  }
+  if (part.architecture().arguments_size() > 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, ": architecture ", kArchitecture, " takes no arguments"));
+  }
+  if (part.preprocessing().crop() != kCrop) {
+    return absl::InvalidArgumentError(absl::StrCat(file, ": crop ", part.preprocessing().crop(),
+                                                   " must be ", kCrop, " for ", kArchitecture));
+  }
+  for (const v1::FeatureSpec& feature : part.features()) {
+    const auto kind =
+        feature.kind() == v1::MAP ? core::FeatureKind::kMap : core::FeatureKind::kPooled;
+    const std::vector<int64_t> given(feature.shape().begin(), feature.shape().end());
+    if (given != nets::RowShape(kind)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(file, ": feature ", v1::FeatureKind_Name(feature.kind()), " has shape ",
+                       ShapeText(given), ", must be ", ShapeText(nets::RowShape(kind))));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<nets::FrozenNet> Freeze(nets::MobileNetV2& network,
+                                       const v1::Preprocessing& preprocessing) {
+  const auto three = [](const auto& v) { return torch::tensor({v.Get(0), v.Get(1), v.Get(2)}); };
+  const torch::Tensor mean = three(preprocessing.mean());
+  const torch::Tensor std = three(preprocessing.std());
+  const auto forward = [&](const torch::Tensor& pixels) {
+    const nets::EncoderFeatures features = network->forward(nets::Standardise(pixels, mean, std));
+    return std::vector<torch::Tensor>{features.map, features.pooled};
+  };
+  const torch::Tensor example = torch::zeros({1, kCrop, kCrop, 3}, torch::kUInt8);
+  return nets::FrozenNet::Make("encoder", *network, forward, example);
+}
+
+/// Copies `tensor`, whatever its layout in memory, as row-major rows. Once.
+std::vector<float> RowMajor(const torch::Tensor& tensor) {
+  std::vector<float> rows(static_cast<size_t>(tensor.numel()));
+  internal::ViewOf(rows, tensor.sizes().vec()).copy_(tensor);
+  return rows;
+}
+
+}  // namespace
+
+void PrepareInferenceThread() {
+  static std::once_flag once;
+  std::call_once(once, PrepareProcess);
+  at::set_num_threads(1);
+  at::init_num_threads();  // A fresh thread has OpenMP's default, whatever another one set.
+}
+
+struct Encoder::Impl {
+  nets::FrozenNet network;
+  std::string fingerprint;
+};
+
+Encoder::Encoder(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Encoder::~Encoder() = default;
+
+absl::StatusOr<std::unique_ptr<Encoder>> Encoder::Load(const std::filesystem::path& version_dir,
+                                                       const v1::EncoderPart& part) {
+  const std::string file = version_dir / part.file().path();
+  ORCHARD_RETURN_IF_ERROR(CheckPart(part, file));
+  ORCHARD_ASSIGN_OR_RETURN(const TensorMap tensors, ReadPart(version_dir, part.file()));
+  const std::string fingerprint = Fingerprint(tensors, part.preprocessing());
+  if (fingerprint != part.fingerprint()) {
+    return absl::InvalidArgumentError(absl::StrCat(file, ": fingerprint is ", fingerprint,
+                                                   ", the manifest says ", part.fingerprint()));
+  }
+  return internal::Guarded(file, [&]() -> absl::StatusOr<std::unique_ptr<Encoder>> {
+    nets::MobileNetV2 network;
+    ORCHARD_RETURN_IF_ERROR(LoadState(*network, tensors, "", file));
+    ORCHARD_ASSIGN_OR_RETURN(nets::FrozenNet frozen, Freeze(network, part.preprocessing()));
+    return std::unique_ptr<Encoder>(
+        new Encoder(std::make_unique<Impl>(Impl{std::move(frozen), fingerprint})));
+  });
+}
+
+absl::StatusOr<core::FeatureBatch> Encoder::Encode(std::span<const std::uint8_t> pixels,
+                                                   size_t rows) const {
+  constexpr size_t kRow = size_t{kCrop} * kCrop * kChannels;
+  if (rows == 0 || pixels.size() != rows * kRow) {
+    return absl::InvalidArgumentError(absl::StrCat("encoder: ", pixels.size(), " bytes for ", rows,
+                                                   " pictures of ", kRow, " bytes"));
+  }
+  return internal::Guarded("encoder", [&]() -> absl::StatusOr<core::FeatureBatch> {
+    const c10::InferenceMode guard;
+    const torch::Tensor input =
+        torch::from_blob(const_cast<std::uint8_t*>(pixels.data()),
+                         {static_cast<int64_t>(rows), kCrop, kCrop, 3}, torch::kUInt8);
+    ORCHARD_ASSIGN_OR_RETURN(const std::vector<torch::Tensor> outputs, impl_->network.Run(input));
+    const torch::Tensor& map = outputs.at(0);
+    const torch::Tensor& pooled = outputs.at(1);
+    if (!internal::IsFinite(map) || !internal::IsFinite(pooled)) {
+      return absl::InternalError("encoder: NaN or an infinity among the features");
+    }
+    return core::FeatureBatch{.rows = rows,
+                              .pooled_width = static_cast<size_t>(pooled.numel()) / rows,
+                              .map_width = static_cast<size_t>(map.numel()) / rows,
+                              .pooled = RowMajor(pooled),
+                              .map = RowMajor(map)};
+  });
+}
+
+const std::string& Encoder::fingerprint() const { return impl_->fingerprint; }
+
+}  // namespace orchard::model

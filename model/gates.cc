@@ -1,0 +1,198 @@
+#include "model/gates.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include <torch/torch.h>
+
+#include "core/log_space.h"
+#include "core/status.h"
+#include "model/internal/guarded.h"
+#include "model/internal/networks.h"
+#include "model/store.h"
+#include "model/unknown_score.h"
+#include "nets/frozen.h"
+#include "nets/mobilenet_v2.h"
+
+namespace orchard::model {
+namespace {
+
+/// One choice: the branch, or the domain inside a branch.
+struct Choice {
+  std::string prefix;           // of its tensors
+  std::vector<size_t> options;  // index of each output: branches, or domains of the model
+  double temperature = 1.0;
+
+  /// With one option there is nothing to learn: its log-probability is 0, and it has no tensors.
+  bool HasNetwork() const { return options.size() > 1; }
+};
+
+/// Gate1 first, then Gate2 of each branch.
+std::vector<Choice> ChoicesOf(const v1::ModelManifest& manifest) {
+  const v1::GatesPart& part = manifest.gates();
+  std::vector<Choice> choices(1);
+  choices[0] = {.prefix = "branch.", .options = {}, .temperature = part.branch_temperature()};
+  for (int b = 0; b < part.branches_size(); ++b) {
+    choices[0].options.push_back(static_cast<size_t>(b));
+    Choice domains{.prefix = absl::StrCat("domain.", part.branches(b), "."),
+                   .options = {},
+                   .temperature = part.domain_temperatures(b)};
+    for (int g = 0; g < manifest.experts_size(); ++g) {
+      if (manifest.experts(g).branch() == part.branches(b)) {
+        domains.options.push_back(static_cast<size_t>(g));
+      }
+    }
+    choices.push_back(std::move(domains));
+  }
+  return choices;
+}
+
+/// Tensors that belong to no gate and no score.
+absl::Status CheckNames(const TensorMap& tensors, const std::vector<Choice>& choices,
+                        const std::string& file) {
+  std::vector<std::string> strangers;
+  for (const auto& [name, tensor] : tensors) {
+    const bool known = absl::StartsWith(name, "unknown.") ||
+                       std::ranges::any_of(choices, [&name = name](const Choice& choice) {
+                         return choice.HasNetwork() && absl::StartsWith(name, choice.prefix);
+                       });
+    if (!known) strangers.push_back(absl::StrCat("\"", name, "\""));
+  }
+  if (strangers.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(file, ": tensors of no gate: ", absl::StrJoin(strangers, ", ")));
+}
+
+/// All gates as one graph: pooled [N, 1280] → the logits of each, in the order of `choices`.
+struct GateNetworks final : torch::nn::Module {
+  std::vector<torch::Tensor> Forward(const torch::Tensor& pooled) {
+    std::vector<torch::Tensor> logits;
+    for (const nets::Head& head : heads) logits.push_back(head->forward(pooled));
+    return logits;
+  }
+  std::vector<nets::Head> heads;
+};
+
+absl::StatusOr<nets::FrozenNet> LoadNetworks(const v1::GatesPart& part, const TensorMap& tensors,
+                                             const std::vector<Choice>& choices,
+                                             const std::string& file) {
+  GateNetworks networks;
+  for (const Choice& choice : choices) {
+    if (!choice.HasNetwork()) continue;
+    ORCHARD_ASSIGN_OR_RETURN(
+        nets::Head head, internal::LoadHead(part.architecture(), core::FeatureKind::kPooled,
+                                            static_cast<int64_t>(choice.options.size()), tensors,
+                                            choice.prefix, file));
+    networks.heads.push_back(
+        networks.register_module(absl::StrCat("gate", networks.heads.size()), std::move(head)));
+  }
+  const auto forward = [&networks](const torch::Tensor& x) { return networks.Forward(x); };
+  return nets::FrozenNet::Make("gates", networks, forward, torch::zeros({1, nets::kPooledWidth}));
+}
+
+}  // namespace
+
+struct Gates::Impl {
+  std::vector<Choice> choices;
+  size_t branches = 0;
+  size_t domains = 0;
+  nets::FrozenNet networks;
+  std::unique_ptr<UnknownScore> unknown;
+
+  /// Log-probabilities of a choice's options for each row, [rows][options]; takes the next logits
+  /// when the choice has a network. Errors: INTERNAL for logits that are not finite.
+  absl::StatusOr<std::vector<std::vector<double>>> Decide(const Choice& choice, size_t rows,
+                                                          const std::vector<torch::Tensor>& logits,
+                                                          size_t& next) const;
+};
+
+absl::StatusOr<std::vector<std::vector<double>>> Gates::Impl::Decide(
+    const Choice& choice, size_t rows, const std::vector<torch::Tensor>& logits,
+    size_t& next) const {
+  if (!choice.HasNetwork()) return std::vector<std::vector<double>>(rows, {0.0});
+  const torch::Tensor own = logits.at(next++).contiguous();
+  if (!internal::IsFinite(own)) {
+    return absl::InternalError(
+        absl::StrCat("gate ", choice.prefix, ": NaN or an infinity among the logits"));
+  }
+  const size_t width = choice.options.size();
+  const std::span<const float> all(own.data_ptr<float>(), rows * width);
+  std::vector<std::vector<double>> logs;
+  for (size_t row = 0; row < rows; ++row) {
+    logs.push_back(core::LogSoftmax(all.subspan(row * width, width), choice.temperature));
+  }
+  return logs;
+}
+
+Gates::Gates(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Gates::~Gates() = default;
+
+absl::StatusOr<std::unique_ptr<Gates>> Gates::Load(const std::filesystem::path& version_dir,
+                                                   const v1::ModelManifest& manifest) {
+  const v1::GatesPart& part = manifest.gates();
+  const std::string file = version_dir / part.file().path();
+  ORCHARD_RETURN_IF_ERROR(internal::CheckFingerprint(file, part.encoder_fingerprint(),
+                                                     manifest.encoder().fingerprint()));
+  ORCHARD_ASSIGN_OR_RETURN(const TensorMap tensors, ReadPart(version_dir, part.file()));
+  std::vector<Choice> choices = ChoicesOf(manifest);
+  ORCHARD_RETURN_IF_ERROR(CheckNames(tensors, choices, file));
+  return internal::Guarded(file, [&]() -> absl::StatusOr<std::unique_ptr<Gates>> {
+    ORCHARD_ASSIGN_OR_RETURN(nets::FrozenNet networks, LoadNetworks(part, tensors, choices, file));
+    ORCHARD_ASSIGN_OR_RETURN(
+        std::unique_ptr<UnknownScore> unknown,
+        MakeUnknownScore(part.unknown_score(), tensors, nets::kPooledWidth, file));
+    return std::unique_ptr<Gates>(new Gates(std::make_unique<Impl>(Impl{
+        std::move(choices), static_cast<size_t>(part.branches_size()),
+        static_cast<size_t>(manifest.experts_size()), std::move(networks), std::move(unknown)})));
+  });
+}
+
+absl::StatusOr<GateBatch> Gates::Evaluate(const core::FeatureBatch& features) const {
+  const size_t rows = features.rows;
+  if (rows == 0 || features.pooled.size() != rows * nets::kPooledWidth) {
+    return absl::InternalError(absl::StrCat("gates: ", features.pooled.size(), " features for ",
+                                            rows, " rows of ", nets::kPooledWidth));
+  }
+  return internal::Guarded("gates", [&]() -> absl::StatusOr<GateBatch> {
+    const c10::InferenceMode guard;
+    ORCHARD_ASSIGN_OR_RETURN(
+        const std::vector<torch::Tensor> logits,
+        impl_->networks.Run(
+            internal::ViewOf(features.pooled, {static_cast<int64_t>(rows), nets::kPooledWidth})));
+    GateBatch gates{.rows = rows,
+                    .branches = impl_->branches,
+                    .domains = impl_->domains,
+                    .log_branch = std::vector<double>(rows * impl_->branches),
+                    .log_domain = std::vector<double>(rows * impl_->domains),
+                    .unknown_score = std::vector<double>(rows)};
+    size_t next = 0;
+    for (size_t c = 0; c < impl_->choices.size(); ++c) {
+      const Choice& choice = impl_->choices[c];
+      ORCHARD_ASSIGN_OR_RETURN(const auto logs, impl_->Decide(choice, rows, logits, next));
+      for (size_t row = 0; row < rows; ++row) {
+        for (size_t i = 0; i < choice.options.size(); ++i) {
+          const size_t option = choice.options[i];
+          if (c == 0) {
+            gates.log_branch[row * gates.branches + option] = logs[row][i];
+          } else {
+            gates.log_domain[row * gates.domains + option] =
+                gates.log_branch[row * gates.branches + c - 1] + logs[row][i];
+          }
+        }
+      }
+    }
+    for (size_t row = 0; row < rows; ++row) {
+      gates.unknown_score[row] = impl_->unknown->Score(
+          features.Row(core::FeatureKind::kPooled, row), gates.LogDomain(row));
+    }
+    return gates;
+  });
+}
+
+}  // namespace orchard::model

@@ -1,0 +1,49 @@
+#include "model/internal/networks.h"
+
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include <torch/torch.h>
+
+#include "core/status.h"
+#include "model/torch_state.h"
+
+namespace orchard::model::internal {
+
+absl::StatusOr<nets::Head> LoadHead(const v1::Architecture& architecture, core::FeatureKind kind,
+                                    int64_t classes, const TensorMap& tensors,
+                                    const std::string& prefix, const std::string& file) {
+  nets::HeadArgs args{.classes = classes, .arguments = {}};
+  args.arguments.insert(architecture.arguments().begin(), architecture.arguments().end());
+  const auto entry = nets::FindHead(architecture.name(), args);
+  if (!entry.ok()) return core::Annotate(entry.status(), file);
+  if ((*entry)->feature_kind != kind) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, ": architecture ", architecture.name(),
+                     " reads another kind of feature than the manifest says"));
+  }
+  nets::Head head = (*entry)->make(args);
+  ORCHARD_RETURN_IF_ERROR(LoadState(*head, tensors, prefix, file));
+  return head;
+}
+
+absl::Status CheckFingerprint(const std::string& file, const std::string& trained_on,
+                              const std::string& encoder) {
+  if (trained_on == encoder) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(file, ": trained on the encoder ", trained_on, ", but this model's encoder is ",
+                   encoder, "; train the part on this encoder, or take the model it belongs to"));
+}
+
+torch::Tensor ViewOf(std::span<const float> values, std::vector<int64_t> shape) {
+  return torch::from_blob(const_cast<float*>(values.data()), shape, torch::kFloat32);
+}
+
+bool IsFinite(const torch::Tensor& tensor) {
+  // NaN and ±∞ survive a sum (∞ - ∞ is NaN), and LibTorch's sum is vectorised.
+  return std::isfinite(tensor.sum().item<float>());
+}
+
+}  // namespace orchard::model::internal

@@ -1,0 +1,73 @@
+#include "model/loaded_model.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/status.h"
+#include "model/manifest.h"
+
+namespace orchard::model {
+namespace {
+
+/// LibTorch's first run records, its second specialises; oneDNN prepares a kernel for each size.
+constexpr size_t kRunsEach = 2;
+constexpr size_t kExpertBatch = 4;  // rows; larger sub-batches prepare themselves when they come
+
+absl::Status WarmUp(const RouterModel& model, size_t max_batch) {
+  const size_t crop = model.manifest.encoder().preprocessing().crop();
+  for (size_t rows = 1; rows <= max_batch; ++rows) {
+    const std::vector<std::uint8_t> grey(rows * crop * crop * 3, 128);
+    for (size_t run = 0; run < kRunsEach; ++run) {
+      ORCHARD_ASSIGN_OR_RETURN(const core::FeatureBatch features,
+                               model.encoder->Encode(grey, rows));
+      ORCHARD_RETURN_IF_ERROR(model.gates->Evaluate(features).status());
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WarmUp(const ExpertHead& expert) {
+  for (size_t rows = 1; rows <= kExpertBatch; ++rows) {
+    const std::vector<float> features(rows * expert.row_width(), 0.5F);
+    for (size_t run = 0; run < kRunsEach; ++run) {
+      ORCHARD_RETURN_IF_ERROR(expert.Score(features, rows).status());
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<RouterModel> LoadRouterModel(const std::filesystem::path& version_dir,
+                                            size_t max_batch) {
+  PrepareInferenceThread();
+  RouterModel model;
+  ORCHARD_ASSIGN_OR_RETURN(model.manifest, ReadManifest(version_dir));
+  model.taxonomy = TaxonomyOf(model.manifest);
+  model.concept_names = ConceptNames(model.manifest);
+  ORCHARD_ASSIGN_OR_RETURN(model.encoder, Encoder::Load(version_dir, model.manifest.encoder()));
+  ORCHARD_ASSIGN_OR_RETURN(model.gates, Gates::Load(version_dir, model.manifest));
+  ORCHARD_RETURN_IF_ERROR(WarmUp(model, max_batch));
+  return model;
+}
+
+absl::StatusOr<std::vector<std::unique_ptr<ExpertHead>>> LoadExperts(
+    const std::filesystem::path& version_dir, const std::vector<std::string>& domains) {
+  PrepareInferenceThread();
+  ORCHARD_ASSIGN_OR_RETURN(const v1::ModelManifest manifest, ReadManifest(version_dir));
+  for (const std::string& domain : domains) {
+    if (DomainIndex(manifest, domain) >= 0) continue;
+    return ExpertHead::Load(version_dir, manifest, domain).status();  // Says which there are.
+  }
+  std::vector<std::unique_ptr<ExpertHead>> experts;
+  for (const v1::ExpertPart& part : manifest.experts()) {
+    if (!domains.empty() && std::ranges::find(domains, part.domain()) == domains.end()) continue;
+    ORCHARD_ASSIGN_OR_RETURN(std::unique_ptr<ExpertHead> expert,
+                             ExpertHead::Load(version_dir, manifest, part.domain()));
+    ORCHARD_RETURN_IF_ERROR(WarmUp(*expert));
+    experts.push_back(std::move(expert));
+  }
+  return experts;
+}
+
+}  // namespace orchard::model
