@@ -1,0 +1,34 @@
+#pragma once
+
+#include "orchard/v1/classifier.grpc.pb.h"
+#include "router/call_context.h"
+#include "router/engine.h"
+
+namespace orchard::router {
+
+/// v1::Classifier over an engine. Its threads are gRPC's: each call only converts, hands over to
+/// the pipeline, and finishes. Thread-safe; the engine outlives it.
+class ClassifierService final : public v1::Classifier::CallbackService {
+ public:
+  struct Options {
+    size_t max_stream_in_flight = 16;  ///< requests in progress per stream; >= 1
+  };
+  ClassifierService(Engine& engine, const Options& options);
+
+  grpc::ServerUnaryReactor* Classify(grpc::CallbackServerContext* context,
+                                     const v1::ClassifyRequest* request,
+                                     v1::ClassifyResponse* response) override;
+
+  grpc::ServerBidiReactor<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse>* ClassifyStream(
+      grpc::CallbackServerContext* context) override;
+
+  grpc::ServerUnaryReactor* DescribeModel(grpc::CallbackServerContext* context,
+                                          const v1::DescribeModelRequest* request,
+                                          v1::ModelDescription* response) override;
+
+ private:
+  Engine& engine_;
+  const CallServices services_;
+};
+
+}  // namespace orchard::router

@@ -1,0 +1,128 @@
+#include "router/config.h"
+
+#include <algorithm>
+#include <array>
+#include <thread>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+#include "core/status.h"
+#include "model/store.h"
+#include "vision/sniff.h"
+
+namespace orchard::router {
+namespace {
+
+using vision::Format;
+
+constexpr std::array kFormats = {Format::kJpeg, Format::kPng, Format::kWebp, Format::kBmp,
+                                 Format::kPpm};
+
+std::optional<Format> FormatOf(const std::string& name) {
+  for (const Format format : kFormats) {
+    if (vision::Name(format) == name) return format;
+  }
+  return std::nullopt;
+}
+
+absl::Status CheckFormat(const std::string& name) {
+  if (FormatOf(name)) return absl::OkStatus();
+  std::string names;
+  for (const Format format : kFormats) {
+    absl::StrAppend(&names, names.empty() ? "" : ", ", std::string(vision::Name(format)));
+  }
+  return absl::InvalidArgumentError(absl::StrCat("is not one of ", names));
+}
+
+absl::Status CheckExpert(const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals != std::string::npos && equals > 0 && equals + 1 < text.size()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError("is not DOMAIN=ADDRESS[,ADDRESS]");
+}
+
+/// PINNED needs a domain, which is the caller's to name.
+std::vector<std::pair<std::string, moe::PolicyKind>> DefaultPolicies() {
+  std::vector<std::pair<std::string, moe::PolicyKind>> choices;
+  for (const moe::PolicyKind kind : moe::AllPolicies()) {
+    if (kind != moe::PolicyKind::kPinned) choices.emplace_back(moe::Name(kind), kind);
+  }
+  return choices;
+}
+
+}  // namespace
+
+Config::Config()
+    : decode_workers(std::max(1U, std::thread::hardware_concurrency())),
+      encode_workers(decode_workers) {}
+
+void Declare(server::Settings& settings, Config& config) {
+  server::DeclareProcess(settings, config.process);
+  settings.Section("Model and experts");
+  settings
+      .Add("model", config.model,
+           "a model's version folder, or a folder of versions, of which the highest is taken")
+      .DefaultText("models/default, found from the executable");
+  settings.AddChoice("default-policy", config.default_policy, DefaultPolicies(),
+                     "which experts are asked when the caller does not say");
+  settings
+      .Add("expert", config.experts,
+           "where a domain's expert is; repeatable. With none, all experts run in this process; "
+           "with any, domains without one are down")
+      .Must(CheckExpert)
+      .Placeholder("DOMAIN=ADDRESS[,ADDRESS]");
+  settings.Section("Pictures");
+  settings.AddBytes("max-image-bytes", config.max_image_bytes, "largest file")
+      .Range(1024, std::uint64_t{1} << 30);
+  settings.Add("max-pixels", config.max_pixels, "largest width times height, read from the header")
+      .Range(1, 1'000'000'000);
+  settings.Add("formats", config.formats, "jpeg, png, webp, bmp, ppm; repeatable")
+      .Must(CheckFormat)
+      .Placeholder("FORMAT");
+  settings.Section("Load");
+  settings.Add("in-flight", config.in_flight, "requests in progress; one more is refused")
+      .Range(1, 65536);
+  settings.Add("queue", config.queue, "requests that wait to be decoded; one more is refused")
+      .Range(1, 65536);
+  settings.Add("decode-workers", config.decode_workers, "threads that decode")
+      .Range(1, 256)
+      .DefaultText("the number of cores");
+  settings.Add("encode-workers", config.encode_workers, "threads that run the encoder")
+      .Range(1, 256)
+      .DefaultText("the number of cores");
+  settings.Add("max-batch", config.max_batch, "pictures that one forward pass takes").Range(1, 256);
+  settings.Add("stream-in-flight", config.stream_in_flight, "requests in progress a stream")
+      .Range(1, 4096);
+  settings.Add("default-deadline", config.default_deadline, "of a call that has none")
+      .Range(std::chrono::milliseconds(1), std::chrono::hours(1));
+}
+
+absl::StatusOr<Engine::Config> EngineConfigOf(const Config& config) {
+  std::filesystem::path model;
+  if (config.model) {
+    model = *config.model;
+  } else {
+    ORCHARD_ASSIGN_OR_RETURN(model, model::DefaultModel());
+  }
+  Engine::Config engine;
+  ORCHARD_ASSIGN_OR_RETURN(engine.version_dir, model::ResolveVersion(model));
+  engine.experts = config.experts;
+  engine.pipeline.limits = {
+      .max_bytes = config.max_image_bytes, .max_pixels = config.max_pixels, .formats = {}};
+  for (const std::string& name : config.formats) {
+    engine.pipeline.limits.formats.push_back(*FormatOf(name));
+  }
+  engine.pipeline.default_policy = config.default_policy;
+  engine.pipeline.default_deadline = config.default_deadline;
+  engine.pipeline.in_flight = config.in_flight;
+  engine.pipeline.queue = config.queue;
+  engine.pipeline.decode_workers = config.decode_workers;
+  engine.pipeline.encode_workers = config.encode_workers;
+  engine.pipeline.max_batch = config.max_batch;
+  return engine;
+}
+
+}  // namespace orchard::router

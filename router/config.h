@@ -1,0 +1,45 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "moe/policy.h"
+#include "router/engine.h"
+#include "server/process_config.h"
+#include "server/settings.h"
+
+namespace orchard::router {
+
+/// The settings of orchard-router; what --help says.
+struct Config {
+  Config();
+
+  server::ProcessConfig process = server::RouterProcessConfig();
+  std::optional<std::filesystem::path> model;  ///< absent: found from the executable
+  moe::PolicyKind default_policy = moe::PolicyKind::kExact;
+  std::vector<std::string> experts;  ///< DOMAIN=ADDRESS[,ADDRESS]
+  std::uint64_t max_image_bytes = std::uint64_t{16} << 20;
+  std::uint64_t max_pixels = 50'000'000;
+  std::vector<std::string> formats = {"jpeg", "png", "webp"};
+  size_t in_flight = 256;
+  size_t queue = 256;
+  size_t decode_workers;  ///< the machine's cores
+  size_t encode_workers;  ///< the machine's cores
+  size_t max_batch = 4;
+  size_t stream_in_flight = 16;
+  std::chrono::milliseconds default_deadline{10'000};
+};
+
+void Declare(server::Settings& settings, Config& config);
+
+/// What the engine needs. Errors: NOT_FOUND when there is no model where it is looked for.
+absl::StatusOr<Engine::Config> EngineConfigOf(const Config& config);
+
+}  // namespace orchard::router

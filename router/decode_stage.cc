@@ -1,0 +1,50 @@
+#include "router/decode_stage.h"
+
+#include <utility>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/status.h"
+
+namespace orchard::router {
+
+using core::Clock;
+
+DecodeStage::DecodeStage(Options options, ServiceTimes& times, Metrics& metrics, Next next)
+    : options_(std::move(options)),
+      times_(times),
+      metrics_(metrics),
+      next_(std::move(next)),
+      pool_({.name = "decode",
+             .max_batch = 1,
+             .max_waiting = options_.max_waiting,
+             .workers = options_.workers,
+             .start_worker = nullptr},
+            [this](std::vector<RequestPtr> one) { Process(std::move(one.front())); }) {}
+
+void DecodeStage::Process(RequestPtr request) {
+  absl::Status status = Decode(*request);
+  if (status.ok()) status = next_(std::move(request));
+  if (!status.ok()) request->Finish(std::move(status));  // A refused request is still ours.
+}
+
+absl::Status DecodeStage::Decode(Request& request) {
+  Passage& passage = request.passage;
+  passage.decode_begin = Clock::now();
+  const Clock::duration needed =
+      times_.decode.Recent() + times_.encode.Recent() + times_.experts.Recent();
+  if (absl::Status worth = request.CheckWorthIt(passage.decode_begin, needed); !worth.ok()) {
+    if (absl::IsDeadlineExceeded(worth)) times_.Refused();
+    return worth;
+  }
+  const size_t side = options_.profile.crop;
+  request.pixels.resize(side * side * 3);
+  ORCHARD_RETURN_IF_ERROR(
+      vision::DecodeForEncoder(request.image, options_.limits, options_.profile, request.pixels));
+  passage.decode_end = Clock::now();
+  times_.decode.Add(passage.decode_end - passage.decode_begin);
+  metrics_.Stage(Metrics::kDecode, passage.decode_end - passage.decode_begin);
+  return absl::OkStatus();
+}
+
+}  // namespace orchard::router

@@ -1,0 +1,63 @@
+#include "router/describe.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+#include "moe/policy.h"
+#include "router/options.h"
+#include "vision/sniff.h"
+
+namespace orchard::router {
+namespace {
+
+v1::ClassifyDefaults Defaults(const Catalogue& catalogue, const Pipeline::Settings& settings) {
+  v1::ClassifyDefaults defaults;
+  defaults.set_policy(ToWire(settings.default_policy));
+  defaults.set_k(
+      static_cast<std::uint32_t>(std::min(moe::kDefaultK, catalogue.taxonomy.domains())));
+  defaults.set_threshold_tau(moe::kDefaultThresholdTau);
+  defaults.set_nucleus_tau(moe::kDefaultNucleusTau);
+  defaults.set_top(static_cast<std::uint32_t>(std::min(kDefaultTop, catalogue.TotalClasses())));
+  defaults.set_deadline_seconds(std::chrono::duration<double>(settings.default_deadline).count());
+  return defaults;
+}
+
+v1::ClassifyLimits Limits(const Pipeline::Settings& settings) {
+  v1::ClassifyLimits limits;
+  limits.set_max_image_bytes(settings.limits.max_bytes);
+  limits.set_max_pixels(settings.limits.max_pixels);
+  for (const vision::Format format : settings.limits.formats) {
+    limits.add_formats(std::string(vision::Name(format)));
+  }
+  return limits;
+}
+
+}  // namespace
+
+v1::ModelDescription Describe(const v1::ModelManifest& manifest, const Catalogue& catalogue,
+                              const Pipeline::Settings& settings, const ExpertFleet& fleet) {
+  v1::ModelDescription description;
+  description.set_name(manifest.name());
+  description.set_version(manifest.version());
+  description.set_encoder_fingerprint(manifest.encoder().fingerprint());
+  *description.mutable_branches() = manifest.gates().branches();
+  size_t index = 0;
+  for (const v1::ExpertPart& part : manifest.experts()) {
+    v1::DomainDescription& domain = *description.add_domains();
+    domain.set_name(part.domain());
+    domain.set_branch(part.branch());
+    *domain.mutable_classes() = part.classes();
+    domain.set_version(part.file().version());
+    domain.set_available(fleet.Available(index));
+    ++index;
+  }
+  *description.mutable_concepts() = manifest.concepts();
+  *description.mutable_abstention() = manifest.abstention();
+  *description.mutable_defaults() = Defaults(catalogue, settings);
+  *description.mutable_limits() = Limits(settings);
+  *description.mutable_evaluation() = manifest.evaluation();
+  return description;
+}
+
+}  // namespace orchard::router

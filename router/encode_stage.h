@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "core/micro_batcher.h"
+#include "core/tensor.h"
+#include "model/gates.h"
+#include "router/admission.h"
+#include "router/metrics.h"
+#include "router/request.h"
+
+namespace orchard::router {
+
+/// What the encoder and the gates say about a micro-batch.
+struct Encoded {
+  core::FeatureBatch features;
+  model::GateBatch gates;
+};
+
+/// The forward pass: `pixels`, uint8 [rows, crop, crop, 3] → features and gates of `rows` rows.
+/// Thread-safe. A function, so that tests of the pipeline need no LibTorch.
+using Encode =
+    std::function<absl::StatusOr<Encoded>(std::span<const std::uint8_t> pixels, size_t rows)>;
+
+/// Pixels → features and gates, in micro-batches, on workers. Thread-safe.
+class EncodeStage {
+ public:
+  struct Options {
+    size_t workers = 1;                  ///< threads, one forward pass each
+    size_t max_batch = 4;                ///< pictures; more leave the cache (serving.md 2.3)
+    size_t max_waiting = 256;            ///< requests; one more is refused
+    std::function<void()> start_worker;  ///< first thing on each thread; may be empty
+  };
+  /// Takes an encoded micro-batch on; request i is row i.
+  using Next = std::function<void(Encoded, std::vector<RequestPtr>)>;
+
+  EncodeStage(Options options, Encode encode, ServiceTimes& times, Metrics& metrics, Next next);
+
+  /// On an error the request was not touched. Errors: RESOURCE_EXHAUSTED, UNAVAILABLE.
+  absl::Status Submit(RequestPtr&& request) { return batcher_.Submit(std::move(request)); }
+
+  size_t Waiting() const { return batcher_.Waiting(); }
+
+ private:
+  void Process(std::vector<RequestPtr> batch);
+  void DropUnwanted(std::vector<RequestPtr>& batch);
+  void Fail(const absl::Status& status, std::vector<RequestPtr> batch);
+  absl::StatusOr<Encoded> EncodeBatch(std::vector<RequestPtr>& batch) const;
+
+  const Encode encode_;
+  ServiceTimes& times_;
+  Metrics& metrics_;
+  const Next next_;
+  core::MicroBatcher<RequestPtr> batcher_;  // Last: its threads use everything above.
+};
+
+}  // namespace orchard::router

@@ -1,0 +1,67 @@
+#include "router/engine.h"
+
+#include <span>
+#include <utility>
+
+#include "core/status.h"
+#include "model/encoder.h"
+#include "model/manifest.h"
+
+namespace orchard::router {
+namespace {
+
+/// The forward pass of a model, which outlives the function.
+Encode EncodeWith(const model::RouterModel& model) {
+  return [&model](std::span<const std::uint8_t> pixels, size_t rows) -> absl::StatusOr<Encoded> {
+    Encoded encoded;
+    ORCHARD_ASSIGN_OR_RETURN(encoded.features, model.encoder->Encode(pixels, rows));
+    ORCHARD_ASSIGN_OR_RETURN(encoded.gates, model.gates->Evaluate(encoded.features));
+    return encoded;
+  };
+}
+
+absl::StatusOr<std::unique_ptr<ExpertFleet>> MakeFleet(const Engine::Config& config,
+                                                       const v1::ModelManifest& manifest,
+                                                       const Catalogue& catalogue,
+                                                       Metrics& metrics) {
+  if (config.experts.empty()) return InProcessFleet(config.version_dir, manifest);
+  ORCHARD_ASSIGN_OR_RETURN(const ExpertAddresses addresses,
+                           ParseExpertAddresses(config.experts, catalogue.domains));
+  return RemoteFleet(manifest, addresses,
+                     [&metrics](size_t domain) { metrics.FingerprintMismatch(domain); });
+}
+
+}  // namespace
+
+Engine::Engine(model::RouterModel model)
+    : model_(std::move(model)), catalogue_(CatalogueOf(model_.manifest)) {}
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Config& config,
+                                                     prometheus::Registry& registry) {
+  // The cheap faults first: a misspelt domain should not cost the time to load the weights.
+  ORCHARD_ASSIGN_OR_RETURN(const v1::ModelManifest manifest,
+                           model::ReadManifest(config.version_dir));
+  ORCHARD_RETURN_IF_ERROR(
+      ParseExpertAddresses(config.experts, CatalogueOf(manifest).domains).status());
+  ORCHARD_ASSIGN_OR_RETURN(model::RouterModel model,
+                           model::LoadRouterModel(config.version_dir, config.pipeline.max_batch));
+  std::unique_ptr<Engine> engine(new Engine(std::move(model)));  // Its constructor is private.
+  const v1::EncoderPart& encoder = engine->manifest().encoder();
+  engine->metrics_ =
+      std::make_unique<Metrics>(registry, engine->catalogue_.domains,
+                                Metrics::ModelInfo{.name = manifest.name(),
+                                                   .version = manifest.version(),
+                                                   .encoder_fingerprint = encoder.fingerprint()});
+  ORCHARD_ASSIGN_OR_RETURN(
+      engine->fleet_, MakeFleet(config, engine->manifest(), engine->catalogue_, *engine->metrics_));
+  Pipeline::Settings settings = config.pipeline;
+  settings.profile = {.shorter_side = encoder.preprocessing().shorter_side(),
+                      .crop = encoder.preprocessing().crop()};
+  settings.start_encode_worker = model::PrepareInferenceThread;
+  engine->pipeline_ =
+      std::make_unique<Pipeline>(std::move(settings), engine->catalogue_,
+                                 EncodeWith(engine->model_), *engine->fleet_, *engine->metrics_);
+  return engine;
+}
+
+}  // namespace orchard::router

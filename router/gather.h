@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+#include "core/log_space.h"
+#include "model/expert_head.h"
+#include "moe/combine.h"
+#include "moe/plan.h"
+#include "moe/policy.h"
+
+namespace orchard::router {
+
+/// One picture's answers so far, and what to ask next. No threads, no clock: the scatter has both.
+///
+/// Use: while Next() gives domains, ask them and report each with Answered() or Failed(); or stop
+/// with GiveUp(). Not thread-safe: the owner locks.
+class Gather {
+ public:
+  /// `log_domain` has shape [G]: log p(branch) + log p(domain | branch).
+  Gather(const moe::Policy& policy, std::span<const double> log_domain);
+
+  /// The next wave, from now on waited for; empty when the answer is as complete as it gets.
+  /// Nothing may be waited for. `available`, shape [G]: who can be asked now.
+  std::vector<size_t> Next(const std::vector<bool>& available);
+
+  /// Row `row` of `scores` is what the expert of `domain` says. Every picture of a sub-batch keeps
+  /// a share of the one answer, so that no row is copied.
+  void Answered(size_t domain, std::shared_ptr<const model::ScoreBatch> scores, size_t row);
+
+  /// The expert of `domain` failed.
+  void Failed(size_t domain, absl::Status why);
+
+  /// No more waiting: what has not come is late.
+  void GiveUp();
+
+  bool waiting() const { return waiting_ > 0; }
+  bool gave_up() const { return gave_up_; }
+  const moe::Policy& policy() const { return policy_; }
+  std::span<const double> log_domain() const { return log_domain_; }
+
+  /// In the order in which they came. Borrows from this object.
+  std::vector<moe::ExpertAnswer> Answers() const;
+
+  bool HasAnswered(size_t domain) const { return states_[domain] == moe::ExpertState::kAnswered; }
+
+  /// Domains that were chosen and did not answer, ascending.
+  std::vector<size_t> Missing() const;
+
+  /// By domain: chosen, that is asked or found to be down.
+  std::vector<bool> Activated() const;
+
+  /// Whether no expert that did not answer could change the first class.
+  bool Exact() const { return moe::IsExact(log_domain_, states_, best_log_joint_); }
+
+  /// Why there is no answer at all, by the names of the missing domains: UNAVAILABLE, or
+  /// DEADLINE_EXCEEDED when all of them are merely late.
+  absl::Status WhyNothing(const std::vector<std::string>& names) const;
+
+ private:
+  struct Answer {
+    size_t domain;
+    std::shared_ptr<const model::ScoreBatch> scores;  // Shared by the pictures of a sub-batch.
+    size_t row;
+  };
+
+  moe::Policy policy_;
+  std::vector<double> log_domain_;
+  std::vector<moe::ExpertState> states_;  // Who is asked counts as failed until it answers.
+  std::vector<absl::Status> faults_;      // by domain; OK: none is known
+  std::vector<bool> asked_;
+  std::vector<Answer> answers_;
+  double best_log_joint_ = core::kMasked;
+  size_t waiting_ = 0;
+  bool gave_up_ = false;
+};
+
+}  // namespace orchard::router

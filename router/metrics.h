@@ -1,0 +1,100 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include "core/clock.h"
+#include "orchard/v1/classifier.pb.h"
+#include "router/routing_window.h"
+
+namespace orchard::router {
+
+/// Everything that the router measures: docs/metrics.md, "Router". Resolved once, so that every
+/// series stands at 0 from the start and counting is an atomic add. Thread-safe; the registry owns
+/// the series and outlives this.
+class Metrics {
+ public:
+  enum Method : std::uint8_t { kClassify, kClassifyStream, kDescribeModel, kMethods };
+  enum StageName : std::uint8_t { kDecode, kQueue, kEncode, kExperts, kCombine, kStages };
+
+  /// For orchard_model_info.
+  struct ModelInfo {
+    std::string name, version, encoder_fingerprint;
+  };
+
+  Metrics(prometheus::Registry& registry, std::span<const std::string> domains,
+          const ModelInfo& model, core::Clock::duration window = std::chrono::seconds(60));
+
+  /// A request, or a picture of a stream, was answered.
+  void Request(Method method, absl::StatusCode code, core::Clock::duration took);
+
+  /// A picture passed a stage.
+  void Stage(StageName stage, core::Clock::duration took);
+
+  void MicroBatch(size_t pictures);
+
+  /// An expert answered a sub-batch, or failed.
+  void ExpertCall(size_t domain, absl::StatusCode code, core::Clock::duration took);
+  /// An endpoint turned out to serve an expert of another encoder.
+  void FingerprintMismatch(size_t domain);
+
+  /// A picture was routed. `activated`: [G]; `log_domain`: [G], nats.
+  void Routed(const std::vector<bool>& activated, std::span<const double> log_domain,
+              core::Clock::time_point now);
+
+  /// A picture was classified.
+  void Answered(v1::Outcome outcome, bool degraded);
+
+  /// What is read when scraped.
+  struct Load {
+    std::int64_t in_flight = 0;
+    size_t decode_waiting = 0, encode_waiting = 0;
+  };
+  void Refresh(const Load& load, core::Clock::time_point now);
+
+ private:
+  using Counters = std::vector<prometheus::Counter*>;
+  using Histograms = std::vector<prometheus::Histogram*>;
+  static constexpr size_t kCodes = 17;  // OK to UNAUTHENTICATED.
+
+  void RegisterRequests(prometheus::Registry& registry);
+  void RegisterDomains(prometheus::Registry& registry, std::span<const std::string> domains);
+  void RegisterPictures(prometheus::Registry& registry, size_t domains);
+  void RegisterLoad(prometheus::Registry& registry);
+  void RegisterWindow(prometheus::Registry& registry, std::span<const std::string> domains);
+
+  Counters requests_;             // [method * kCodes + code]
+  Histograms request_durations_;  // [method]
+  Histograms stage_durations_;    // [stage]
+  Counters routed_;               // [domain], as the next four
+  Counters gate_probability_;
+  Counters expert_calls_;  // [domain * kCodes + code]
+  Histograms expert_durations_;
+  Counters fingerprint_mismatches_;
+  Counters outcomes_;  // [outcome - 1]
+  prometheus::Counter* degraded_ = nullptr;
+  prometheus::Histogram* micro_batch_ = nullptr;
+  prometheus::Histogram* experts_asked_ = nullptr;
+  prometheus::Gauge* in_flight_ = nullptr;
+  prometheus::Gauge* decode_depth_ = nullptr;
+  prometheus::Gauge* encode_depth_ = nullptr;
+  std::vector<prometheus::Gauge*> load_share_;  // [domain]
+  prometheus::Gauge* cv_squared_ = nullptr;
+  prometheus::Gauge* max_over_mean_ = nullptr;
+  prometheus::Gauge* entropy_ = nullptr;
+  prometheus::Gauge* balance_loss_ = nullptr;
+  RoutingWindow window_;
+};
+
+}  // namespace orchard::router

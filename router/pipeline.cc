@@ -1,0 +1,93 @@
+#include "router/pipeline.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+#include "core/status.h"
+
+namespace orchard::router {
+
+using core::Clock;
+
+namespace {
+
+/// Held back from a request's time, so that a degraded answer still reaches the caller in it.
+Clock::duration Reserve(Clock::duration budget) {
+  return std::clamp(budget / 10, Clock::duration::zero(),
+                    Clock::duration(std::chrono::milliseconds(50)));
+}
+
+}  // namespace
+
+Pipeline::Pipeline(Settings settings, const Catalogue& catalogue, Encode encode, ExpertFleet& fleet,
+                   Metrics& metrics)
+    : settings_(std::move(settings)),
+      catalogue_(catalogue),
+      limiter_(settings_.in_flight),
+      scatter_(catalogue, fleet, timers_, times_, metrics),
+      // What was decoded is never refused for want of a place: there are as many as requests.
+      encode_({.workers = settings_.encode_workers,
+               .max_batch = settings_.max_batch,
+               .max_waiting = settings_.in_flight,
+               .start_worker = settings_.start_encode_worker},
+              std::move(encode), times_, metrics,
+              [this](Encoded encoded, std::vector<RequestPtr> requests) {
+                scatter_.Run(std::move(encoded), std::move(requests));
+              }),
+      decode_({.workers = settings_.decode_workers,
+               .max_waiting = settings_.queue,
+               .limits = settings_.limits,
+               .profile = settings_.profile},
+              times_, metrics,
+              [this](RequestPtr&& request) { return encode_.Submit(std::move(request)); }) {}
+
+void Pipeline::Start(Job job, Done done) {
+  const Clock::time_point now = Clock::now();
+  absl::StatusOr<Options> options = ParseOptions(job.options, catalogue_, settings_.default_policy);
+  if (!options.ok()) return std::move(done)(options.status());
+  const Clock::time_point deadline = job.deadline.value_or(
+      now + std::chrono::duration_cast<Clock::duration>(settings_.default_deadline));
+  auto request = std::make_unique<Request>(job.image, *options, deadline - Reserve(deadline - now),
+                                           std::move(done));
+  request->id = std::move(job.request_id);
+  request->cancelled = std::move(job.cancelled);
+  request->passage.admitted = now;
+  absl::Status status = Admit(*request);
+  if (status.ok()) status = decode_.Submit(std::move(request));
+  if (!status.ok()) request->Finish(std::move(status));  // A refused request is still ours.
+}
+
+/// In the order of cost; nothing was spent on what is refused here.
+absl::Status Pipeline::Admit(Request& request) {
+  if (request.image.size() > settings_.limits.max_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("the picture has %d bytes, the limit is %d; send a smaller one",
+                        request.image.size(), settings_.limits.max_bytes));
+  }
+  ORCHARD_ASSIGN_OR_RETURN(request.slot, limiter_.Admit());
+  absl::Status worth = request.CheckWorthIt(request.passage.admitted, TimeNeeded());
+  if (absl::IsDeadlineExceeded(worth)) times_.Refused();
+  return worth;
+}
+
+/// Of a request that comes now: those ahead of it and itself (serving.md section 5.2).
+Clock::duration Pipeline::TimeNeeded() const {
+  const auto rounds = [](size_t ahead, size_t at_a_time) {
+    return static_cast<Clock::rep>(ahead / std::max<size_t>(at_a_time, 1) + 1);
+  };
+  return times_.decode.Recent() * rounds(decode_.Waiting(), settings_.decode_workers) +
+         times_.encode.Recent() *
+             rounds(encode_.Waiting(), settings_.encode_workers * settings_.max_batch) +
+         times_.experts.Recent();
+}
+
+Metrics::Load Pipeline::Load() const {
+  return {.in_flight = limiter_.in_flight(),
+          .decode_waiting = decode_.Waiting(),
+          .encode_waiting = encode_.Waiting()};
+}
+
+}  // namespace orchard::router

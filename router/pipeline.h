@@ -1,0 +1,96 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+
+#include "core/clock.h"
+#include "core/timer_queue.h"
+#include "moe/policy.h"
+#include "orchard/v1/classifier.pb.h"
+#include "router/admission.h"
+#include "router/catalogue.h"
+#include "router/decode_stage.h"
+#include "router/encode_stage.h"
+#include "router/fleet.h"
+#include "router/metrics.h"
+#include "router/request.h"
+#include "router/scatter.h"
+#include "vision/decode.h"
+
+namespace orchard::router {
+
+/// One picture to classify.
+struct Job {
+  std::string_view image;  ///< a file's bytes; they must live until `done` is called
+  v1::ClassifyOptions options = {};
+  std::optional<core::Clock::time_point> deadline = std::nullopt;  ///< absent: the default
+  std::string request_id = {};
+  /// Whether nobody waits any more; called now and then until `done`, on any thread; cheap; may be
+  /// empty.
+  std::function<bool()> cancelled = nullptr;
+};
+
+/// The line, assembled: admit → decode → encode → scatter → combine → answer. Knows no gRPC: the
+/// service and the evaluation call it alike. Thread-safe.
+class Pipeline {
+ public:
+  struct Settings {
+    vision::Limits limits = {};
+    vision::Profile profile = {};
+    moe::PolicyKind default_policy = moe::PolicyKind::kExact;
+    std::chrono::nanoseconds default_deadline = std::chrono::seconds(10);
+    size_t in_flight = 256;  ///< requests in progress; one more is refused
+    size_t queue = 256;      ///< requests that wait to be decoded; one more is refused
+    size_t decode_workers = 1;
+    size_t encode_workers = 1;
+    size_t max_batch = 4;                                 ///< pictures a forward pass
+    std::function<void()> start_encode_worker = nullptr;  ///< first thing on each encode thread
+  };
+
+  /// Everything given outlives the pipeline. `fleet` has one entry a domain of `catalogue`.
+  Pipeline(Settings settings, const Catalogue& catalogue, Encode encode, ExpertFleet& fleet,
+           Metrics& metrics);
+
+  /// Answers what is in progress: the last request's `done` has returned when this has.
+  ~Pipeline() = default;
+
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
+
+  /// Classifies; `done` is called exactly once: on this thread when the request is refused,
+  /// otherwise on one of the pipeline's or an expert's. `done` must be quick.
+  ///
+  /// Errors: INVALID_ARGUMENT (options, or no picture: with value and limit), RESOURCE_EXHAUSTED
+  /// (in-flight limit, queue), DEADLINE_EXCEEDED (it can't be kept), UNAVAILABLE (no expert
+  /// answered: their names), CANCELLED (`cancelled` said so), INTERNAL (the encoder failed).
+  void Start(Job job, Done done);
+
+  /// What is in progress now, for gauges.
+  Metrics::Load Load() const;
+
+  const Settings& settings() const { return settings_; }
+
+ private:
+  absl::Status Admit(Request& request);
+  core::Clock::duration TimeNeeded() const;
+
+  const Settings settings_;
+  const Catalogue& catalogue_;
+  ServiceTimes times_;
+  InFlightLimiter limiter_;
+  // The stages from the last to the first: an earlier one is destroyed first and hands on what it
+  // holds to the later ones, which still live.
+  core::TimerQueue timers_;
+  ScatterStage scatter_;
+  EncodeStage encode_;
+  DecodeStage decode_;
+};
+
+}  // namespace orchard::router

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "core/clock.h"
+#include "orchard/v1/classifier.pb.h"
+#include "router/admission.h"
+#include "router/options.h"
+
+namespace orchard::router {
+
+/// Called exactly once, on any thread.
+using Done = absl::AnyInvocable<void(absl::StatusOr<v1::ClassifyResponse>) &&>;
+
+/// When this picture passed from stage to stage.
+struct Passage {
+  core::Clock::time_point admitted, decode_begin, decode_end, encode_begin, encode_end, experts_end;
+
+  /// All waiting between stages.
+  core::Clock::duration Queued() const {
+    return (decode_begin - admitted) + (encode_begin - decode_end);
+  }
+};
+
+/// One picture on its way. Each stage owns it while it works, then moves it on.
+class Request {
+ public:
+  Request(std::string_view image_bytes, Options valid_options, core::Clock::time_point give_up_at,
+          Done done)
+      : image(image_bytes), options(valid_options), give_up(give_up_at), done_(std::move(done)) {}
+
+  /// Nobody should be left waiting, whatever mistake we made.
+  ~Request() {
+    if (done_) Finish(absl::InternalError("the request was dropped inside the router"));
+  }
+
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
+
+  /// Answers. Frees the place first: who waits for this answer may come back with the next picture
+  /// before this thread runs again.
+  void Finish(absl::StatusOr<v1::ClassifyResponse> answer) {
+    slot.reset();
+    std::move(std::exchange(done_, nullptr))(std::move(answer));
+  }
+
+  bool Cancelled() const { return cancelled && cancelled(); }
+
+  /// Whether more work is worth it. Errors: CANCELLED when nobody waits any more; DEADLINE_EXCEEDED
+  /// when `needed` can't be done in time.
+  absl::Status CheckWorthIt(core::Clock::time_point now, core::Clock::duration needed) const {
+    if (Cancelled()) return absl::CancelledError("the caller has gone");
+    return CheckBudget(now, give_up, needed);
+  }
+
+  const std::string_view image;  ///< a file's bytes; they live until Finish
+  const Options options;
+  const core::Clock::time_point give_up;  ///< the deadline less what sending an answer takes
+  std::string id;
+  std::function<bool()> cancelled;  ///< cheap; may be empty
+  InFlightLimiter::Slot slot;
+  Passage passage;
+  std::vector<std::uint8_t> pixels;  ///< [crop, crop, 3]; from decode to encode
+
+ private:
+  Done done_;
+};
+
+using RequestPtr = std::unique_ptr<Request>;
+
+}  // namespace orchard::router

@@ -1,0 +1,86 @@
+/// orchard-router: pictures in, routed classifications out.
+
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+#include "core/clock.h"
+#include "core/version.h"
+#include "model/encoder.h"
+#include "orchard/v1/classifier.grpc.pb.h"
+#include "router/classifier_service.h"
+#include "router/config.h"
+#include "router/engine.h"
+#include "server/allocator.h"
+#include "server/lifecycle.h"
+#include "server/log.h"
+#include "server/service_process.h"
+
+namespace orchard::router {
+namespace {
+
+constexpr char kProgram[] = "orchard-router";
+
+/// Says why the process does not start: an operator reads it, so as a line and not as a log.
+int Refuse(const absl::Status& status) {
+  std::fprintf(stderr, "%s: %s\n", kProgram, std::string(status.message()).c_str());
+  return 1;
+}
+
+server::GrpcLimits LimitsOf(const Config& config) {
+  server::GrpcLimits limits;
+  limits.max_message_bytes = config.max_image_bytes;
+  return limits;
+}
+
+int Serve(const Config& config, server::Signals& signals) {
+  server::ServiceProcess process(kProgram, core::kVersion, config.process);
+  if (absl::Status status = process.StartHttp(); !status.ok()) return Refuse(status);
+  const absl::StatusOr<Engine::Config> engine_config = EngineConfigOf(config);
+  if (!engine_config.ok()) return Refuse(engine_config.status());
+  const core::Clock::time_point begin = core::Clock::now();
+  model::PrepareInferenceThread();  // Loading warms the model up, on this thread.
+  absl::StatusOr<std::unique_ptr<Engine>> engine =
+      Engine::Load(*engine_config, process.metrics().registry());
+  if (!engine.ok()) return Refuse(engine.status());
+  server::Log(server::LogLevel::kInfo, "model_loaded",
+              {{"model", (*engine)->catalogue().version},
+               {"path", engine_config->version_dir.string()},
+               {"experts", config.experts.empty() ? "in process" : "remote"},
+               {"encode_workers", config.encode_workers},
+               {"ms", core::Milliseconds(core::Clock::now() - begin)}});
+  Engine& ready = **engine;
+  ClassifierService service(ready, {.max_stream_in_flight = config.stream_in_flight});
+  const absl::Status bound =
+      process.StartGrpc({{v1::Classifier::service_full_name(), &service}}, LimitsOf(config));
+  if (!bound.ok()) return Refuse(bound);
+  // Not before all may go wrong that can: a scrape must not outlive the engine.
+  process.metrics().OnScrape(
+      [&ready] { ready.metrics().Refresh(ready.pipeline().Load(), core::Clock::now()); });
+  return process.RunUntilSignal(
+      signals, {.in_flight = [&ready] { return ready.pipeline().Load().in_flight; }, .flush = {}});
+}
+
+int Main(int argc, char** argv) {
+  const absl::Status tuned = server::TuneAllocator();
+  server::Signals signals;  // Before anything starts a thread.
+  Config config;
+  server::Settings settings(kProgram, core::kVersion,
+                            "Routes a photograph to the experts that know its domain.");
+  Declare(settings, config);
+  if (const std::optional<int> code = settings.ParseMain(argc, argv)) return *code;
+  server::StartLog(config.process.log_level);
+  if (!tuned.ok()) {
+    server::Log(server::LogLevel::kWarning, "allocator_not_tuned",
+                {{"reason", std::string(tuned.message())}});
+  }
+  return Serve(config, signals);
+}
+
+}  // namespace
+}  // namespace orchard::router
+
+int main(int argc, char** argv) { return orchard::router::Main(argc, argv); }

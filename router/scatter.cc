@@ -1,0 +1,276 @@
+#include "router/scatter.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "core/clock.h"
+#include "experts/scorer.h"
+#include "router/answer.h"
+#include "router/gather.h"
+#include "server/log.h"
+
+namespace orchard::router {
+
+using core::Clock;
+
+namespace {
+
+void FillTimings(const Passage& passage, Clock::time_point end, v1::StageTimings& timings) {
+  timings.set_decode_ms(core::Milliseconds(passage.decode_end - passage.decode_begin));
+  timings.set_queue_ms(core::Milliseconds(passage.Queued()));
+  timings.set_encode_ms(core::Milliseconds(passage.encode_end - passage.encode_begin));
+  timings.set_experts_ms(core::Milliseconds(passage.experts_end - passage.encode_end));
+  timings.set_combine_ms(core::Milliseconds(end - passage.experts_end));
+  timings.set_total_ms(core::Milliseconds(end - passage.admitted));
+}
+
+}  // namespace
+
+/// The waves of one micro-batch. Its owners are the calls and timers that are still to come.
+///
+/// Whoever brings an answer plans what follows from it (Advance); one thread at a time does so, and
+/// what others bring meanwhile is left to it. Thread-safe.
+class Scatter : public std::enable_shared_from_this<Scatter> {
+ public:
+  Scatter(ScatterStage& stage, Encoded encoded, std::vector<RequestPtr> requests);
+
+  /// Once.
+  void Start() {
+    Advance();
+    ArmTimers();  // Only for who still waits: in-process experts have answered by now.
+  }
+
+ private:
+  struct Picture {
+    RequestPtr request;  // null: answered
+    Gather gather;
+    core::TimerQueue::Timer timer = {};
+  };
+  /// A picture whose gathering is over, taken out of the scatter.
+  struct Settled {
+    size_t row;
+    RequestPtr request;
+    Gather gather;
+  };
+  /// One Expert::Score to come.
+  struct Call {
+    size_t domain;
+    std::vector<size_t> rows;
+    experts::CallContext context;
+  };
+  using Step = std::variant<std::monostate, Settled, Call>;
+
+  void Advance() ABSL_LOCKS_EXCLUDED(mutex_);
+  Step TakeStep() ABSL_LOCKS_EXCLUDED(mutex_);
+  Call TakeCall() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Settled Take(size_t row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Ask(Call call) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Arrive(const Call& call, Clock::duration took, absl::StatusOr<model::ScoreBatch> answer)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void Report(const Call& call, Clock::duration took, const absl::Status& status);
+  void ArmTimers() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Expire(size_t row) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Settle(Settled settled);
+
+  ScatterStage& stage_;
+  const ScatterStage::Presence presence_;  // Before what follows: the stage outlives all of it.
+  const std::shared_ptr<const core::FeatureBatch> features_;  // Shared with the calls.
+  const model::GateBatch gates_;
+  core::Mutex mutex_;
+  std::vector<Picture> pictures_ ABSL_GUARDED_BY(mutex_);                  // by row
+  std::vector<size_t> ready_ ABSL_GUARDED_BY(mutex_);                      // rows to plan for
+  std::map<size_t, std::vector<size_t>> planned_ ABSL_GUARDED_BY(mutex_);  // domain → rows to ask
+  bool advancing_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+Scatter::Scatter(ScatterStage& stage, Encoded encoded, std::vector<RequestPtr> requests)
+    : stage_(stage),
+      presence_(stage),
+      features_(std::make_shared<const core::FeatureBatch>(std::move(encoded.features))),
+      gates_(std::move(encoded.gates)) {
+  for (size_t row = 0; row < requests.size(); ++row) {
+    const moe::Policy& policy = requests[row]->options.policy;
+    pictures_.push_back({std::move(requests[row]), Gather(policy, gates_.LogDomain(row))});
+    ready_.push_back(row);
+  }
+}
+
+void Scatter::Advance() {
+  {
+    core::MutexLock lock(mutex_);
+    if (advancing_) return;  // That thread sees what we brought.
+    advancing_ = true;
+  }
+  while (true) {
+    Step step = TakeStep();
+    if (auto* settled = std::get_if<Settled>(&step)) {
+      Settle(std::move(*settled));
+    } else if (auto* call = std::get_if<Call>(&step)) {
+      Ask(std::move(*call));
+    } else {
+      return;
+    }
+  }
+}
+
+/// Answers before questions: a picture that is complete should not wait for its mates' experts.
+Scatter::Step Scatter::TakeStep() {
+  const std::vector<bool> available = stage_.fleet_.Available();
+  const Clock::time_point now = Clock::now();
+  core::MutexLock lock(mutex_);
+  while (!ready_.empty()) {
+    const size_t row = ready_.back();
+    ready_.pop_back();
+    Picture& picture = pictures_[row];
+    if (!picture.request) continue;  // The timer was first.
+    if (now >= picture.request->give_up || picture.request->Cancelled()) {
+      picture.gather.GiveUp();
+      return Take(row);
+    }
+    const std::vector<size_t> wave = picture.gather.Next(available);
+    if (wave.empty()) return Take(row);
+    for (const size_t domain : wave) planned_[domain].push_back(row);
+  }
+  if (!planned_.empty()) return TakeCall();
+  advancing_ = false;
+  return {};
+}
+
+/// A call may serve several pictures: it may take as long as the most patient one waits. Rows that
+/// the timer has settled meanwhile go along; their answer is dropped.
+Scatter::Call Scatter::TakeCall() {
+  auto node = planned_.extract(planned_.begin());
+  Call call{.domain = node.key(), .rows = std::move(node.mapped()), .context = {}};
+  std::ranges::sort(call.rows);
+  for (const size_t row : call.rows) {
+    const RequestPtr& request = pictures_[row].request;
+    if (!request) continue;
+    if (call.context.request_id.empty()) call.context.request_id = request->id;
+    call.context.deadline = std::max(call.context.deadline, request->give_up);
+  }
+  return call;
+}
+
+Scatter::Settled Scatter::Take(size_t row) {
+  Picture& picture = pictures_[row];
+  if (picture.timer != core::TimerQueue::Timer{}) stage_.timers_.Cancel(picture.timer);
+  return {row, std::move(picture.request), std::move(picture.gather)};
+}
+
+void Scatter::Ask(Call call) {
+  const Clock::time_point begin = Clock::now();
+  experts::Expert& expert = stage_.fleet_.expert(call.domain);
+  experts::SubBatch batch{.features = features_, .rows = call.rows};
+  const experts::CallContext context = call.context;
+  expert.Score(std::move(batch), context,
+               [self = shared_from_this(), call = std::move(call),
+                begin](absl::StatusOr<model::ScoreBatch> answer) {
+                 self->Arrive(call, Clock::now() - begin, std::move(answer));
+                 self->Advance();
+               });
+}
+
+void Scatter::Arrive(const Call& call, Clock::duration took,
+                     absl::StatusOr<model::ScoreBatch> answer) {
+  const size_t classes = stage_.catalogue_.taxonomy.classes[call.domain];
+  const absl::Status status =
+      answer.ok() ? experts::CheckScores(*answer, call.rows.size(), classes) : answer.status();
+  Report(call, took, status);
+  std::shared_ptr<const model::ScoreBatch> scores;
+  if (status.ok()) scores = std::make_shared<const model::ScoreBatch>(*std::move(answer));
+  core::MutexLock lock(mutex_);
+  for (size_t i = 0; i < call.rows.size(); ++i) {
+    Picture& picture = pictures_[call.rows[i]];
+    if (!picture.request) continue;  // Too late for this one.
+    if (status.ok()) {
+      picture.gather.Answered(call.domain, scores, i);
+    } else {
+      picture.gather.Failed(call.domain, status);
+    }
+    if (!picture.gather.waiting()) ready_.push_back(call.rows[i]);
+  }
+}
+
+void Scatter::Report(const Call& call, Clock::duration took, const absl::Status& status) {
+  stage_.metrics_.ExpertCall(call.domain, status.code(), took);
+  if (status.ok()) return;
+  server::Log(server::LogLevel::kWarning, "expert_failed",
+              {{"domain", stage_.catalogue_.domains[call.domain]},
+               {"request_id", call.context.request_id},
+               {"code", status.code()},
+               {"rows", call.rows.size()},
+               {"ms", core::Milliseconds(took)},
+               {"reason", std::string(status.message())}});
+}
+
+void Scatter::ArmTimers() {
+  core::MutexLock lock(mutex_);
+  for (size_t row = 0; row < pictures_.size(); ++row) {
+    Picture& picture = pictures_[row];
+    if (!picture.request) continue;
+    picture.timer = stage_.timers_.At(picture.request->give_up,
+                                      [self = shared_from_this(), row] { self->Expire(row); });
+  }
+}
+
+void Scatter::Expire(size_t row) {
+  std::optional<Settled> settled;
+  {
+    core::MutexLock lock(mutex_);
+    if (!pictures_[row].request) return;
+    pictures_[row].gather.GiveUp();
+    settled.emplace(Take(row));
+  }
+  Settle(*std::move(settled));
+}
+
+void Scatter::Settle(Settled settled) {
+  Request& request = *settled.request;
+  request.passage.experts_end = Clock::now();
+  const GateRow gates{.log_branch = gates_.LogBranch(settled.row),
+                      .unknown_score = gates_.unknown_score[settled.row]};
+  absl::StatusOr<v1::ClassifyResponse> answer =
+      request.Cancelled() ? absl::CancelledError("the caller has gone")
+                          : Answer(stage_.catalogue_, gates, settled.gather, request.options.top);
+  const Passage& passage = request.passage;
+  const Clock::time_point end = Clock::now();
+  const Clock::duration experts = passage.experts_end - passage.encode_end;
+  if (!settled.gather.gave_up()) stage_.times_.experts.Add(experts);
+  Metrics& metrics = stage_.metrics_;
+  metrics.Stage(Metrics::kQueue, passage.Queued());
+  metrics.Stage(Metrics::kExperts, experts);
+  metrics.Stage(Metrics::kCombine, end - passage.experts_end);
+  metrics.Routed(settled.gather.Activated(), settled.gather.log_domain(), end);
+  if (answer.ok()) {
+    metrics.Answered(answer->outcome(), answer->degraded());
+    FillTimings(passage, end, *answer->mutable_timings());
+  }
+  request.Finish(std::move(answer));
+}
+
+ScatterStage::~ScatterStage() {
+  core::MutexLock lock(mutex_);
+  while (present_ > 0) lock.Wait(changed_);
+}
+
+void ScatterStage::Run(Encoded encoded, std::vector<RequestPtr> requests) {
+  std::make_shared<Scatter>(*this, std::move(encoded), std::move(requests))->Start();
+}
+
+ScatterStage::Presence::Presence(ScatterStage& stage) : stage_(stage) {
+  core::MutexLock lock(stage_.mutex_);
+  ++stage_.present_;
+}
+
+ScatterStage::Presence::~Presence() {
+  core::MutexLock lock(stage_.mutex_);
+  --stage_.present_;
+  if (stage_.present_ == 0) stage_.changed_.notify_all();  // Under the lock: the stage may go next.
+}
+
+}  // namespace orchard::router

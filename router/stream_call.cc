@@ -1,0 +1,154 @@
+#include "router/stream_call.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+#include "server/grpc_status.h"
+
+namespace orchard::router {
+namespace {
+
+constexpr size_t kMaxId = 128;  // bytes
+
+/// At most kMaxId bytes, not cut inside a character: invalid UTF-8 would break the answer.
+std::string CutId(const std::string& id) {
+  size_t end = std::min(id.size(), kMaxId);
+  const auto continues = [&](size_t at) {
+    return at < id.size() && (static_cast<unsigned char>(id[at]) & 0xC0U) == 0x80U;
+  };
+  while (end > 0 && continues(end)) --end;
+  return id.substr(0, end);
+}
+
+}  // namespace
+
+StreamCall::StreamCall(const CallServices& services, grpc::CallbackServerContext& context)
+    : services_(services), request_id_(RequestIdOf(context)), deadline_(DeadlineOf(context)) {
+  Next next;
+  {
+    core::MutexLock lock(mutex_);
+    next = Decide();
+  }
+  Start(next);
+}
+
+void StreamCall::OnReadDone(bool ok) {
+  std::unique_ptr<Picture> picture = std::move(incoming_);
+  Next next;
+  {
+    core::MutexLock lock(mutex_);
+    reading_ = false;
+    if (ok) {
+      ++in_progress_;  // From here on the stream can't end under this picture.
+      picture->request_id = absl::StrCat(request_id_, ".", ++read_);
+    } else {
+      read_all_ = true;
+    }
+    next = Decide();
+  }
+  Start(next);
+  if (ok) Classify(std::move(picture));
+}
+
+void StreamCall::Classify(std::unique_ptr<Picture> picture) {
+  picture->begin = core::Clock::now();
+  const v1::ClassifyStreamRequest& request = picture->request;
+  if (request.id().size() > kMaxId) {
+    return Answer(*picture,
+                  absl::InvalidArgumentError(absl::StrFormat("the id has %d bytes, the limit is %d",
+                                                             request.id().size(), kMaxId)));
+  }
+  const core::Clock::time_point own =
+      picture->begin + std::chrono::duration_cast<core::Clock::duration>(
+                           services_.pipeline.settings().default_deadline);
+  Job job{.image = request.request().image(),
+          .options = request.request().options(),
+          .deadline = std::min(own, deadline_.value_or(own)),
+          .request_id = picture->request_id,
+          .cancelled = [this] { return cancelled_.load(std::memory_order_relaxed); }};
+  services_.pipeline.Start(std::move(job), [this, picture = std::move(picture)](
+                                               absl::StatusOr<v1::ClassifyResponse> answer) {
+    Answer(*picture, std::move(answer));
+  });
+}
+
+void StreamCall::Answer(const Picture& picture, absl::StatusOr<v1::ClassifyResponse> answer) {
+  const absl::Status status = answer.status();
+  const core::Clock::duration took = core::Clock::now() - picture.begin;
+  auto message = std::make_unique<v1::ClassifyStreamResponse>();
+  message->set_id(CutId(picture.request.id()));
+  if (answer.ok()) {
+    *message->mutable_response() = *std::move(answer);
+  } else {
+    const grpc::Status error = server::ToGrpc(status);
+    message->mutable_error()->set_code(error.error_code());
+    message->mutable_error()->set_message(error.error_message());
+  }
+  const v1::ClassifyRequest& request = picture.request.request();
+  const RequestLine line("classify_stream", picture.request_id, request.image().size(), took,
+                         status, message->response());
+  if (answer.ok() && !WantsGates(request.options())) {
+    message->mutable_response()->mutable_routing()->clear_domains();
+  }
+  services_.metrics.Request(Metrics::kClassifyStream, status.code(), took);
+  Send(std::move(message));
+  line.Write();  // `this` may be gone.
+}
+
+void StreamCall::Send(Message message) {
+  Next next;
+  {
+    core::MutexLock lock(mutex_);
+    if (broken_) {
+      --in_progress_;
+    } else {
+      outgoing_.push_back(std::move(message));
+    }
+    next = Decide();
+  }
+  Start(next);
+}
+
+void StreamCall::OnWriteDone(bool ok) {
+  Next next;
+  {
+    core::MutexLock lock(mutex_);
+    writing_ = false;
+    broken_ = broken_ || !ok;
+    const size_t gone = broken_ ? outgoing_.size() : 1;
+    outgoing_.erase(outgoing_.begin(), outgoing_.begin() + static_cast<std::ptrdiff_t>(gone));
+    in_progress_ -= gone;
+    next = Decide();
+  }
+  Start(next);
+}
+
+StreamCall::Next StreamCall::Decide() {
+  Next next;
+  read_all_ = read_all_ || broken_;
+  if (!read_all_ && !reading_ && in_progress_ < services_.max_stream_in_flight) {
+    next.read = reading_ = true;
+    incoming_ = std::make_unique<Picture>();
+  }
+  if (!writing_ && !outgoing_.empty()) {
+    writing_ = true;
+    next.write = outgoing_.front().get();
+  }
+  next.end = read_all_ && !reading_ && in_progress_ == 0 && !finished_;
+  finished_ = finished_ || next.end;
+  return next;
+}
+
+void StreamCall::Start(const Next& next) {
+  // What is started keeps the stream from ending until gRPC reports it done.
+  if (next.read) StartRead(&incoming_->request);
+  if (next.write != nullptr) StartWrite(next.write);
+  if (next.end) Finish(grpc::Status::OK);
+}
+
+}  // namespace orchard::router

@@ -1,0 +1,122 @@
+#include "router/gather.h"
+
+#include <memory>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/testing/status_matchers.h"
+#include "tests/unit/router/line.h"
+
+namespace orchard::router {
+namespace {
+
+using orchard::testing::StatusIs;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::kFruit;
+using testing::kRiceDisease;
+using testing::kVegetable;
+using testing::Logs;
+using ::testing::Not;
+
+const std::vector<std::string> kNames = {"rice_disease", "fruit", "vegetable"};
+const std::vector<bool> kAll = {true, true, true};
+
+moe::Policy Policy(moe::PolicyKind kind) {
+  return *moe::MakePolicy(kind, std::nullopt, std::nullopt, std::nullopt, 3);
+}
+
+std::shared_ptr<const model::ScoreBatch> Says(size_t classes, double first) {
+  return std::make_shared<const model::ScoreBatch>(testing::Scores(1, classes, first));
+}
+
+TEST(GatherTest, ExactStopsWhenNobodyElseCouldWin) {
+  Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.7, 0.2, 0.1}));
+  EXPECT_THAT(gather.Next(kAll), ElementsAre(kRiceDisease));
+  EXPECT_TRUE(gather.waiting());
+  gather.Answered(kRiceDisease, Says(2, 0.9), 0);
+  EXPECT_FALSE(gather.waiting());
+  EXPECT_THAT(gather.Next(kAll), IsEmpty());
+  EXPECT_TRUE(gather.Exact());
+  EXPECT_THAT(gather.Missing(), IsEmpty());
+  EXPECT_THAT(gather.Activated(), ElementsAre(true, false, false));
+}
+
+TEST(GatherTest, ExactGoesOnWhileAnotherCouldWin) {
+  Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.4, 0.35, 0.25}));
+  EXPECT_THAT(gather.Next(kAll), ElementsAre(kRiceDisease));
+  gather.Answered(kRiceDisease, Says(2, 0.5), 0);  // 0.20 < 0.35
+  EXPECT_THAT(gather.Next(kAll), ElementsAre(kFruit));
+  gather.Answered(kFruit, Says(3, 0.9), 0);  // 0.315 > 0.25
+  EXPECT_THAT(gather.Next(kAll), IsEmpty());
+  EXPECT_TRUE(gather.Exact());
+}
+
+TEST(GatherTest, AFailedExpertLeavesTheAnswerInexactAndDegraded) {
+  Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.7, 0.2, 0.1}));
+  gather.Next(kAll);
+  gather.Failed(kRiceDisease, absl::UnavailableError("gone"));
+  EXPECT_THAT(gather.Next(kAll), ElementsAre(kFruit));
+  gather.Answered(kFruit, Says(3, 0.9), 0);
+  EXPECT_THAT(gather.Next(kAll), IsEmpty());
+  EXPECT_FALSE(gather.Exact());
+  EXPECT_THAT(gather.Missing(), ElementsAre(kRiceDisease));
+}
+
+TEST(GatherTest, AnExpertThatIsDownIsActivatedButNotAsked) {
+  Gather gather(Policy(moe::PolicyKind::kDense), Logs({0.7, 0.2, 0.1}));
+  EXPECT_THAT(gather.Next({true, false, true}), ElementsAre(kRiceDisease, kVegetable));
+  gather.Answered(kRiceDisease, Says(2, 0.9), 0);
+  gather.Answered(kVegetable, Says(2, 0.9), 0);
+  EXPECT_THAT(gather.Missing(), ElementsAre(kFruit));
+  EXPECT_THAT(gather.Activated(), ElementsAre(true, true, true));
+  EXPECT_FALSE(gather.HasAnswered(kFruit));
+}
+
+TEST(GatherTest, GivingUpMakesWhatIsWaitedForMissing) {
+  Gather gather(Policy(moe::PolicyKind::kDense), Logs({0.7, 0.2, 0.1}));
+  gather.Next(kAll);
+  gather.Answered(kFruit, Says(3, 0.9), 0);
+  gather.GiveUp();
+  EXPECT_FALSE(gather.waiting());
+  EXPECT_THAT(gather.Missing(), ElementsAre(kRiceDisease, kVegetable));
+}
+
+TEST(GatherTest, NothingIsUnavailableWhenSomeoneIsDownOrFailed) {
+  Gather gather(Policy(moe::PolicyKind::kDense), Logs({0.7, 0.2, 0.1}));
+  gather.Next({true, false, true});
+  gather.Failed(kRiceDisease, absl::InternalError("NaN"));
+  gather.GiveUp();
+  EXPECT_THAT(gather.WhyNothing(kNames),
+              StatusIs(absl::StatusCode::kUnavailable,
+                       AllOf(HasSubstr("rice_disease failed (INTERNAL)"),
+                             HasSubstr("fruit is down"), HasSubstr("vegetable is late"))));
+}
+
+TEST(GatherTest, NothingIsLateWhenAllAreMerelyLate) {
+  Gather gather(Policy(moe::PolicyKind::kTopK), Logs({0.7, 0.2, 0.1}));
+  gather.Next(kAll);
+  gather.Failed(kFruit, absl::DeadlineExceededError("too late"));
+  gather.GiveUp();
+  EXPECT_THAT(gather.WhyNothing(kNames),
+              StatusIs(absl::StatusCode::kDeadlineExceeded,
+                       AllOf(HasSubstr("rice_disease is late"), HasSubstr("fruit is late"),
+                             Not(HasSubstr("vegetable")))));
+}
+
+TEST(GatherTest, AnswersPointAtTheirRowOfASharedBatch) {
+  Gather gather(Policy(moe::PolicyKind::kHard), Logs({0.7, 0.2, 0.1}));
+  gather.Next(kAll);
+  auto two = testing::Scores(2, 2, 0.9);
+  two.log_probabilities[2] = -3.0F;
+  gather.Answered(kRiceDisease, std::make_shared<const model::ScoreBatch>(two), 1);
+  ASSERT_EQ(gather.Answers().size(), 1U);
+  EXPECT_EQ(gather.Answers()[0].log_probabilities[0], -3.0F);
+}
+
+}  // namespace
+}  // namespace orchard::router

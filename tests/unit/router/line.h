@@ -1,0 +1,152 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include <prometheus/registry.h>
+
+#include "router/pipeline.h"
+#include "tests/testing/fake_expert.h"
+#include "tests/unit/router/small_model.h"
+
+/// \file
+/// A pipeline over fakes: a picture's colour says what the gates think of it, and each domain has a
+/// FakeExpert.
+
+namespace orchard::router::testing {
+
+using Answer = absl::StatusOr<v1::ClassifyResponse>;
+
+/// A PPM file of 8 x 8 pixels in one colour; `red` names the picture.
+inline std::string Picture(std::uint8_t red) {
+  std::string file = "P6\n8 8\n255\n";
+  for (int i = 0; i < 64; ++i) file += {static_cast<char>(red), '\0', '\0'};
+  return file;
+}
+
+/// What an expert says when nothing else is asked of it: the first class has `first`, the others
+/// share the rest; in every row.
+inline model::ScoreBatch Scores(size_t rows, size_t classes, double first) {
+  model::ScoreBatch scores = orchard::testing::FlatScores(
+      rows, classes, static_cast<float>(std::log((1.0 - first) / double(classes - 1))));
+  for (size_t row = 0; row < rows; ++row) {
+    scores.log_probabilities[row * classes] = static_cast<float>(std::log(first));
+  }
+  return scores;
+}
+
+class Line {
+ public:
+  /// Probabilities of the three domains, by the picture's red; what is not here has these.
+  using Gates = std::map<std::uint8_t, std::vector<double>>;
+
+  struct Options {
+    Gates gates = {};
+    std::vector<double> usual_gates = {0.7, 0.2, 0.1};
+    Pipeline::Settings settings = {};
+    std::function<absl::Status()> on_encode = {};  ///< runs before each forward pass
+    std::vector<bool> has_expert = {true, true, true};
+  };
+
+  Line() : Line(Options{}) {}
+  explicit Line(Options options) : options_(std::move(options)), catalogue_(SmallCatalogue()) {
+    std::vector<std::unique_ptr<experts::Expert>> fleet;
+    for (size_t domain = 0; domain < kSmallDomains; ++domain) {
+      auto expert =
+          options_.has_expert[domain] ? std::make_unique<orchard::testing::FakeExpert>() : nullptr;
+      experts_.push_back(expert.get());
+      fleet.push_back(std::move(expert));
+    }
+    fleet_.emplace(std::move(fleet));
+    for (size_t domain = 0; domain < kSmallDomains; ++domain) AnswerWell(domain);
+    metrics_.emplace(registry_, catalogue_.domains, Metrics::ModelInfo{});
+    options_.settings.limits.formats = {vision::Format::kPpm};
+    options_.settings.profile = {.shorter_side = 4, .crop = 4};
+    pipeline_.emplace(
+        options_.settings, catalogue_,
+        [this](std::span<const std::uint8_t> pixels, size_t rows) { return Encode(pixels, rows); },
+        *fleet_, *metrics_);
+  }
+
+  Pipeline& pipeline() { return *pipeline_; }
+  orchard::testing::FakeExpert& expert(size_t domain) { return *experts_[domain]; }
+  prometheus::Registry& registry() { return registry_; }
+
+  /// The expert answers at once from now on: its first class has probability `first`.
+  void AnswerWell(size_t domain, double first = 0.9) {
+    if (experts_[domain] == nullptr) return;
+    const size_t classes = catalogue_.taxonomy.classes[domain];
+    experts_[domain]->AnswerBy([classes, first](const experts::SubBatch& batch, const auto&) {
+      return Scores(batch.rows.size(), classes, first);
+    });
+  }
+
+  /// A future breaks when its request is never answered, and throws when it is answered twice.
+  std::future<Answer> Start(std::uint8_t red, v1::ClassifyOptions options = {},
+                            std::optional<core::Clock::time_point> deadline = std::nullopt,
+                            std::function<bool()> cancelled = nullptr) {
+    auto promise = std::make_shared<std::promise<Answer>>();  // Owned by the callback.
+    auto file = std::make_shared<const std::string>(Picture(red));
+    Job job{.image = *file,
+            .options = std::move(options),
+            .deadline = deadline,
+            .request_id = "r" + std::to_string(red),
+            .cancelled = std::move(cancelled)};
+    std::future<Answer> answer = promise->get_future();
+    pipeline_->Start(std::move(job),
+                     [promise, file](Answer given) { promise->set_value(std::move(given)); });
+    return answer;
+  }
+
+  Answer Classify(std::uint8_t red = 1, v1::ClassifyOptions options = {}) {
+    return Start(red, std::move(options)).get();
+  }
+
+  /// Stops the pipeline: whatever is in progress is answered by the end of this.
+  void Stop() { pipeline_.reset(); }
+
+ private:
+  absl::StatusOr<Encoded> Encode(std::span<const std::uint8_t> pixels, size_t rows) {
+    if (options_.on_encode) {
+      if (absl::Status status = options_.on_encode(); !status.ok()) return status;
+    }
+    Encoded encoded;
+    encoded.features = {.rows = rows, .pooled_width = 1, .map_width = 0, .pooled = {}, .map = {}};
+    encoded.gates = {.rows = rows,
+                     .branches = 2,
+                     .domains = kSmallDomains,
+                     .log_branch = {},
+                     .log_domain = {},
+                     .unknown_score = {}};
+    for (size_t row = 0; row < rows; ++row) {
+      const std::uint8_t red = pixels[row * pixels.size() / rows];
+      const auto found = options_.gates.find(red);
+      const std::vector<double>& p =
+          found == options_.gates.end() ? options_.usual_gates : found->second;
+      encoded.features.pooled.push_back(red);
+      for (const double log : Logs({p[0], p[1] + p[2]})) encoded.gates.log_branch.push_back(log);
+      for (const double log : Logs(p)) encoded.gates.log_domain.push_back(log);
+      encoded.gates.unknown_score.push_back(0.0);
+    }
+    return encoded;
+  }
+
+  Options options_;
+  const Catalogue catalogue_;
+  prometheus::Registry registry_;
+  std::vector<orchard::testing::FakeExpert*> experts_;  // The fleet's.
+  std::optional<ExpertFleet> fleet_;
+  std::optional<Metrics> metrics_;
+  std::optional<Pipeline> pipeline_;
+};
+
+}  // namespace orchard::router::testing
