@@ -1,0 +1,127 @@
+// orchard-expert: serves one or more experts of a model over gRPC.
+
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "core/status.h"
+#include "experts/expert_service.h"
+#include "experts/head_scorer.h"
+#include "model/encoder.h"
+#include "model/loaded_model.h"
+#include "model/manifest.h"
+#include "model/store.h"
+#include "server/allocator.h"
+#include "server/server.h"
+#include "server/service_process.h"
+#include "server/settings.h"
+
+namespace orchard::experts {
+namespace {
+
+constexpr char kProgram[] = "orchard-expert";
+
+struct Config {
+  server::ProcessConfig process = server::ExpertProcessConfig();
+  std::optional<std::filesystem::path> model;
+  std::vector<std::string> domains;
+  ExpertServiceOptions service;
+};
+
+void Declare(server::Settings& settings, Config& config) {
+  server::DeclareProcess(settings, config.process);
+  settings.Section("Model");
+  settings
+      .Add("model", config.model,
+           "a version folder, or a folder of versions, of which the highest is taken")
+      .DefaultText("models/default, found from the executable");
+  settings.Add("domain", config.domains, "a domain to serve; repeatable, all when none is given")
+      .Placeholder("NAME");
+  settings.Section("Batching");
+  settings.Add("max-batch", config.service.max_batch, "rows that are computed together")
+      .Range(1, 256);
+  settings
+      .Add("max-waiting", config.service.max_waiting,
+           "calls that wait, per domain; one more is refused")
+      .Range(1, 65536);
+  settings.Add("workers", config.service.workers, "threads that compute, per domain").Range(1, 64);
+}
+
+/// What is to be served: a manifest and the heads of the chosen domains.
+struct Served {
+  v1::ModelManifest manifest;
+  std::vector<ServedExpert> experts;
+};
+
+absl::StatusOr<Served> Load(const Config& config) {
+  std::filesystem::path model;
+  if (config.model) {
+    model = *config.model;
+  } else {
+    ORCHARD_ASSIGN_OR_RETURN(model, model::DefaultModel());
+  }
+  ORCHARD_ASSIGN_OR_RETURN(const std::filesystem::path version, model::ResolveVersion(model));
+  Served served;
+  ORCHARD_ASSIGN_OR_RETURN(served.manifest, model::ReadManifest(version));
+  model::PrepareInferenceThread();  // Loading warms the heads up, on this thread.
+  ORCHARD_ASSIGN_OR_RETURN(auto heads, model::LoadExperts(version, config.domains));
+  for (auto& head : heads) {
+    const int index = model::DomainIndex(served.manifest, head->part().domain());
+    ORCHARD_ASSIGN_OR_RETURN(ExpertSpec spec, SpecOf(served.manifest, index));
+    served.experts.push_back({std::move(spec), ScorerOf(std::move(head))});
+  }
+  return served;
+}
+
+/// Says why the process does not start: an operator reads it, so as a line and not as a log.
+int Refuse(const absl::Status& status) {
+  std::fprintf(stderr, "%s: %s\n", kProgram, std::string(status.message()).c_str());
+  return 1;
+}
+
+int Main(int argc, char** argv) {
+  const absl::Status tuned = server::TuneAllocator();
+  server::Signals signals;
+  Config config;
+  server::Settings settings(kProgram, ORCHARD_VERSION, "Serves the experts of a model over gRPC.");
+  Declare(settings, config);
+  if (const std::optional<int> code = settings.ParseMain(argc, argv)) return *code;
+  server::StartLog(config.process.log_level);
+  if (!tuned.ok()) {
+    server::Log(server::LogLevel::kWarning, "allocator",
+                {{"message", std::string(tuned.message())}});
+  }
+
+  server::ServiceProcess process(kProgram, ORCHARD_VERSION, config.process);
+  if (absl::Status bound = process.StartHttp(); !bound.ok()) return Refuse(bound);
+  absl::StatusOr<Served> served = Load(config);
+  if (!served.ok()) return Refuse(served.status());
+
+  config.service.start_worker = model::PrepareInferenceThread;
+  std::vector<std::string> domains;
+  for (const ServedExpert& expert : served->experts) domains.push_back(expert.spec.domain);
+  // Behind `process`, so that it would go first; RunUntilSignal has stopped the server by then.
+  ExpertService service(std::move(served->experts), served->manifest.name(),
+                        served->manifest.version(), process.metrics().registry(), config.service);
+  server::GrpcLimits limits;
+  limits.max_message_bytes = service.MaxRequestBytes();
+  if (absl::Status bound =
+          process.StartGrpc({{v1::Expert::service_full_name(), &service}}, limits, domains);
+      !bound.ok()) {
+    return Refuse(bound);
+  }
+  return process.RunUntilSignal(
+      signals, {.in_flight = [&] { return static_cast<std::int64_t>(service.in_flight()); },
+                .flush = nullptr});
+}
+
+}  // namespace
+}  // namespace orchard::experts
+
+int main(int argc, char** argv) { return orchard::experts::Main(argc, argv); }

@@ -1,0 +1,92 @@
+#include "experts/expert_metrics.h"
+
+#include "server/metrics.h"
+
+namespace orchard::experts {
+namespace {
+
+/// The codes that a Score can end with; the label's closed set.
+constexpr absl::StatusCode kScoreCodes[] = {
+    absl::StatusCode::kOk,
+    absl::StatusCode::kInvalidArgument,
+    absl::StatusCode::kDeadlineExceeded,
+    absl::StatusCode::kNotFound,
+    absl::StatusCode::kResourceExhausted,
+    absl::StatusCode::kFailedPrecondition,
+    absl::StatusCode::kInternal,
+    absl::StatusCode::kUnavailable,
+};
+
+std::string Label(absl::StatusCode code) { return absl::StatusCodeToString(code); }
+
+}  // namespace
+
+void DomainMetrics::Called(absl::StatusCode code) {
+  const auto index = static_cast<size_t>(code);
+  prometheus::Counter* const counter = index < kCodes ? calls_[index] : nullptr;
+  (counter != nullptr ? counter : calls_[static_cast<size_t>(absl::StatusCode::kInternal)])
+      ->Increment();
+}
+
+void DomainMetrics::Computed(size_t rows, core::Clock::duration duration) {
+  rows_->Increment(static_cast<double>(rows));
+  batch_size_->Observe(static_cast<double>(rows));
+  compute_->Observe(core::Seconds(duration));
+}
+
+void DomainMetrics::Waited(core::Clock::duration duration) {
+  queue_->Observe(core::Seconds(duration));
+}
+
+ExpertMetrics::ExpertMetrics(prometheus::Registry& registry, const std::vector<ExpertSpec>& specs,
+                             const std::string& model, const std::string& version) {
+  const auto counter = [&](const char* name, const char* help) -> auto& {
+    return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+  };
+  const auto histogram = [&](const char* name, const char* help) -> auto& {
+    return prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
+  };
+  auto& calls = counter("orchard_expert_server_calls_total", "Score calls answered.");
+  auto& rows = counter("orchard_expert_server_rows_total", "Rows that were computed.");
+  auto& mismatches = counter("orchard_expert_server_fingerprint_mismatches_total",
+                             "Calls refused because another encoder made their features.");
+  auto& batch_size = histogram("orchard_expert_server_batch_size",
+                               "Rows computed together, of one or more calls.");
+  auto& queue = histogram("orchard_expert_server_queue_seconds",
+                          "From a call's arrival to the start of its batch.");
+  auto& compute = histogram("orchard_expert_server_compute_seconds", "Time of one batch.");
+
+  const auto add_calls = [&](DomainMetrics& metrics, const std::string& domain) {
+    for (const absl::StatusCode code : kScoreCodes) {
+      metrics.calls_[static_cast<size_t>(code)] =
+          &calls.Add({{"domain", domain}, {"code", Label(code)}});
+    }
+  };
+  for (const ExpertSpec& spec : specs) {
+    DomainMetrics& metrics = *domains_.emplace_back(std::make_unique<DomainMetrics>());
+    const prometheus::Labels labels{{"domain", spec.domain}};
+    add_calls(metrics, spec.domain);
+    metrics.rows_ = &rows.Add(labels);
+    metrics.mismatches_ = &mismatches.Add(labels);
+    metrics.batch_size_ = &batch_size.Add(labels, server::BatchSizeBuckets());
+    metrics.queue_ = &queue.Add(labels, server::SecondsBuckets());
+    metrics.compute_ = &compute.Add(labels, server::SecondsBuckets());
+  }
+  foreign_ = std::make_unique<DomainMetrics>();
+  add_calls(*foreign_, kForeign);
+  in_flight_ = &prometheus::BuildGauge()
+                    .Name("orchard_expert_server_in_flight")
+                    .Help("Rows waiting or in progress.")
+                    .Register(registry)
+                    .Add({});
+  prometheus::BuildGauge()
+      .Name("orchard_model_info")
+      .Help("The model that is served; always 1.")
+      .Register(registry)
+      .Add({{"model", model},
+            {"version", version},
+            {"fingerprint", specs.empty() ? "" : specs.front().encoder_fingerprint}})
+      .Set(1);
+}
+
+}  // namespace orchard::experts

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include "core/clock.h"
+#include "experts/expert_spec.h"
+
+namespace orchard::experts {
+
+/// What the service of one domain measures. Resolved once, at start. Thread-safe; the registry owns
+/// what is pointed to and outlives this.
+class DomainMetrics {
+ public:
+  /// One call was answered with `code`.
+  void Called(absl::StatusCode code);
+  /// `rows` rows of one or more calls were computed together in `duration`.
+  void Computed(size_t rows, core::Clock::duration duration);
+  /// A call waited `duration` before its batch was computed.
+  void Waited(core::Clock::duration duration);
+  /// Features of another encoder were refused.
+  void Mismatched() { mismatches_->Increment(); }
+
+ private:
+  friend class ExpertMetrics;
+
+  static constexpr size_t kCodes = 17;  // gRPC's
+  std::array<prometheus::Counter*, kCodes> calls_{};
+  prometheus::Counter* rows_ = nullptr;
+  prometheus::Counter* mismatches_ = nullptr;
+  prometheus::Histogram* batch_size_ = nullptr;
+  prometheus::Histogram* queue_ = nullptr;
+  prometheus::Histogram* compute_ = nullptr;
+};
+
+/// The metrics of an expert service: docs/metrics.md, "Expert service".
+class ExpertMetrics {
+ public:
+  /// The label of calls for a domain that is not served: callers don't make up labels.
+  static constexpr char kForeign[] = "foreign";
+
+  /// Registers everything. `model`: "default", `version`: "1", for orchard_model_info.
+  ExpertMetrics(prometheus::Registry& registry, const std::vector<ExpertSpec>& specs,
+                const std::string& model, const std::string& version);
+
+  /// Of the domain with this index among the specs.
+  DomainMetrics& domain(size_t index) { return *domains_[index]; }
+  /// Of calls for a domain that is not served; only Called() has a meaning.
+  DomainMetrics& foreign() { return *foreign_; }
+
+  /// Rows began or ceased to wait or be in progress. Differences, because a value that two threads
+  /// set might stay wrong.
+  void AddInFlight(size_t rows) { in_flight_->Increment(static_cast<double>(rows)); }
+  void RemoveInFlight(size_t rows) { in_flight_->Decrement(static_cast<double>(rows)); }
+
+ private:
+  std::vector<std::unique_ptr<DomainMetrics>> domains_;
+  std::unique_ptr<DomainMetrics> foreign_;
+  prometheus::Gauge* in_flight_;
+};
+
+}  // namespace orchard::experts

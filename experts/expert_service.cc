@@ -1,0 +1,212 @@
+#include "experts/expert_service.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+#include "core/clock.h"
+#include "experts/internal/score_queue.h"
+#include "experts/metadata.h"
+#include "experts/wire.h"
+#include "server/grpc_status.h"
+#include "server/log.h"
+
+namespace orchard::experts {
+namespace {
+
+using core::Clock;
+
+/// How long a refused caller should stay away: about the time of a full queue's head runs.
+constexpr std::chrono::milliseconds kPushback{50};
+
+std::string Micros(Clock::duration duration) {
+  return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(duration).count());
+}
+
+/// The caller's name for the request, for the log.
+std::string_view RequestId(const grpc::CallbackServerContext& context) {
+  const auto& metadata = context.client_metadata();
+  const auto id = metadata.find(kRequestIdMetadata);
+  if (id == metadata.end()) return "-";
+  return {id->second.data(), id->second.size()};
+}
+
+}  // namespace
+
+struct ExpertService::Domain {
+  const ExpertSpec* spec;
+  DomainMetrics* metrics;
+  std::unique_ptr<internal::ScoreQueue> queue;
+};
+
+/// One Score call. gRPC owns its life: created in the handler, deleted in OnDone, which comes after
+/// Finish; until then request, response and context are there.
+class ExpertService::ScoreCall final : public grpc::ServerUnaryReactor,
+                                       public internal::PendingScore {
+ public:
+  ScoreCall(ExpertService& service, grpc::CallbackServerContext& context,
+            const v1::ScoreRequest& request, v1::ScoreResponse& response)
+      : service_(service), context_(context), request_(request), response_(response) {}
+
+  /// Checks and hands over. Last thing that the handler does: `this` may be gone after it.
+  void Start() {
+    domain_ = service_.Find(request_.domain());
+    absl::StatusOr<size_t> rows =
+        domain_ != nullptr ? CheckRequest(request_, *domain_->spec) : NotServed();
+    if (!rows.ok()) return Finish(rows.status(), {}, service_.in_flight());
+    rows_ = *rows;
+    service_.AddInFlight(rows_);
+    if (const absl::Status queued = domain_->queue->Submit(this); !queued.ok()) Fail(queued, {});
+  }
+
+  void OnDone() override { delete this; }
+
+  const v1::Tensor& features() const override { return request_.features(); }
+  size_t rows() const override { return rows_; }
+  Clock::time_point arrived() const override { return arrived_; }
+
+  absl::Status StillWanted() const override {
+    if (context_.deadline() <= std::chrono::system_clock::now()) {
+      return absl::DeadlineExceededError("the deadline passed while the call waited");
+    }
+    if (!context_.IsCancelled()) return absl::OkStatus();
+    return absl::UnavailableError("the caller went away while the call waited");
+  }
+
+  void Answer(const model::ScoreBatch& scores, size_t first, Timing timing) override {
+    WriteResponse(scores, first, rows_, domain_->spec->part_version, response_);
+    Finish(absl::OkStatus(), timing, service_.RemoveInFlight(rows_));
+  }
+
+  void Fail(const absl::Status& status, Timing timing) override {
+    Finish(status, timing, service_.RemoveInFlight(rows_));
+  }
+
+ private:
+  absl::Status NotServed() const {
+    const std::string served = absl::StrJoin(
+        service_.domains_, ", ",
+        [](std::string* out, const auto& domain) { absl::StrAppend(out, domain.first); });
+    return absl::NotFoundError(absl::StrCat("this process does not serve the domain \"",
+                                            request_.domain(), "\"; it serves: ", served));
+  }
+
+  /// Hides ServerUnaryReactor::Finish: every way out passes here.
+  void Finish(const absl::Status& status, Timing timing, size_t in_flight) {
+    context_.AddTrailingMetadata(kQueueTrailer, Micros(timing.queue));
+    context_.AddTrailingMetadata(kComputeTrailer, Micros(timing.compute));
+    context_.AddTrailingMetadata(kInFlightTrailer, std::to_string(in_flight));
+    Count(status);
+    grpc::ServerUnaryReactor::Finish(server::ToGrpc(status, context_, kPushback));
+  }
+
+  void Count(const absl::Status& status) const {
+    DomainMetrics& metrics = domain_ != nullptr ? *domain_->metrics : service_.metrics_.foreign();
+    metrics.Called(status.code());
+    if (absl::IsFailedPrecondition(status)) metrics.Mismatched();
+    const bool broken = absl::IsInternal(status);
+    const auto level = broken ? server::LogLevel::kError : server::LogLevel::kDebug;
+    if (!server::LogEnabled(level)) return;
+    server::Log(level, "score",
+                {{"request_id", RequestId(context_)},
+                 {"domain", request_.domain()},
+                 {"code", status.code()},
+                 {"rows", rows_},
+                 {"ms", core::Milliseconds(Clock::now() - arrived_)},
+                 {"message", std::string_view(status.message().data(), status.message().size())}});
+  }
+
+  ExpertService& service_;
+  grpc::CallbackServerContext& context_;
+  const v1::ScoreRequest& request_;
+  v1::ScoreResponse& response_;
+  const Clock::time_point arrived_ = Clock::now();
+  Domain* domain_ = nullptr;
+  size_t rows_ = 0;
+};
+
+namespace {
+
+std::vector<ExpertSpec> Specs(const std::vector<ServedExpert>& experts) {
+  std::vector<ExpertSpec> specs;
+  for (const ServedExpert& expert : experts) specs.push_back(expert.spec);
+  return specs;
+}
+
+}  // namespace
+
+ExpertService::ExpertService(std::vector<ServedExpert> experts, const std::string& model,
+                             const std::string& version, prometheus::Registry& registry,
+                             ExpertServiceOptions options)
+    : experts_(std::move(experts)),
+      model_version_(absl::StrCat(model, "/", version)),
+      metrics_(registry, Specs(experts_), model, version) {
+  for (size_t i = 0; i < experts_.size(); ++i) {
+    const ExpertSpec& spec = experts_[i].spec;
+    auto queue = std::make_unique<internal::ScoreQueue>(
+        spec, experts_[i].scorer, metrics_.domain(i),
+        internal::ScoreQueueOptions{.max_batch = options.max_batch,
+                                    .max_waiting = options.max_waiting,
+                                    .workers = options.workers,
+                                    .start_worker = options.start_worker});
+    domains_[spec.domain] =
+        std::make_unique<Domain>(Domain{&spec, &metrics_.domain(i), std::move(queue)});
+  }
+}
+
+ExpertService::~ExpertService() = default;
+
+ExpertService::Domain* ExpertService::Find(const std::string& domain) {
+  const auto found = domains_.find(domain);
+  return found == domains_.end() ? nullptr : found->second.get();
+}
+
+void ExpertService::AddInFlight(size_t rows) {
+  in_flight_.fetch_add(rows);
+  metrics_.AddInFlight(rows);
+}
+
+size_t ExpertService::RemoveInFlight(size_t rows) {
+  metrics_.RemoveInFlight(rows);
+  return in_flight_.fetch_sub(rows) - rows;
+}
+
+size_t ExpertService::MaxRequestBytes() const {
+  size_t bytes = 0;
+  for (const ServedExpert& expert : experts_) {
+    bytes = std::max(bytes, experts::MaxRequestBytes(expert.spec));
+  }
+  return bytes;
+}
+
+grpc::ServerUnaryReactor* ExpertService::Score(grpc::CallbackServerContext* context,
+                                               const v1::ScoreRequest* request,
+                                               v1::ScoreResponse* response) {
+  auto* const call = new ScoreCall(*this, *context, *request, *response);
+  call->Start();  // Even if it finishes at once: OnDone comes only after this handler returned.
+  return call;
+}
+
+grpc::ServerUnaryReactor* ExpertService::Describe(grpc::CallbackServerContext* context,
+                                                  const v1::DescribeRequest* /*request*/,
+                                                  v1::ExpertDescription* response) {
+  response->set_model_version(model_version_);
+  response->set_in_flight(static_cast<std::uint32_t>(in_flight()));
+  for (const ServedExpert& expert : experts_) {
+    v1::ExpertDomain& domain = *response->add_domains();
+    domain.set_domain(expert.spec.domain);
+    domain.set_branch(expert.spec.branch);
+    domain.mutable_classes()->Add(expert.spec.classes.begin(), expert.spec.classes.end());
+    domain.set_part_version(expert.spec.part_version);
+    domain.set_encoder_fingerprint(expert.spec.encoder_fingerprint);
+    domain.set_feature_kind(ToWire(expert.spec.kind));
+  }
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  reactor->Finish(grpc::Status::OK);
+  return reactor;
+}
+
+}  // namespace orchard::experts

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <memory>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
+#include <grpcpp/client_context.h>
+
+#include "core/mutex.h"
+
+namespace orchard::experts::internal {
+
+/// The calls that someone has in progress, so that it can end them before it dies: gRPC's callbacks
+/// come on threads that nobody else could wait for. Thread-safe.
+///
+/// Enter before a call starts, Leave as the very last thing of its callback.
+class CallGroup {
+ public:
+  ~CallGroup() { CancelAndWait(); }
+
+  /// False once CancelAndWait() has begun: then don't start the call, and don't Leave.
+  bool Enter(std::shared_ptr<grpc::ClientContext> call) ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    if (closed_) return false;
+    calls_.insert(std::move(call));
+    return true;
+  }
+
+  /// The group may be gone when this returns.
+  void Leave(const std::shared_ptr<grpc::ClientContext>& call) ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    calls_.erase(call);
+    if (closed_ && calls_.empty()) empty_.notify_all();  // Under the lock: we may die after it.
+  }
+
+  /// Refuses what comes, cancels what is in progress, waits until all have left. Not from a
+  /// callback of a member.
+  void CancelAndWait() ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::flat_hash_set<std::shared_ptr<grpc::ClientContext>> calls;
+    {
+      core::MutexLock lock(mutex_);
+      closed_ = true;
+      calls = calls_;
+    }
+    for (const auto& call : calls) call->TryCancel();  // Without the lock: it may call back.
+    core::MutexLock lock(mutex_);
+    while (!calls_.empty()) lock.Wait(empty_);
+  }
+
+  bool closed() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    return closed_;
+  }
+
+ private:
+  mutable core::Mutex mutex_;
+  std::condition_variable empty_;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  // Shared with the callback of the call: whichever is last, it must outlive TryCancel.
+  absl::flat_hash_set<std::shared_ptr<grpc::ClientContext>> calls_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace orchard::experts::internal

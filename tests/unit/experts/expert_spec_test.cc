@@ -1,0 +1,71 @@
+#include "experts/expert_spec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/testing/status_matchers.h"
+
+namespace orchard::experts {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::IsOk;
+using testing::StatusIs;
+
+v1::ModelManifest Manifest() {
+  v1::ModelManifest manifest;
+  v1::FeatureSpec& map = *manifest.mutable_encoder()->add_features();
+  map.set_kind(v1::MAP);
+  for (const int size : {320, 7, 7}) map.add_shape(size);
+  v1::ExpertPart& part = *manifest.add_experts();
+  part.set_domain("rice");
+  part.set_branch("non_disease");
+  part.add_classes("basmati");
+  part.add_classes("jasmine");
+  part.mutable_file()->set_version("3");
+  part.set_encoder_fingerprint("0123456789abcdef");
+  part.set_feature_kind(v1::MAP);
+  return manifest;
+}
+
+TEST(SpecOfTest, JoinsPartAndEncoder) {
+  const auto spec = SpecOf(Manifest(), 0);
+  ASSERT_THAT(spec, IsOk());
+  EXPECT_EQ(spec->domain, "rice");
+  EXPECT_EQ(spec->branch, "non_disease");
+  EXPECT_EQ(spec->part_version, "3");
+  EXPECT_EQ(spec->encoder_fingerprint, "0123456789abcdef");
+  EXPECT_EQ(spec->kind, core::FeatureKind::kMap);
+  EXPECT_THAT(spec->classes, ElementsAre("basmati", "jasmine"));
+  EXPECT_THAT(spec->row_shape, ElementsAre(320, 7, 7));
+  EXPECT_EQ(spec->RowWidth(), 320U * 7 * 7);
+  EXPECT_EQ(SpecsOf(Manifest())->size(), 1U);
+}
+
+TEST(SpecOfTest, RefusesFeaturesThatTheEncoderDoesNotOffer) {
+  v1::ModelManifest manifest = Manifest();
+  manifest.mutable_experts(0)->set_feature_kind(v1::POOLED);
+  EXPECT_THAT(SpecOf(manifest, 0),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("rice"), HasSubstr("POOLED"), HasSubstr("offer"))));
+  EXPECT_THAT(SpecsOf(manifest), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("rice")));
+}
+
+TEST(SpecOfTest, RefusesPictures) {
+  v1::ModelManifest manifest = Manifest();
+  manifest.mutable_experts(0)->set_feature_kind(v1::IMAGE);
+  EXPECT_THAT(SpecOf(manifest, 0),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("reads IMAGE")));
+}
+
+TEST(SpecOfTest, RefusesAnEmptyDimension) {
+  v1::ModelManifest manifest = Manifest();
+  manifest.mutable_encoder()->mutable_features(0)->set_shape(1, 0);
+  EXPECT_THAT(SpecOf(manifest, 0),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("dimension of 0")));
+}
+
+}  // namespace
+}  // namespace orchard::experts

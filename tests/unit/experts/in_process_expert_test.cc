@@ -1,0 +1,129 @@
+#include "experts/in_process_expert.h"
+
+#include <limits>
+#include <optional>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/testing/expert_samples.h"
+#include "tests/testing/status_matchers.h"
+
+namespace orchard::experts {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::IsOk;
+using testing::kSampleWidth;
+using testing::SampleFeatures;
+using testing::SampleScores;
+using testing::SampleSpec;
+using testing::StatusIs;
+using testing::WholeBatch;
+
+using Answer = absl::StatusOr<model::ScoreBatch>;
+
+const CallContext kNoHurry{core::Clock::time_point::max(), "id"};
+
+/// Asks, and expects the answer on this thread before Score returns.
+Answer Ask(Expert& expert, SubBatch batch, const CallContext& context = kNoHurry) {
+  std::optional<Answer> answer;
+  expert.Score(std::move(batch), context, [&, asked_on = std::this_thread::get_id()](Answer a) {
+    EXPECT_EQ(std::this_thread::get_id(), asked_on);
+    EXPECT_FALSE(answer.has_value());
+    answer = std::move(a);
+  });
+  EXPECT_TRUE(answer.has_value());
+  return answer.has_value() ? *std::move(answer) : absl::UnknownError("no answer");
+}
+
+TEST(InProcessExpertTest, AnswersRowsInTheirOrder) {
+  InProcessExpert expert(SampleSpec(), SampleScores);
+  const auto features = SampleFeatures(5);
+  const Answer all = Ask(expert, WholeBatch(features));
+  const Answer some = Ask(expert, {features, {4, 0, 2}});
+  ASSERT_THAT(all, IsOk());
+  ASSERT_THAT(some, IsOk());
+  EXPECT_EQ(some->rows, 3U);
+  for (const auto& [row, of_all] : {std::pair<size_t, size_t>{0, 4}, {1, 0}, {2, 2}}) {
+    EXPECT_EQ(some->energy[row], all->energy[of_all]);
+    EXPECT_TRUE(std::ranges::equal(some->Row(row), all->Row(of_all)));
+  }
+  EXPECT_TRUE(expert.Available());
+}
+
+TEST(InProcessExpertTest, CopiesNothingWhenRowsLieTogether) {
+  const auto features = SampleFeatures(4);
+  const float* seen = nullptr;
+  InProcessExpert expert(SampleSpec(), [&](std::span<const float> values, size_t rows) {
+    seen = values.data();
+    EXPECT_EQ(values.size(), rows * kSampleWidth);
+    return SampleScores(values, rows);
+  });
+  ASSERT_THAT(Ask(expert, WholeBatch(features)), IsOk());
+  EXPECT_EQ(seen, features->pooled.data());
+  ASSERT_THAT(Ask(expert, {features, {2}}), IsOk());
+  EXPECT_EQ(seen, features->pooled.data() + 2 * kSampleWidth);
+  ASSERT_THAT(Ask(expert, {features, {1, 3}}), IsOk());
+  EXPECT_NE(seen, features->pooled.data() + kSampleWidth);
+}
+
+TEST(InProcessExpertTest, ReadsTheKindThatItsSpecNames) {
+  auto features = std::make_shared<core::FeatureBatch>(*SampleFeatures(2));
+  features->map_width = features->pooled_width;
+  features->map = SampleFeatures(2, /*seed=*/5)->pooled;
+  ExpertSpec spec = SampleSpec();
+  spec.kind = core::FeatureKind::kMap;
+  InProcessExpert expert(spec, SampleScores);
+  const Answer answer = Ask(expert, WholeBatch(features));
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_EQ(answer->energy, SampleScores(features->map, 2)->energy);
+}
+
+TEST(InProcessExpertTest, SavesTheWorkWhenTheDeadlineHasPassed) {
+  InProcessExpert expert(SampleSpec(), [](auto, auto) -> Answer {
+    ADD_FAILURE() << "computed for nobody";
+    return absl::UnknownError("");
+  });
+  EXPECT_THAT(Ask(expert, WholeBatch(SampleFeatures(1)), {core::Clock::now(), "id"}),
+              StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("apple")));
+}
+
+TEST(InProcessExpertTest, PassesFailuresOn) {
+  InProcessExpert expert(SampleSpec(),
+                         [](auto, auto) -> Answer { return absl::InternalError("out of luck"); });
+  EXPECT_THAT(Ask(expert, WholeBatch(SampleFeatures(1))),
+              StatusIs(absl::StatusCode::kInternal, "out of luck"));
+}
+
+TEST(InProcessExpertTest, AnAnswerThatIsNoneCountsAsAFailure) {
+  InProcessExpert nan(SampleSpec(), [](auto features, size_t rows) {
+    Answer answer = SampleScores(features, rows);
+    answer->log_probabilities[1] = std::numeric_limits<float>::quiet_NaN();
+    return answer;
+  });
+  EXPECT_THAT(Ask(nan, WholeBatch(SampleFeatures(1))),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("nan for class 1 of row 0")));
+  InProcessExpert short_of_rows(
+      SampleSpec(), [](auto features, size_t rows) { return SampleScores(features, rows - 1); });
+  EXPECT_THAT(Ask(short_of_rows, WholeBatch(SampleFeatures(2))),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("expected 2 rows of 3")));
+}
+
+TEST(InProcessExpertTest, RefusesBatchesThatDoNotFit) {
+  InProcessExpert expert(SampleSpec(), SampleScores);
+  const auto features = SampleFeatures(2);
+  EXPECT_THAT(Ask(expert, {features, {}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("without rows")));
+  EXPECT_THAT(Ask(expert, {features, {0, 2}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("row 2 of a batch of 2")));
+  ExpertSpec wider = SampleSpec();
+  wider.row_shape = {3, 3};
+  InProcessExpert other(wider, SampleScores);
+  EXPECT_THAT(Ask(other, {features, {0}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("reads 9")));
+}
+
+}  // namespace
+}  // namespace orchard::experts
