@@ -49,7 +49,7 @@ Metrics::Metrics(Registry& registry, std::span<const std::string> domains, const
   GaugeFamily(registry, "orchard_model_info", "The model that is served; always 1.")
       .Add({{"model", model.name},
             {"version", model.version},
-            {"encoder_fingerprint", model.encoder_fingerprint}})
+            {"fingerprint", model.encoder_fingerprint}})
       .Set(1.0);
 }
 

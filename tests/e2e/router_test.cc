@@ -1,0 +1,204 @@
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include "model/manifest.h"
+#include "orchard/v1/classifier.grpc.pb.h"
+#include "router/catalogue.h"
+#include "server/grpc_status.h"
+#include "tests/testing/child_process.h"
+#include "tests/testing/http_get.h"
+#include "tests/testing/pictures.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+#include "tests/testing/tiny_model.h"
+
+/// A router and its experts as processes.
+
+namespace orchard {
+namespace {
+
+using testing::BinaryPath;
+using testing::ChildProcess;
+using ::testing::HasSubstr;
+using testing::HttpGet;
+using testing::IsOk;
+using ::testing::Not;
+using testing::PortIn;
+using testing::StatusIs;
+using namespace std::chrono_literals;
+
+constexpr std::chrono::seconds kPatience{60};
+
+class ProcessesTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const auto manifest = testing::WriteTinyModel(model_ / "1");
+    ASSERT_THAT(manifest, IsOk());
+    domains_ = router::CatalogueOf(*manifest).domains;
+    picture_ = testing::EncodeJpeg(testing::DrawLeaf(300, 280, 3));
+  }
+
+  /// A child that listens on ports of the system's choice, and does not log: nobody reads it.
+  std::unique_ptr<ChildProcess> Spawn(const std::string& program,
+                                      const std::vector<std::string>& more) const {
+    std::vector<std::string> command = {BinaryPath(program),    "--listen",    "127.0.0.1:0",
+                                        "--metrics-listen",     "127.0.0.1:0", "--model",
+                                        model_.path().string(), "--log-level", "error"};
+    command.insert(command.end(), more.begin(), more.end());
+    return std::make_unique<ChildProcess>(command);
+  }
+
+  std::unique_ptr<ChildProcess> SpawnRouter(std::vector<std::string> more) {
+    more.insert(more.end(), {"--http-listen", "127.0.0.1:0"});
+    auto router = Spawn("orchard-router", more);
+    ready_ = router->ReadOutUntil("orchard-router ready");
+    return router;
+  }
+
+  /// Starts an expert process for some of the domains and notes the router's flags for it.
+  std::unique_ptr<ChildProcess> SpawnExpert(size_t from, size_t to) {
+    std::vector<std::string> flags;
+    for (size_t i = from; i < to; ++i) flags.insert(flags.end(), {"--domain", domains_[i]});
+    auto expert = Spawn("orchard-expert", flags);
+    const std::string port = std::to_string(PortIn(expert->ReadOutUntil("ready"), "grpc"));
+    for (size_t i = from; i < to; ++i) {
+      expert_flags_.insert(expert_flags_.end(), {"--expert", domains_[i] + "=127.0.0.1:" + port});
+    }
+    return expert;
+  }
+
+  std::unique_ptr<v1::Classifier::Stub> Stub() const {
+    // Without the retries of our own clients: a request that is lost shall be seen.
+    return v1::Classifier::NewStub(grpc::CreateChannel(
+        "127.0.0.1:" + std::to_string(PortIn(ready_, "grpc")), grpc::InsecureChannelCredentials()));
+  }
+
+  absl::StatusOr<v1::ClassifyResponse> Classify(v1::Classifier::Stub& stub,
+                                                v1::Policy policy) const {
+    v1::ClassifyRequest request;
+    request.set_image(picture_);
+    request.mutable_options()->set_policy(policy);
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + kPatience);
+    v1::ClassifyResponse response;
+    const grpc::Status status = stub.Classify(&context, request, &response);
+    if (!status.ok()) return server::FromGrpc(status);
+    return response;
+  }
+
+  testing::TempDir model_;
+  std::vector<std::string> domains_;
+  std::string picture_;
+  std::vector<std::string> expert_flags_;
+  std::string ready_;  ///< the router's ready line
+};
+
+TEST_F(ProcessesTest, AKilledExpertDegradesTheAnswerAndTheRouterStaysReady) {
+  const auto first = SpawnExpert(0, 2);
+  auto second = SpawnExpert(2, domains_.size());
+  const auto router = SpawnRouter(expert_flags_);
+  ASSERT_NE(PortIn(ready_, "grpc"), 0) << ready_;
+  const auto stub = Stub();
+  const auto whole = Classify(*stub, v1::DENSE);
+  ASSERT_THAT(whole, IsOk());
+  EXPECT_FALSE(whole->degraded());
+
+  second.reset();  // SIGKILL
+  const auto degraded = Classify(*stub, v1::DENSE);
+  ASSERT_THAT(degraded, IsOk());
+  EXPECT_TRUE(degraded->degraded());
+  EXPECT_EQ(degraded->missing_size(), static_cast<int>(domains_.size()) - 2);
+  EXPECT_LT(degraded->coverage(), 1.0);
+  EXPECT_THAT(HttpGet(PortIn(ready_, "http"), "/readyz"), HasSubstr("200"));
+  const std::string metrics = HttpGet(PortIn(ready_, "metrics"), "/metrics");
+  EXPECT_THAT(metrics, HasSubstr("orchard_degraded_total 1"));
+  EXPECT_THAT(metrics, HasSubstr("orchard_requests_total{code=\"OK\",method=\"Classify\"} 2"));
+  router->Signal(SIGTERM);
+  EXPECT_EQ(router->Wait(), 0);
+}
+
+TEST_F(ProcessesTest, SigtermUnderTrafficLosesNoRequest) {
+  // Long enough for callers on a busy machine to notice, and to get what they have begun.
+  const auto router = SpawnRouter({"--drain-delay", "3s"});
+  ASSERT_NE(PortIn(ready_, "grpc"), 0) << ready_;
+  std::atomic<int> answered = 0;
+  std::atomic<bool> draining = false;
+  std::atomic<bool> lost = false;
+  {
+    std::vector<std::jthread> callers;
+    for (int caller = 0; caller < 4; ++caller) {
+      callers.emplace_back([&] {
+        const auto stub = Stub();
+        // As a load balancer would: while it is ready, and what was begun then must be answered.
+        while (!draining) {
+          const auto answer = Classify(*stub, v1::EXACT);
+          if (!answer.ok()) {
+            lost = true;
+            ADD_FAILURE() << answer.status();
+            return;
+          }
+          ++answered;
+        }
+      });
+    }
+    while (answered < 20 && !lost) std::this_thread::yield();
+    router->Signal(SIGTERM);
+    // Traffic goes on until the world has noticed that it is not ready any more.
+    while (HttpGet(PortIn(ready_, "http"), "/readyz").find("503") == std::string::npos) {
+      std::this_thread::sleep_for(1ms);
+    }
+    draining = true;
+  }
+  EXPECT_EQ(router->Wait(), 0);
+  EXPECT_FALSE(router->killed_by_signal());
+  EXPECT_GE(answered, 20);
+}
+
+TEST_F(ProcessesTest, AnUnknownDomainIsAStartupFaultThatNamesTheKnownOnes) {
+  ChildProcess router({BinaryPath("orchard-router"), "--listen", "127.0.0.1:0", "--http-listen",
+                       "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--model",
+                       model_.path().string(), "--expert", "cheese=127.0.0.1:1"});
+  const std::string line = router.ReadErrUntil("cheese");
+  for (const std::string& domain : domains_) EXPECT_THAT(line, HasSubstr(domain));
+  EXPECT_EQ(router.Wait(), 1);
+}
+
+class BrokenModelTest
+    : public ProcessesTest,
+      public ::testing::WithParamInterface<std::pair<testing::TinyPart, testing::TinyFault>> {};
+
+TEST_P(BrokenModelTest, TheRouterDoesNotStartAndSaysWhichFile) {
+  ASSERT_THAT(testing::BreakTinyModel(model_ / "1", GetParam().first, GetParam().second), IsOk());
+  const auto router = Spawn("orchard-router", {"--http-listen", "127.0.0.1:0"});
+  EXPECT_THAT(router->ReadErrUntil("orchard-router: "), HasSubstr(model_.path().string()));
+  EXPECT_EQ(router->Wait(), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, BrokenModelTest,
+    ::testing::Values(std::pair(testing::TinyPart::kEncoder, testing::TinyFault::kMissingFile),
+                      std::pair(testing::TinyPart::kEncoder, testing::TinyFault::kWrongChecksum),
+                      std::pair(testing::TinyPart::kGates, testing::TinyFault::kWrongShape),
+                      std::pair(testing::TinyPart::kFirstExpert,
+                                testing::TinyFault::kTruncatedFile)));
+
+TEST_F(ProcessesTest, APortInUseIsSaid) {
+  const auto first = SpawnRouter({});
+  const std::string taken = "127.0.0.1:" + std::to_string(PortIn(ready_, "grpc"));
+  const auto second = std::make_unique<ChildProcess>(std::vector<std::string>{
+      BinaryPath("orchard-router"), "--listen", taken, "--http-listen", "127.0.0.1:0",
+      "--metrics-listen", "127.0.0.1:0", "--model", model_.path().string()});
+  EXPECT_THAT(second->ReadErrUntil("orchard-router: "), HasSubstr(taken));
+  EXPECT_EQ(second->Wait(), 1);
+}
+
+}  // namespace
+}  // namespace orchard

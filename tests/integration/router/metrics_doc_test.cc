@@ -1,0 +1,50 @@
+#include <cstdlib>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/text.h"
+#include "router/metrics.h"
+#include "server/metrics.h"
+
+/// docs/metrics.md tells every metric of the router, and no other.
+
+namespace orchard::router {
+namespace {
+
+/// Names in the first column of the tables under the headings that `wanted` accepts.
+std::set<std::string> Documented(const std::string& heading_pattern) {
+  const char* source = std::getenv("ORCHARD_SOURCE_DIR");
+  if (source == nullptr) ADD_FAILURE() << "run by ctest, or set ORCHARD_SOURCE_DIR";
+  const std::string page = core::ReadFile(std::string(source) + "/docs/metrics.md").value_or("");
+  const std::regex wanted(heading_pattern);
+  const std::regex row("^\\| `([a-z_]+)` ");
+  std::set<std::string> names;
+  bool inside = false;
+  std::istringstream lines(page);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("## ")) inside = std::regex_search(line, wanted);
+    std::smatch match;
+    if (inside && std::regex_search(line, match, row)) names.insert(match[1]);
+  }
+  return names;
+}
+
+TEST(MetricsPageTest, IsWhatTheDocumentSays) {
+  server::MetricsPage page("orchard-router", "0");
+  const std::vector<std::string> domains = {"apple"};
+  const Metrics metrics(page.registry(), domains, {});
+  std::set<std::string> exposed;
+  std::istringstream lines(page.Text());
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("# TYPE ")) exposed.insert(line.substr(7, line.find(' ', 7) - 7));
+  }
+  EXPECT_EQ(exposed, Documented("Every process|Router"));
+}
+
+}  // namespace
+}  // namespace orchard::router

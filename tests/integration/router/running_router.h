@@ -1,0 +1,124 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include <grpcpp/grpcpp.h>
+#include <prometheus/registry.h>
+
+#include "experts/expert_service.h"
+#include "experts/head_scorer.h"
+#include "model/encoder.h"
+#include "model/loaded_model.h"
+#include "model/manifest.h"
+#include "orchard/v1/classifier.grpc.pb.h"
+#include "router/classifier_service.h"
+#include "router/engine.h"
+#include "server/grpc_host.h"
+#include "server/grpc_status.h"
+#include "tests/testing/temp_dir.h"
+#include "tests/testing/tiny_model.h"
+
+/// \file
+/// A router, and experts, on loopback within the test's process; and the tiny model that they
+/// serve.
+
+namespace orchard::router::testing {
+
+/// The tiny model on disk, made once a process.
+inline const std::filesystem::path& TinyModel() {
+  static const orchard::testing::TempDir* const folder = new orchard::testing::TempDir;
+  static const std::filesystem::path version = [] {
+    model::PrepareInferenceThread();
+    const auto manifest = orchard::testing::WriteTinyModel(folder->path() / "1");
+    if (!manifest.ok()) throw std::runtime_error(manifest.status().ToString());
+    return folder->path() / "1";
+  }();
+  return version;
+}
+
+/// Experts of the tiny model behind one port.
+class RunningExperts {
+ public:
+  explicit RunningExperts(const std::vector<std::string>& domains) {
+    const v1::ModelManifest manifest = *model::ReadManifest(TinyModel());
+    auto heads = *model::LoadExperts(TinyModel(), domains);
+    std::vector<experts::ServedExpert> served;
+    for (auto& head : heads) {
+      const int index = model::DomainIndex(manifest, head->part().domain());
+      served.push_back({*experts::SpecOf(manifest, index), experts::ScorerOf(std::move(head))});
+    }
+    experts::ExpertServiceOptions options;
+    options.start_worker = model::PrepareInferenceThread;
+    service_ = std::make_unique<experts::ExpertService>(std::move(served), manifest.name(),
+                                                        manifest.version(), registry_, options);
+    server::GrpcLimits limits;
+    limits.max_message_bytes = service_->MaxRequestBytes();
+    host_ = *server::GrpcHost::Start(
+        {"127.0.0.1", 0}, {{v1::Expert::service_full_name(), service_.get()}}, limits, domains);
+    host_->SetServing(true);
+  }
+
+  std::string address() const { return host_->address().ToString(); }
+
+ private:
+  prometheus::Registry registry_;
+  std::unique_ptr<experts::ExpertService> service_;
+  std::unique_ptr<server::GrpcHost> host_;  // Last: its calls use the rest.
+};
+
+class RunningRouter {
+ public:
+  explicit RunningRouter(Engine::Config config = {}, size_t max_stream_in_flight = 16) {
+    config.version_dir = TinyModel();
+    engine_ = *Engine::Load(config, registry_);
+    service_ = std::make_unique<ClassifierService>(
+        *engine_, ClassifierService::Options{.max_stream_in_flight = max_stream_in_flight});
+    server::GrpcLimits limits;
+    limits.max_message_bytes = config.pipeline.limits.max_bytes;
+    host_ = *server::GrpcHost::Start(
+        {"127.0.0.1", 0}, {{v1::Classifier::service_full_name(), service_.get()}}, limits);
+    host_->SetServing(true);
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(-1);
+    channel_ = grpc::CreateCustomChannel(host_->address().ToString(),
+                                         grpc::InsecureChannelCredentials(), arguments);
+    stub_ = v1::Classifier::NewStub(channel_);
+  }
+
+  v1::Classifier::Stub& stub() { return *stub_; }
+  Engine& engine() { return *engine_; }
+  prometheus::Registry& registry() { return registry_; }
+
+  absl::StatusOr<v1::ClassifyResponse> Classify(const std::string& image,
+                                                const v1::ClassifyOptions& options = {}) {
+    grpc::ClientContext context;
+    return Classify(context, image, options);
+  }
+
+  absl::StatusOr<v1::ClassifyResponse> Classify(grpc::ClientContext& context,
+                                                const std::string& image,
+                                                const v1::ClassifyOptions& options = {}) {
+    v1::ClassifyRequest request;
+    request.set_image(image);
+    *request.mutable_options() = options;
+    v1::ClassifyResponse response;
+    const grpc::Status status = stub_->Classify(&context, request, &response);
+    if (!status.ok()) return server::FromGrpc(status);
+    return response;
+  }
+
+ private:
+  prometheus::Registry registry_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<ClassifierService> service_;
+  std::unique_ptr<server::GrpcHost> host_;  // Its calls use what stands above.
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::Classifier::Stub> stub_;
+};
+
+}  // namespace orchard::router::testing
