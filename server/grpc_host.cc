@@ -1,15 +1,17 @@
 #include "server/grpc_host.h"
 
 #include <algorithm>
+#include <atomic>
+#include <limits>
 #include <mutex>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/health_check_service_interface.h>
 
 #include "core/mutex.h"
+#include "server/internal/health_service.h"
 #include "server/internal/heartbeat.h"
 #include "server/internal/listen_socket.h"
 
@@ -18,13 +20,10 @@ namespace {
 
 constexpr int kMiB = 1 << 20;
 
-/// Both are of the whole process, not thread-safe, and must come before a builder is made.
-void EnableHealthAndReflection() {
+/// Of the whole process, not thread-safe, and before a builder is made.
+void EnableReflection() {
   static std::once_flag once;
-  std::call_once(once, [] {
-    grpc::EnableDefaultHealthCheckService(true);
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  });
+  std::call_once(once, [] { grpc::reflection::InitProtoReflectionServerBuilderPlugin(); });
 }
 
 int ClampToInt(std::int64_t value) {
@@ -59,41 +58,41 @@ absl::Status WhyNot(const Address& listen) {
 }  // namespace
 
 struct GrpcHost::State {
+  explicit State(std::vector<std::string> names) : health(std::move(names)) {}
+
+  internal::HealthService health;  // Before the server, so that it dies after it.
+  std::unique_ptr<grpc::Server> server;
+  std::unique_ptr<internal::Heartbeat> heartbeat;
   core::Mutex mutex;
   bool serving ABSL_GUARDED_BY(mutex) = false;
   bool stopped ABSL_GUARDED_BY(mutex) = false;
-  bool complete ABSL_GUARDED_BY(mutex) = true;
+  std::atomic<bool> complete = true;
 };
 
-class GrpcHost::Heartbeat : public internal::Heartbeat {
- public:
-  using internal::Heartbeat::Heartbeat;
-};
-
-GrpcHost::GrpcHost() : state_(std::make_unique<State>()) {}
+GrpcHost::GrpcHost(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 GrpcHost::~GrpcHost() { Shutdown(std::chrono::steady_clock::now()); }
 
 absl::StatusOr<std::unique_ptr<GrpcHost>> GrpcHost::Start(
     const Address& listen, const std::vector<HostedService>& services, const GrpcLimits& limits,
     const std::vector<std::string>& more_health_names) {
-  EnableHealthAndReflection();
+  EnableReflection();
+  std::vector<std::string> names = more_health_names;
+  names.emplace_back();
+  for (const HostedService& hosted : services) names.push_back(hosted.name);
+  auto state = std::make_unique<State>(std::move(names));
   grpc::ServerBuilder builder;
   ApplyLimits(limits, builder);
   int port = 0;
   builder.AddListeningPort(listen.ToString(), grpc::InsecureServerCredentials(), &port);
-  std::unique_ptr<GrpcHost> host(new GrpcHost());
-  host->health_names_ = more_health_names;
-  host->health_names_.emplace_back();
-  for (const HostedService& hosted : services) {
-    builder.RegisterService(hosted.service);
-    host->health_names_.push_back(hosted.name);
-  }
-  host->server_ = builder.BuildAndStart();
-  if (host->server_ == nullptr || port <= 0) return WhyNot(listen);
-  host->SetServing(false);
+  builder.RegisterService(&state->health);
+  for (const HostedService& hosted : services) builder.RegisterService(hosted.service);
+  state->server = builder.BuildAndStart();
+  if (state->server == nullptr || port <= 0) return WhyNot(listen);
+  std::unique_ptr<GrpcHost> host(new GrpcHost(std::move(state)));
   host->address_ = {.host = listen.host, .port = static_cast<std::uint16_t>(port)};
-  host->heartbeat_ = std::make_unique<Heartbeat>(host->InProcessChannel(), limits.heartbeat);
+  host->state_->heartbeat =
+      std::make_unique<internal::Heartbeat>(host->InProcessChannel(), limits.heartbeat);
   return host;
 }
 
@@ -101,8 +100,7 @@ void GrpcHost::SetServing(bool serving) {
   core::MutexLock lock(state_->mutex);
   if (state_->stopped) return;
   state_->serving = serving;
-  grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
-  for (const std::string& name : health_names_) health->SetServingStatus(name, serving);
+  state_->health.SetServing(serving);  // Under the lock, so that no older state is told last.
 }
 
 bool GrpcHost::serving() const {
@@ -111,28 +109,26 @@ bool GrpcHost::serving() const {
 }
 
 std::shared_ptr<grpc::Channel> GrpcHost::InProcessChannel() {
-  return server_->InProcessChannel(grpc::ChannelArguments());
+  return state_->server->InProcessChannel(grpc::ChannelArguments());
 }
 
-std::uint64_t GrpcHost::heartbeats() const { return heartbeat_ ? heartbeat_->count() : 0; }
+std::uint64_t GrpcHost::heartbeats() const { return state_->heartbeat->count(); }
 
 bool GrpcHost::Shutdown(std::chrono::steady_clock::time_point deadline) {
-  if (server_ == nullptr) return true;
   SetServing(false);
   {
     core::MutexLock lock(state_->mutex);
     if (state_->stopped) return state_->complete;
     state_->stopped = true;
   }
-  heartbeat_.reset();
+  state_->heartbeat->Stop();
+  state_->health.EndWatches();
   const auto left = std::max(deadline - std::chrono::steady_clock::now(),
                              std::chrono::steady_clock::duration::zero());
-  server_->Shutdown(std::chrono::system_clock::now() + left);
-  server_->Wait();
-  const bool complete = std::chrono::steady_clock::now() < deadline;
-  core::MutexLock lock(state_->mutex);
-  state_->complete = complete;
-  return complete;
+  state_->server->Shutdown(std::chrono::system_clock::now() + left);
+  state_->server->Wait();
+  state_->complete = std::chrono::steady_clock::now() < deadline;
+  return state_->complete;
 }
 
 }  // namespace orchard::server

@@ -10,7 +10,6 @@
 #include "absl/status/statusor.h"
 #include <grpcpp/channel.h>
 #include <grpcpp/impl/service_type.h>
-#include <grpcpp/server.h>
 
 #include "server/address.h"
 
@@ -39,12 +38,12 @@ struct GrpcLimits {
 /// A running gRPC server with health, reflection, limits and heartbeat.
 ///
 /// Health is NOT_SERVING for "" and for every name until SetServing(true): the default of gRPC is
-/// SERVING before the model is loaded. Thread-safe, but Shutdown must not be called from a reaction
-/// of a call.
+/// SERVING before the model is loaded (ours: internal/health_service.h). Thread-safe, but Shutdown
+/// must not be called from a reaction of a call.
 class GrpcHost {
  public:
   /// Binds, starts, and begins the heartbeat. `more_health_names` get a health entry without being
-  /// a service, for example the domains of an expert; at most 200 bytes each.
+  /// a service, for example the domains of an expert;.
   /// Errors: UNAVAILABLE naming the address when it can't be bound (SO_REUSEPORT is off, so a port
   /// in use is an error and not a silent share of the traffic).
   static absl::StatusOr<std::unique_ptr<GrpcHost>> Start(
@@ -68,20 +67,17 @@ class GrpcHost {
   /// Heartbeats that were answered: grows for as long as the callback threads are awake.
   std::uint64_t heartbeats() const;
 
-  /// Health NOT_SERVING, no new calls, waits for those in progress until `deadline`, cancels what
-  /// is left, joins. Returns whether all finished in time. Idempotent. From here on gRPC kills
-  /// calls that arrive on open connections: that is why the drain waits first (lifecycle.h).
+  /// Health NOT_SERVING, watches ended, no new calls; waits for those in progress until `deadline`,
+  /// cancels what is left, joins. Returns whether all finished in time. Idempotent. From here on
+  /// gRPC kills calls that arrive on open connections: that is why the drain waits first
+  /// (lifecycle.h).
   bool Shutdown(std::chrono::steady_clock::time_point deadline);
 
  private:
-  class Heartbeat;
-  GrpcHost();
+  struct State;
+  explicit GrpcHost(std::unique_ptr<State> state);
 
   Address address_;
-  std::vector<std::string> health_names_;
-  std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<Heartbeat> heartbeat_;
-  struct State;
   std::unique_ptr<State> state_;
 };
 

@@ -19,10 +19,13 @@ constexpr std::chrono::seconds kPatience(5);
 Heartbeat::Heartbeat(std::shared_ptr<grpc::Channel> channel, std::chrono::milliseconds interval)
     : interval_(interval), stub_(std::move(channel)), thread_([this] { Run(); }) {}
 
-Heartbeat::~Heartbeat() {
-  core::MutexLock lock(mutex_);
-  stopping_ = true;
-  changed_.notify_all();
+void Heartbeat::Stop() {
+  {
+    core::MutexLock lock(mutex_);
+    stopping_ = true;
+    changed_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
 }
 
 void Heartbeat::Run() {
@@ -42,11 +45,12 @@ void Heartbeat::Beat() {
   const grpc::Slice empty;
   const grpc::ByteBuffer request(&empty, 1);
   grpc::ByteBuffer response;
-  std::promise<bool> answered;
+  // Shared with the callback, which may still be inside set_value() when the waiter wakes.
+  const auto answered = std::make_shared<std::promise<bool>>();
   // The callback API on purpose: it is its threads that must be kept awake.
   stub_.UnaryCall(&context, kCheck, grpc::StubOptions(), &request, &response,
-                  [&answered](const grpc::Status& status) { answered.set_value(status.ok()); });
-  if (answered.get_future().get()) ++count_;
+                  [answered](const grpc::Status& status) { answered->set_value(status.ok()); });
+  if (answered->get_future().get()) ++count_;
 }
 
 }  // namespace orchard::server::internal

@@ -23,8 +23,10 @@ class Heartbeat {
  public:
   Heartbeat(std::shared_ptr<grpc::Channel> channel, std::chrono::milliseconds interval);
 
-  /// Ends; waits for the call in progress. Before the server shuts down.
-  ~Heartbeat();
+  ~Heartbeat() { Stop(); }
+
+  /// Ends; waits for the call in progress. Before the server shuts down. Idempotent.
+  void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// Calls that were answered.
   std::uint64_t count() const { return count_; }

@@ -1,0 +1,227 @@
+#include "server/grpc_host.h"
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include "server/grpc_status.h"
+#include "tests/integration/server/describe_service.h"
+#include "tests/testing/grpc_calls.h"
+#include "tests/testing/status_matchers.h"
+
+namespace orchard::server {
+namespace {
+
+using ::orchard::testing::CheckHealth;
+using ::orchard::testing::HealthWatch;
+using ::orchard::testing::IsOk;
+using ::orchard::testing::ListServices;
+using ::orchard::testing::StatusIs;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::AllOf;
+using testing::DescribeService;
+using ::testing::HasSubstr;
+
+constexpr char kClassifier[] = "orchard.v1.Classifier";
+
+class GrpcHostTest : public ::testing::Test {
+ protected:
+  void Start(const GrpcLimits& limits = {}) {
+    absl::StatusOr<std::unique_ptr<GrpcHost>> host = GrpcHost::Start(
+        {.host = "127.0.0.1", .port = 0},
+        {{.name = v1::Classifier::service_full_name(), .service = &service_}}, limits, {"apple"});
+    ASSERT_THAT(host, IsOk());
+    host_ = *std::move(host);
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    channel_ = grpc::CreateCustomChannel(host_->address().ToString(),
+                                         grpc::InsecureChannelCredentials(), arguments);
+    stub_ = v1::Classifier::NewStub(channel_);
+  }
+
+  grpc::Status Classify(size_t image_bytes, double* seen = nullptr) {
+    grpc::ClientContext context;
+    context.set_wait_for_ready(true);
+    v1::ClassifyRequest request;
+    request.set_image(std::string(image_bytes, 'x'));
+    v1::ClassifyResponse response;
+    const grpc::Status status = stub_->Classify(&context, request, &response);
+    if (seen != nullptr) *seen = response.unknown_score();
+    return status;
+  }
+
+  DescribeService service_;
+  std::unique_ptr<GrpcHost> host_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::Classifier::Stub> stub_;
+};
+
+TEST_F(GrpcHostTest, HealthIsNotServingUntilWeSaySo) {
+  Start();
+  for (const char* name : {"", kClassifier, "apple"}) {
+    EXPECT_EQ(CheckHealth(channel_, name), "NOT_SERVING") << name;
+  }
+  host_->SetServing(true);
+  for (const char* name : {"", kClassifier, "apple"}) {
+    EXPECT_EQ(CheckHealth(channel_, name), "SERVING") << name;
+  }
+  EXPECT_EQ(CheckHealth(channel_, "pear"), "code 5");
+}
+
+TEST_F(GrpcHostTest, AWatchSeesEveryFlip) {
+  Start();
+  HealthWatch watch(channel_, kClassifier);
+  EXPECT_EQ(watch.Next(), "NOT_SERVING");
+  host_->SetServing(true);
+  EXPECT_EQ(watch.Next(), "SERVING");
+  host_->SetServing(false);
+  EXPECT_EQ(watch.Next(), "NOT_SERVING");
+}
+
+TEST_F(GrpcHostTest, AWatchOfAnUnknownNameStaysOpen) {
+  Start();
+  HealthWatch watch(channel_, "pear");
+  HealthWatch known(channel_, "apple");
+  EXPECT_EQ(watch.Next(), "SERVICE_UNKNOWN");
+  EXPECT_EQ(known.Next(), "NOT_SERVING");
+  host_->SetServing(true);
+  EXPECT_EQ(known.Next(), "SERVING");
+  host_->Shutdown(std::chrono::steady_clock::now() + seconds(60));
+  EXPECT_EQ(watch.Next(), "") << "told nothing but the end";
+}
+
+TEST_F(GrpcHostTest, WatchersThatComeAndGoWhileHealthFlipsAreAllServed) {
+  Start();
+  std::atomic<int> served = 0;
+  {
+    std::vector<std::jthread> watchers;
+    for (int i = 0; i < 4; ++i) {
+      watchers.emplace_back([&] {
+        for (int round = 0; round < 25; ++round) {
+          HealthWatch watch(channel_, "");
+          if (!watch.Next().empty()) ++served;
+        }
+      });
+    }
+    for (int i = 0; served < 100 && i < 1'000'000; ++i) host_->SetServing(i % 2 == 0);
+  }
+  EXPECT_EQ(served, 100);
+}
+
+TEST_F(GrpcHostTest, ReflectionListsTheServices) {
+  Start();
+  EXPECT_THAT(ListServices(*channel_), AllOf(HasSubstr(kClassifier), HasSubstr("grpc.health.v1")));
+}
+
+TEST_F(GrpcHostTest, APortInUseIsAnErrorThatNamesTheAddressAndTheReason) {
+  Start();
+  DescribeService second;
+  EXPECT_THAT(GrpcHost::Start(host_->address(),
+                              {{.name = v1::Classifier::service_full_name(), .service = &second}}),
+              StatusIs(absl::StatusCode::kUnavailable, AllOf(HasSubstr(host_->address().ToString()),
+                                                             HasSubstr("Address already in use"))));
+}
+
+TEST_F(GrpcHostTest, TheHeartbeatGoesOnForAsLongAsTheServerRuns) {
+  Start({.heartbeat = milliseconds(1)});
+  const auto deadline = std::chrono::steady_clock::now() + seconds(60);
+  while (host_->heartbeats() < 20 && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::yield();
+  }
+  EXPECT_GE(host_->heartbeats(), 20u);
+}
+
+TEST_F(GrpcHostTest, OurOwnLimitIsReachedBeforeGrpcs) {
+  Start({.max_message_bytes = 1 << 20});
+  double seen = 0.0;
+  EXPECT_TRUE(Classify((1 << 20) + 100'000, &seen).ok());
+  EXPECT_EQ(seen, (1 << 20) + 100'000);
+  EXPECT_EQ(Classify((2 << 20) + 1).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+}
+
+TEST_F(GrpcHostTest, ShutdownLetsCallsInFlightFinish) {
+  Start();
+  service_.Hold();
+  grpc::Status status;
+  std::jthread client([&] { status = Classify(10); });
+  service_.WaitUntilHeld();
+  HealthWatch watch(channel_, "");
+  host_->SetServing(true);
+  while (watch.Next() != "SERVING") {
+  }
+  bool complete = false;
+  std::jthread shutdown(
+      [&] { complete = host_->Shutdown(std::chrono::steady_clock::now() + seconds(60)); });
+  while (watch.Next() != "NOT_SERVING") {  // Shutdown has begun, and the call still waits.
+  }
+  service_.Release();
+  client.join();
+  shutdown.join();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_TRUE(complete);
+}
+
+TEST_F(GrpcHostTest, AnOpenWatchDoesNotHoldTheShutdownUp) {
+  Start();
+  HealthWatch watch(channel_, "");
+  EXPECT_EQ(watch.Next(), "NOT_SERVING");
+  EXPECT_TRUE(host_->Shutdown(std::chrono::steady_clock::now() + seconds(20)));
+  EXPECT_EQ(watch.Next(), "");
+}
+
+TEST_F(GrpcHostTest, ShutdownCutsOffWhatIsLateAndSaysSo) {
+  Start();
+  service_.Hold();
+  grpc::Status status;
+  std::jthread client([&] { status = Classify(10); });
+  service_.WaitUntilHeld();
+  EXPECT_FALSE(host_->Shutdown(std::chrono::steady_clock::now()));
+  EXPECT_FALSE(host_->Shutdown(std::chrono::steady_clock::now())) << "idempotent";
+  client.join();
+  EXPECT_FALSE(status.ok());
+}
+
+TEST_F(GrpcHostTest, AfterShutdownNothingIsServingAgain) {
+  Start();
+  host_->SetServing(true);
+  EXPECT_TRUE(host_->serving());
+  host_->Shutdown(std::chrono::steady_clock::now() + seconds(20));
+  host_->SetServing(true);
+  EXPECT_FALSE(host_->serving());
+}
+
+/// Refuses everything, as a full queue does.
+class FullService final : public v1::Classifier::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* DescribeModel(grpc::CallbackServerContext* context,
+                                          const v1::DescribeModelRequest*,
+                                          v1::ModelDescription*) override {
+    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+    reactor->Finish(ToGrpc(absl::ResourceExhaustedError("queue full"), *context, milliseconds(25)));
+    return reactor;
+  }
+};
+
+TEST(PushbackTest, AFullQueueTellsTheClientHowLongToWait) {
+  FullService service;
+  const auto host = GrpcHost::Start({.host = "127.0.0.1", .port = 0},
+                                    {{.name = kClassifier, .service = &service}});
+  ASSERT_THAT(host, IsOk());
+  const auto stub = v1::Classifier::NewStub((*host)->InProcessChannel());
+  grpc::ClientContext context;
+  v1::ModelDescription response;
+  const grpc::Status status = stub->DescribeModel(&context, {}, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  const auto& trailers = context.GetServerTrailingMetadata();
+  const auto pushback = trailers.find(kRetryPushbackTrailer);
+  ASSERT_NE(pushback, trailers.end());
+  EXPECT_EQ(std::string(pushback->second.data(), pushback->second.size()), "25");
+}
+
+}  // namespace
+}  // namespace orchard::server

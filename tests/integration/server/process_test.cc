@@ -1,0 +1,127 @@
+#include <signal.h>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "server/http.h"
+#include "tests/testing/child_process.h"
+#include "tests/testing/grpc_calls.h"
+#include "tests/testing/http_get.h"
+
+namespace orchard::server {
+namespace {
+
+using ::orchard::testing::BinaryPath;
+using ::orchard::testing::CheckHealth;
+using ::orchard::testing::ChildProcess;
+using ::orchard::testing::HealthWatch;
+using ::orchard::testing::HttpGet;
+using ::orchard::testing::PortIn;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+std::vector<std::string> Probe(const std::vector<std::string>& more) {
+  std::vector<std::string> command = {BinaryPath("server_probe"), "--listen=127.0.0.1:0",
+                                      "--http-listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0"};
+  command.insert(command.end(), more.begin(), more.end());
+  return command;
+}
+
+TEST(ProcessTest, TheReadyLineNamesPortsThatAnswer) {
+  ChildProcess child(Probe({}));
+  const std::string line = child.ReadOutUntil("ready");
+  ASSERT_THAT(line, StartsWith("server_probe ready grpc=127.0.0.1:"));
+  EXPECT_THAT(HttpGet(PortIn(line, "http"), "/healthz"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(HttpGet(PortIn(line, "http"), "/readyz"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(HttpGet(PortIn(line, "metrics"), "/metrics"),
+              AllOf(StartsWith("HTTP/1.1 200"), HasSubstr("version=0.0.4"),
+                    HasSubstr("orchard_build_info{program=\"server_probe\""),
+                    HasSubstr("process_open_fds ")));
+  const auto channel = grpc::CreateChannel("127.0.0.1:" + std::to_string(PortIn(line, "grpc")),
+                                           grpc::InsecureChannelCredentials());
+  EXPECT_EQ(CheckHealth(channel, "orchard.v1.Classifier"), "SERVING");
+}
+
+TEST(ProcessTest, ATermSignalDrainsAndExitsWithZero) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    ChildProcess child(Probe({"--drain-delay=10ms"}));
+    ASSERT_NE(child.ReadOutUntil("ready"), "");
+    child.Signal(signal);
+    EXPECT_EQ(child.Wait(), 0);
+    EXPECT_NE(child.ReadErrUntil("event=drain_start signal=" + std::to_string(signal)), "");
+    EXPECT_NE(child.ReadErrUntil("event=flushed"), "");
+    EXPECT_NE(child.ReadErrUntil("event=drain_done"), "");
+  }
+}
+
+TEST(ProcessTest, WhileItDrainsItIsNotReadyButStillServes) {
+  ChildProcess child(Probe({"--drain-delay=10min"}));
+  const std::string line = child.ReadOutUntil("ready");
+  const auto channel = grpc::CreateChannel("127.0.0.1:" + std::to_string(PortIn(line, "grpc")),
+                                           grpc::InsecureChannelCredentials());
+  HealthWatch watch(channel, "");
+  ASSERT_EQ(watch.Next(), "SERVING");
+  child.Signal(SIGTERM);
+  EXPECT_EQ(watch.Next(), "NOT_SERVING");
+  EXPECT_THAT(HttpGet(PortIn(line, "http"), "/readyz"), StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(HttpGet(PortIn(line, "metrics"), "/readyz"), StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(HttpGet(PortIn(line, "http"), "/healthz"), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(CheckHealth(channel, ""), "NOT_SERVING");  // Answered: it still serves.
+}
+
+TEST(ProcessTest, ASecondSignalEndsItAtOnce) {
+  ChildProcess child(Probe({"--drain-delay=10min"}));
+  ASSERT_NE(child.ReadOutUntil("ready"), "");
+  child.Signal(SIGTERM);
+  ASSERT_NE(child.ReadErrUntil("event=drain_start"), "");
+  child.Signal(SIGINT);
+  EXPECT_EQ(child.Wait(), 128 + SIGINT);
+  EXPECT_FALSE(child.killed_by_signal());
+}
+
+TEST(ProcessTest, BeforeItIsReadyProbesSaySoAndTwoSignalsEndIt) {
+  ChildProcess child(Probe({"--load-for-ever"}));
+  const std::string line = child.ReadErrUntil("event=loading");
+  const size_t begin = line.find("http=");
+  ASSERT_NE(begin, std::string::npos) << line;
+  const auto port = static_cast<std::uint16_t>(std::stoi(line.substr(begin + 5)));
+  EXPECT_THAT(HttpGet(port, "/healthz"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(HttpGet(port, "/readyz"), StartsWith("HTTP/1.1 503"));
+  child.Signal(SIGTERM);
+  ASSERT_NE(child.ReadErrUntil("event=signalled_while_loading"), "");
+  child.Signal(SIGTERM);
+  EXPECT_EQ(child.Wait(), 128 + SIGTERM);
+}
+
+TEST(ProcessTest, APortInUseEndsItWithTheReason) {
+  HttpServer taken;
+  const absl::StatusOr<Address> bound = taken.Start({.host = "127.0.0.1", .port = 0});
+  ASSERT_TRUE(bound.ok()) << bound.status();
+  for (const char* flag : {"--listen=", "--http-listen=", "--metrics-listen="}) {
+    std::vector<std::string> command = Probe({});
+    std::erase_if(command, [flag](const std::string& text) { return text.rfind(flag, 0) == 0; });
+    command.push_back(flag + bound->ToString());
+    ChildProcess child(command);
+    EXPECT_THAT(child.ReadErrUntil("level=error event=start"),
+                AllOf(HasSubstr(bound->ToString()), HasSubstr("Address already in use")))
+        << flag;
+    EXPECT_EQ(child.Wait(), 1) << flag;
+  }
+}
+
+TEST(ProcessTest, WrongSettingsEndItWithExitCodeTwo) {
+  ChildProcess child({BinaryPath("server_probe"), "--listen=here", "--drain-delay=never"},
+                     {"ORCHARD_LOG_LEVEL=loud"});
+  EXPECT_EQ(child.Wait(), 2);
+  EXPECT_NE(child.ReadErrUntil("--listen: \"here\""), "");
+  EXPECT_NE(child.ReadErrUntil("\"loud\" is not one of debug|info|warning|error|off (from "
+                               "ORCHARD_LOG_LEVEL)"),
+            "");
+  EXPECT_NE(child.ReadErrUntil("--drain-delay: \"never\""), "");
+}
+
+}  // namespace
+}  // namespace orchard::server
