@@ -187,12 +187,25 @@ TEST(Augment, ChangesSaturationAndHueButNotLuma) {
   }
 }
 
-TEST(Augment, TurnsHueTheRightWay) {
-  // A sixth of a turn takes red to yellow or to magenta; red is never the smallest.
-  for (std::uint64_t seed = 0; seed < 30; ++seed) {
+/// The length of the colour's chrominance (BT.601's U and V), which a turn of the hue keeps.
+double Chroma(const std::array<double, 3>& rgb) {
+  return std::hypot(0.492 * (rgb[2] - Luma(rgb)), 0.877 * (rgb[0] - Luma(rgb)));
+}
+
+TEST(Augment, TurnsHueWithoutChangingHowColourfulItIs) {
+  const std::array<double, 3> colour = {160, 90, 90};
+  double most_green = 0;
+  double most_blue = 0;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
     const auto mean = MeanOf(View(DrawPlain(40, 40, 160, 90, 90), {.hue = 1.0 / 6}, seed));
+    EXPECT_NEAR(Chroma(mean), Chroma(colour), 1);
+    // A sixth of a turn takes red towards yellow or magenta; it never becomes the smallest.
     EXPECT_GT(mean[0], std::min(mean[1], mean[2]));
+    most_green = std::max(most_green, mean[1] - mean[2]);
+    most_blue = std::max(most_blue, mean[2] - mean[1]);
   }
+  EXPECT_GT(most_green, 30);
+  EXPECT_GT(most_blue, 30);
 }
 
 TEST(Augment, ErasesOneRectangleInTheMeanColour) {

@@ -164,6 +164,26 @@ INSTANTIATE_TEST_SUITE_P(Sizes, ResizeTest,
                                            SizeCase{1, 1, {8, 7}}, SizeCase{1, 40, {8, 8}},
                                            SizeCase{2, 1, {3, 3}}));
 
+TEST(ShrinkTo, GivesTheWholePictureByTheSameFilter) {
+  const Image image = DrawLeaf(90, 60, 4);
+  const Image small = ShrinkTo(image, 30);
+  EXPECT_EQ(small.width, 45);
+  EXPECT_EQ(small.height, 30);
+  // Its middle is what ResizeAndCrop cuts out: (45 - 30) / 2 = 7 columns are left of it.
+  const Bytes middle = Preprocess(image, {.shorter_side = 30, .crop = 30});
+  for (size_t y = 0; y < 30; ++y) {
+    for (size_t k = 0; k < 90; ++k) {
+      ASSERT_EQ(small.rgb[(y * 45 + 7) * 3 + k], middle[y * 90 + k]);
+    }
+  }
+}
+
+TEST(ShrinkTo, LeavesASmallPictureAlone) {
+  const Image image = DrawLeaf(40, 24, 4);
+  EXPECT_EQ(ShrinkTo(image, 24).rgb, image.rgb);
+  EXPECT_EQ(ShrinkTo(image, 100).width, 40);
+}
+
 TEST(DecodeForEncoder, IsDecodeThenResizeAndCrop) {
   const Profile profile{.shorter_side = 64, .crop = 56};
   const std::string jpeg =

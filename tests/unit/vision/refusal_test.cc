@@ -23,6 +23,7 @@ using orchard::testing::StatusIs;
 using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 const std::vector<Format> kAllFormats = {Format::kJpeg, Format::kPng, Format::kWebp, Format::kBmp,
@@ -112,8 +113,11 @@ TEST_P(CutTest, IsRefusedWhereverItIsCut) {
   ASSERT_THAT(Decode(bytes, limits, 0), IsOk());
   for (size_t size = 0; size < bytes.size(); ++size) {
     const auto image = Decode(std::string_view(bytes).substr(0, size), limits, 0);
-    ASSERT_THAT(image, StatusIs(kInvalid, AnyOf(HasSubstr("truncated"), HasSubstr("cut short"),
-                                                HasSubstr("not a picture"), HasSubstr("no bytes"))))
+    // By our own walk through the file, not by a decoder that happens to notice.
+    ASSERT_THAT(image,
+                StatusIs(kInvalid, AllOf(AnyOf(HasSubstr("truncated"), HasSubstr("cut short"),
+                                               HasSubstr("not a picture"), HasSubstr("no bytes")),
+                                         Not(HasSubstr("corrupt")))))
         << "cut to " << size << " of " << bytes.size();
   }
 }
