@@ -169,7 +169,7 @@ void RunPipeline(const Config& config, const std::filesystem::path& version_dir)
 }  // namespace
 
 int main(int argc, char** argv) {
-  orchard::server::TuneAllocator();
+  if (const absl::Status tuned = orchard::server::TuneAllocator(); !tuned.ok()) Fail(tuned);
   CLI::App app("What the machine can do without a wire");
   Config config;
   app.add_option("--mode", config.mode)->check(CLI::IsMember({"plain", "forward", "pipeline"}));

@@ -27,6 +27,7 @@ void DeclareServer(CLI::App& app, ServerOptions& options) {
   app.add_option("--server", options.servers,
                  "addresses of routers; the next is tried when one is gone")
       ->delimiter(',')
+      ->allow_extra_args(false)  // Or the first picture after it would be a server.
       ->type_name("HOST:PORT[,HOST:PORT]")
       ->envname("ORCHARD_SERVER")
       ->capture_default_str();
