@@ -15,6 +15,7 @@ class HealthService::WatchCall final : public grpc::ServerWriteReactor<Response>
 
   /// A state to be told; an older one that was not yet sent is forgotten.
   void Offer(Response::ServingStatus status) { pending_ = status; }
+  /// Ends the call after what is still to be told.
   void End() { ending_ = true; }
   bool known() const { return known_; }
 
@@ -22,14 +23,13 @@ class HealthService::WatchCall final : public grpc::ServerWriteReactor<Response>
   /// object can't die between the decision and Perform().
   Step Decide() {
     if (writing_ || finished_) return Step::kNothing;
-    if (ending_) {
-      finished_ = true;
-      return Step::kFinish;
+    if (pending_) {
+      response_.set_status(*std::exchange(pending_, std::nullopt));
+      writing_ = true;
+      return Step::kWrite;
     }
-    if (!pending_) return Step::kNothing;
-    response_.set_status(*std::exchange(pending_, std::nullopt));
-    writing_ = true;
-    return Step::kWrite;
+    finished_ = ending_;
+    return ending_ ? Step::kFinish : Step::kNothing;
   }
 
   void Perform(Step step) {
@@ -44,7 +44,7 @@ class HealthService::WatchCall final : public grpc::ServerWriteReactor<Response>
     {
       core::MutexLock lock(service_.mutex_);
       writing_ = false;
-      if (!ok) ending_ = true;
+      if (!ok) GiveUp();
       step = Decide();
     }
     Perform(step);
@@ -54,7 +54,7 @@ class HealthService::WatchCall final : public grpc::ServerWriteReactor<Response>
     Step step = Step::kNothing;
     {
       core::MutexLock lock(service_.mutex_);
-      ending_ = true;
+      GiveUp();
       step = Decide();
     }
     Perform(step);
@@ -69,6 +69,12 @@ class HealthService::WatchCall final : public grpc::ServerWriteReactor<Response>
   }
 
  private:
+  /// Nobody listens any more.
+  void GiveUp() {
+    pending_.reset();
+    ending_ = true;
+  }
+
   HealthService& service_;
   const bool known_;
   Response response_;

@@ -52,6 +52,14 @@ class HealthWatch {
     return grpc::health::v1::HealthCheckResponse::ServingStatus_Name(response.status());
   }
 
+  /// Reads until `state`; false when the call ends before.
+  bool ReadUntil(const std::string& state) {
+    while (true) {
+      const std::string next = Next();
+      if (next == state || next.empty()) return next == state;
+    }
+  }
+
  private:
   std::unique_ptr<grpc::health::v1::Health::Stub> stub_;
   grpc::ClientContext context_;

@@ -152,13 +152,12 @@ TEST_F(GrpcHostTest, ShutdownLetsCallsInFlightFinish) {
   service_.WaitUntilHeld();
   HealthWatch watch(channel_, "");
   host_->SetServing(true);
-  while (watch.Next() != "SERVING") {
-  }
+  ASSERT_TRUE(watch.ReadUntil("SERVING"));
   bool complete = false;
   std::jthread shutdown(
       [&] { complete = host_->Shutdown(std::chrono::steady_clock::now() + seconds(60)); });
-  while (watch.Next() != "NOT_SERVING") {  // Shutdown has begun, and the call still waits.
-  }
+  EXPECT_EQ(watch.Next(), "NOT_SERVING") << "Shutdown has begun, and the call still waits";
+  EXPECT_EQ(watch.Next(), "");
   service_.Release();
   client.join();
   shutdown.join();
@@ -170,7 +169,9 @@ TEST_F(GrpcHostTest, AnOpenWatchDoesNotHoldTheShutdownUp) {
   Start();
   HealthWatch watch(channel_, "");
   EXPECT_EQ(watch.Next(), "NOT_SERVING");
+  host_->SetServing(true);
   EXPECT_TRUE(host_->Shutdown(std::chrono::steady_clock::now() + seconds(20)));
+  EXPECT_TRUE(watch.ReadUntil("NOT_SERVING")) << "the last state is told before the end";
   EXPECT_EQ(watch.Next(), "");
 }
 
