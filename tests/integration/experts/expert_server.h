@@ -1,0 +1,139 @@
+#pragma once
+
+#include <arpa/inet.h>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <netinet/in.h>
+#include <stdexcept>
+#include <string>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+
+#include <grpcpp/create_channel.h>
+#include <gtest/gtest.h>
+#include <prometheus/registry.h>
+
+#include "experts/expert.h"
+#include "experts/expert_service.h"
+#include "orchard/v1/expert.grpc.pb.h"
+#include "server/grpc_host.h"
+#include "tests/testing/expert_samples.h"
+
+namespace orchard::experts {
+
+/// A real expert service on loopback, around a function of the test.
+class ExpertServer {
+ public:
+  struct Options {
+    ExpertSpec spec = testing::SampleSpec();
+    Scorer scorer = testing::SampleScores;
+    ExpertServiceOptions service{};
+    server::Address listen{"127.0.0.1", 0};
+  };
+
+  ExpertServer() : ExpertServer(Options()) {}
+  explicit ExpertServer(Options options)
+      : service_({{options.spec, options.scorer}}, "default", "1", registry_, options.service) {
+    auto host =
+        server::GrpcHost::Start(options.listen, {{v1::Expert::service_full_name(), &service_}});
+    if (!host.ok()) throw std::runtime_error(host.status().ToString());
+    host_ = *std::move(host);
+    host_->SetServing(true);
+  }
+
+  server::Address address() const { return host_->address(); }
+  server::GrpcHost& host() { return *host_; }
+  ExpertService& service() { return service_; }
+  prometheus::Registry& registry() { return registry_; }
+
+  /// Away at once, without a word to those who have health watched.
+  void Stop() { host_->Shutdown(std::chrono::steady_clock::now()); }
+
+  std::unique_ptr<v1::Expert::Stub> Stub() const {
+    return v1::Expert::NewStub(
+        grpc::CreateChannel(address().ToString(), grpc::InsecureChannelCredentials()));
+  }
+
+ private:
+  prometheus::Registry registry_;
+  ExpertService service_;
+  std::unique_ptr<server::GrpcHost> host_;  // Last: its calls use the service.
+};
+
+/// A sample of a metric: 0 when there is none with these labels.
+inline double MetricValue(prometheus::Registry& registry, const std::string& name,
+                          const std::map<std::string, std::string>& labels = {}) {
+  for (const prometheus::MetricFamily& family : registry.Collect()) {
+    if (family.name != name) continue;
+    for (const prometheus::ClientMetric& metric : family.metric) {
+      std::map<std::string, std::string> found;
+      for (const auto& label : metric.label) found[label.name] = label.value;
+      if (found != labels) continue;
+      return metric.counter.value + metric.gauge.value +
+             static_cast<double>(metric.histogram.sample_count);
+    }
+  }
+  return 0.0;
+}
+
+/// A call's answer, when it comes; a second one fails the test. `within`: until its deadline.
+inline std::future<absl::StatusOr<model::ScoreBatch>> Ask(
+    Expert& expert, SubBatch batch, std::chrono::milliseconds within = std::chrono::seconds(20),
+    std::string request_id = "7f3a") {
+  struct Waiting {
+    std::atomic<bool> answered = false;
+    std::promise<absl::StatusOr<model::ScoreBatch>> promise;
+  };
+  auto waiting = std::make_shared<Waiting>();
+  auto future = waiting->promise.get_future();
+  expert.Score(std::move(batch), {core::Clock::now() + within, std::move(request_id)},
+               [waiting](absl::StatusOr<model::ScoreBatch> scores) {
+                 EXPECT_FALSE(waiting->answered.exchange(true)) << "answered twice";
+                 waiting->promise.set_value(std::move(scores));
+               });
+  return future;
+}
+
+/// A port of loopback where nobody listens, and nobody else can while this lives.
+class SilentPort {
+ public:
+  SilentPort() : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* const any = reinterpret_cast<sockaddr*>(&address);
+    if (::bind(socket_, any, size) != 0 || ::getsockname(socket_, any, &size) != 0) {
+      throw std::runtime_error("no free port");
+    }
+    port_ = ntohs(address.sin_port);
+  }
+  ~SilentPort() { ::close(socket_); }
+  SilentPort(const SilentPort&) = delete;
+  SilentPort& operator=(const SilentPort&) = delete;
+
+  server::Address address() const { return {"127.0.0.1", port_}; }
+
+ private:
+  int socket_;
+  std::uint16_t port_ = 0;
+};
+
+/// Polls until `state` holds; false when it does not within a minute.
+inline bool Eventually(const std::function<bool()>& state) {
+  const auto patience = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (!state()) {
+    if (std::chrono::steady_clock::now() > patience) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
+}
+
+}  // namespace orchard::experts

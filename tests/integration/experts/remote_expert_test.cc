@@ -1,0 +1,354 @@
+#include "experts/remote_expert.h"
+
+#include <atomic>
+#include <future>
+#include <latch>
+#include <limits>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/integration/experts/expert_server.h"
+#include "tests/testing/expert_samples.h"
+#include "tests/testing/status_matchers.h"
+
+namespace orchard::experts {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using testing::IsOk;
+using testing::SampleFeatures;
+using testing::SampleScores;
+using testing::SampleSpec;
+using testing::StatusIs;
+using testing::WholeBatch;
+
+RemoteExpertOptions Quick(RemoteExpertOptions options = {}) {
+  options.initial_backoff = 50ms;
+  options.max_backoff = 1s;
+  options.probe_interval = 20ms;
+  return options;
+}
+
+std::unique_ptr<RemoteExpert> Remote(const std::vector<server::Address>& addresses,
+                                     RemoteExpertOptions options = {}) {
+  std::vector<std::string> texts;
+  for (const server::Address& address : addresses) texts.push_back(address.ToString());
+  auto expert = RemoteExpert::Create(SampleSpec(), texts, Quick(std::move(options)));
+  EXPECT_THAT(expert, IsOk());
+  return *std::move(expert);
+}
+
+SubBatch OneRow(unsigned seed = 0) { return WholeBatch(SampleFeatures(1, seed)); }
+
+TEST(RemoteExpertTest, GivesTheAnswersOfTheSameExpertInProcess) {
+  ExpertServer server;
+  const auto expert = Remote({server.address()});
+  const auto features = SampleFeatures(5);
+  const auto answer = Ask(*expert, {features, {4, 0, 2}}).get();
+  ASSERT_THAT(answer, IsOk());
+  const auto want = SampleScores(features->pooled, 5);
+  for (const auto& [row, of_all] : {std::pair<size_t, size_t>{0, 4}, {1, 0}, {2, 2}}) {
+    EXPECT_EQ(answer->energy[row], want->energy[of_all]);
+    EXPECT_TRUE(std::ranges::equal(answer->Row(row), want->Row(of_all)));
+  }
+}
+
+TEST(RemoteExpertTest, TravelsInTwoBytesWhenTold) {
+  ExpertServer server;
+  for (const v1::DType dtype : {v1::FP16, v1::BF16}) {
+    const auto expert = Remote({server.address()}, {.dtype = dtype});
+    const auto answer = Ask(*expert, OneRow()).get();
+    ASSERT_THAT(answer, IsOk());
+    // Three numbers of at most 1, each off by half a unit in the last place of BF16.
+    EXPECT_NEAR(answer->energy[0], SampleScores(SampleFeatures(1)->pooled, 1)->energy[0],
+                3 * 0x1p-9);
+  }
+}
+
+TEST(RemoteExpertTest, RefusesAddressesThatAreNone) {
+  EXPECT_THAT(RemoteExpert::Create(SampleSpec(), {}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("apple has no address")));
+  EXPECT_THAT(RemoteExpert::Create(SampleSpec(), {"127.0.0.1:8011", "nowhere"}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("nowhere")));
+}
+
+TEST(RemoteExpertTest, AnotherEndpointAnswersForAKilledOne) {
+  auto first = std::make_unique<ExpertServer>();
+  ExpertServer second;
+  const auto expert = Remote({first->address(), second.address()});
+  ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
+  for (unsigned i = 0; i < 50; ++i) {
+    if (i == 10) first->Stop();
+    ASSERT_THAT(Ask(*expert, OneRow(i)).get(), IsOk()) << i;
+  }
+  EXPECT_TRUE(expert->Available());
+}
+
+TEST(RemoteExpertTest, SaysThatItIsUnavailableUntilAnEndpointIsBack) {
+  auto server = std::make_unique<ExpertServer>();
+  const server::Address address = server->address();
+  ExpertServer other;
+  const server::Address other_address = other.address();
+  const auto expert = Remote({address, other_address});
+  ASSERT_THAT(Ask(*expert, OneRow()).get(), IsOk());
+  server.reset();
+  other.Stop();
+  ASSERT_TRUE(Eventually([&] { return !expert->Available(); }));
+  EXPECT_THAT(Ask(*expert, OneRow()).get(),
+              StatusIs(absl::StatusCode::kUnavailable,
+                       AllOf(HasSubstr("apple"), HasSubstr(address.ToString()),
+                             HasSubstr(other_address.ToString()))));
+  ExpertServer back({.listen = address});
+  ASSERT_TRUE(Eventually([&] { return expert->Available(); }));
+  EXPECT_THAT(Ask(*expert, OneRow()).get(), IsOk());
+}
+
+TEST(RemoteExpertTest, IsUnavailableWhenNobodyEverListened) {
+  const SilentPort nobody;
+  const auto expert = Remote({nobody.address()});
+  EXPECT_TRUE(expert->Available());  // Not known yet.
+  EXPECT_THAT(Ask(*expert, OneRow()).get(),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr(nobody.address().ToString())));
+  EXPECT_FALSE(expert->Available());
+  EXPECT_THAT(expert->Warm(core::Clock::now() + 20s),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr(nobody.address().ToString())));
+}
+
+TEST(RemoteExpertTest, HealthThatSaysNotServingKeepsCallsAway) {
+  ExpertServer first, second;
+  const auto expert = Remote({first.address(), second.address()});
+  ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
+  first.host().SetServing(false);
+  ASSERT_TRUE(
+      Eventually([&] { return expert->Endpoints().front().health == EndpointHealth::kDown; }));
+  for (unsigned i = 0; i < 20; ++i) ASSERT_THAT(Ask(*expert, OneRow(i)).get(), IsOk());
+  EXPECT_EQ(
+      MetricValue(second.registry(), "orchard_expert_server_rows_total", {{"domain", "apple"}}),
+      20);
+}
+
+/// Closed-loop callers for as long as it lives.
+class Traffic {
+ public:
+  Traffic(Expert& expert, size_t callers) {
+    for (size_t i = 0; i < callers; ++i) {
+      callers_.emplace_back([this, &expert](std::stop_token stop) {
+        while (!stop.stop_requested()) {
+          const auto answer = Ask(expert, WholeBatch(SampleFeatures(2))).get();
+          ++answered_;
+          if (!answer.ok()) {
+            ADD_FAILURE() << answer.status();
+          }
+        }
+      });
+    }
+  }
+  void WaitForMore(int answers) const {
+    const int until = answered_ + answers;
+    EXPECT_TRUE(Eventually([&] { return answered_ >= until; }));
+  }
+
+ private:
+  std::atomic<int> answered_ = 0;
+  std::vector<std::jthread> callers_;  // Last, so that they are joined first.
+};
+
+TEST(RemoteExpertTest, NoCallFailsWhileEndpointsDrainInTurn) {
+  std::vector<std::unique_ptr<ExpertServer>> servers;
+  for (int i = 0; i < 2; ++i) servers.push_back(std::make_unique<ExpertServer>());
+  const auto expert = Remote({servers[0]->address(), servers[1]->address()});
+  ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
+  const Traffic traffic(*expert, 4);
+  for (int round = 0; round < 6; ++round) {
+    const auto turn = static_cast<size_t>(round % 2);
+    traffic.WaitForMore(50);
+    // Every second round says nothing before it shuts down: then the other endpoint must cure it.
+    if (round < 3) {
+      servers[turn]->host().SetServing(false);
+      ASSERT_TRUE(
+          Eventually([&] { return expert->Endpoints()[turn].health == EndpointHealth::kDown; }));
+      traffic.WaitForMore(20);
+    }
+    EXPECT_TRUE(servers[turn]->host().Shutdown(core::Clock::now() + 20s));
+    traffic.WaitForMore(20);
+    const server::Address address = servers[turn]->address();
+    servers[turn].reset();
+    servers[turn] = std::make_unique<ExpertServer>(ExpertServer::Options{.listen = address});
+    ASSERT_TRUE(
+        Eventually([&] { return expert->Endpoints()[turn].health == EndpointHealth::kUp; }));
+  }
+}
+
+/// A scorer that does not answer until it is released.
+class StuckScorer {
+ public:
+  ~StuckScorer() { EXPECT_TRUE(release_.try_wait()) << "release it before the server goes"; }
+  Scorer scorer() {
+    return [this](std::span<const float> features, size_t rows) {
+      if (!started_.try_wait()) started_.count_down();
+      release_.wait();
+      return SampleScores(features, rows);
+    };
+  }
+  void WaitUntilStuck() { started_.wait(); }
+  void Release() { release_.count_down(); }
+
+ private:
+  std::latch started_{1}, release_{1};
+};
+
+TEST(RemoteExpertTest, AStuckEndpointCostsTheDeadlineAndNoMore) {
+  StuckScorer stuck;
+  ExpertServer server({.scorer = stuck.scorer()});
+  const auto expert = Remote({server.address()});
+  ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
+  const auto asked = core::Clock::now();
+  const auto answer = Ask(*expert, OneRow(), 100ms).get();
+  EXPECT_THAT(answer, StatusIs(absl::StatusCode::kDeadlineExceeded,
+                               HasSubstr("apple at " + server.address().ToString())));
+  EXPECT_GE(core::Clock::now() - asked, 100ms);
+  EXPECT_LT(core::Clock::now() - asked, 5s);
+  stuck.Release();
+}
+
+TEST(RemoteExpertTest, ADeadlineThatHasPassedCostsNothing) {
+  ExpertServer server;
+  const auto expert = Remote({server.address()});
+  auto answer = Ask(*expert, OneRow(), 0ms);
+  ASSERT_EQ(answer.wait_for(0s), std::future_status::ready);
+  EXPECT_THAT(answer.get(), StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("apple")));
+}
+
+TEST(RemoteExpertTest, AnswersEveryCallBeforeItIsGone) {
+  StuckScorer stuck;
+  ExpertServer server({.scorer = stuck.scorer()});
+  auto expert = Remote({server.address()});
+  std::vector<std::future<absl::StatusOr<model::ScoreBatch>>> answers;
+  for (unsigned i = 0; i < 8; ++i) answers.push_back(Ask(*expert, OneRow(i)));
+  stuck.WaitUntilStuck();
+  expert.reset();
+  for (auto& answer : answers) {
+    ASSERT_EQ(answer.wait_for(0s), std::future_status::ready);
+    EXPECT_THAT(answer.get(), StatusIs(absl::StatusCode::kUnavailable, HasSubstr("apple")));
+  }
+  stuck.Release();
+}
+
+ExpertSpec OtherEncoder() {
+  ExpertSpec spec = SampleSpec();
+  spec.encoder_fingerprint = "feedfeedfeedfeed";
+  return spec;
+}
+
+TEST(RemoteExpertTest, AnEndpointOfAnotherEncoderIsDownUntilItHoldsOurs) {
+  std::atomic<int> mismatches = 0;
+  std::string message;  // Written before `mismatches` grows, read after it has.
+  auto server = std::make_unique<ExpertServer>(ExpertServer::Options{.spec = OtherEncoder()});
+  const server::Address address = server->address();
+  const auto expert =
+      Remote({address},
+             {.on_fingerprint_mismatch = [&](const std::string& where, const std::string& what) {
+               message = where + ": " + what;
+               ++mismatches;
+             }});
+  EXPECT_THAT(
+      Ask(*expert, OneRow()).get(),
+      StatusIs(absl::StatusCode::kFailedPrecondition,
+               AllOf(HasSubstr("feedfeedfeedfeed"), HasSubstr(testing::kSampleFingerprint))));
+  EXPECT_EQ(mismatches, 1);
+  EXPECT_THAT(message, AllOf(HasSubstr(address.ToString()), HasSubstr("feedfeedfeedfeed")));
+  EXPECT_FALSE(expert->Available());
+  EXPECT_THAT(Ask(*expert, OneRow()).get(),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("no endpoint of apple is up")));
+  EXPECT_EQ(mismatches, 1);  // It was not asked again.
+
+  server.reset();
+  server = std::make_unique<ExpertServer>(ExpertServer::Options{.listen = address});
+  ASSERT_TRUE(Eventually([&] { return expert->Available(); }));
+  EXPECT_THAT(Ask(*expert, OneRow()).get(), IsOk());
+}
+
+TEST(RemoteExpertTest, AnEndpointThatKeepsAnotherEncoderStaysDownWhateverIsProbed) {
+  ExpertServer server({.spec = OtherEncoder()});
+  const auto expert = Remote({server.address()});
+  EXPECT_THAT(Ask(*expert, OneRow()).get(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, ::testing::_));
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_FALSE(expert->Available());
+    std::this_thread::sleep_for(5ms);  // Time for several probes; a longer one shows no more.
+  }
+}
+
+TEST(RemoteExpertTest, AnotherEndpointAnswersForOneOfAnotherEncoder) {
+  ExpertServer other({.spec = OtherEncoder()}), ours;
+  const auto expert = Remote({other.address(), ours.address()});
+  ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
+  for (unsigned i = 0; i < 20; ++i) ASSERT_THAT(Ask(*expert, OneRow(i)).get(), IsOk());
+  EXPECT_EQ(expert->Endpoints()[0].health, EndpointHealth::kDown);
+}
+
+double CallsOf(ExpertServer& server, const std::string& code) {
+  return MetricValue(server.registry(), "orchard_expert_server_calls_total",
+                     {{"domain", "apple"}, {"code", code}});
+}
+
+TEST(RemoteExpertTest, WhatIsWrongWithTheCallIsNotTriedElsewhere) {
+  ExpertServer first, second;
+  const auto expert = Remote({first.address(), second.address()});
+  auto features = std::make_shared<core::FeatureBatch>(*SampleFeatures(1));
+  features->pooled[2] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(Ask(*expert, {features, {0}}).get(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("nan")));
+  EXPECT_EQ(CallsOf(first, "INVALID_ARGUMENT") + CallsOf(second, "INVALID_ARGUMENT"), 1);
+  EXPECT_TRUE(expert->Available());
+}
+
+TEST(RemoteExpertTest, RequestIdsThatCannotTravelStayAtHome) {
+  ExpertServer server;
+  const auto expert = Remote({server.address()});
+  for (const std::string& id : {std::string(), std::string("two\nlines"), std::string(4000, 'x'),
+                                std::string("\xff\x00", 2)}) {
+    EXPECT_THAT(Ask(*expert, OneRow(), 20s, id).get(), IsOk());
+  }
+}
+
+/// Answers by the book, but nonsense; and keeps the metadata of the call.
+class OddExpert final : public v1::Expert::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context, const v1::ScoreRequest*,
+                                  v1::ScoreResponse* response) override {
+    const auto id = context->client_metadata().find("x-request-id");
+    if (id != context->client_metadata().end()) {
+      request_id.assign(id->second.data(), id->second.size());
+    }
+    for (int i = 0; i < 3; ++i) {
+      (response->rows_size() == 0 ? response->add_rows() : response->mutable_rows(0))
+          ->add_log_probabilities(std::numeric_limits<float>::quiet_NaN());
+    }
+    auto* const reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+  std::string request_id;  // Read after the answer.
+};
+
+TEST(RemoteExpertTest, SendsTheRequestIdAndRefusesNonsense) {
+  OddExpert odd;
+  auto host = server::GrpcHost::Start({"127.0.0.1", 0}, {{v1::Expert::service_full_name(), &odd}});
+  ASSERT_THAT(host, IsOk());
+  (*host)->SetServing(true);
+  const auto expert = Remote({(*host)->address()});
+  EXPECT_THAT(Ask(*expert, OneRow(), 20s, "req-42").get(),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("log-probability of nan")));
+  EXPECT_EQ(odd.request_id, "req-42");
+}
+
+}  // namespace
+}  // namespace orchard::experts
