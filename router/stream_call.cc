@@ -92,7 +92,7 @@ void StreamCall::Answer(const Picture& picture, absl::StatusOr<v1::ClassifyRespo
   const v1::ClassifyRequest& request = picture.request.request();
   const RequestLine line("classify_stream", picture.request_id, request.image().size(), took,
                          status, message->response());
-  if (answer.ok() && !WantsGates(request.options())) {
+  if (status.ok() && !WantsGates(request.options())) {
     message->mutable_response()->mutable_routing()->clear_domains();
   }
   services_.metrics.Request(Metrics::kClassifyStream, status.code(), took);

@@ -1,13 +1,16 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <future>
+#include <latch>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -148,5 +151,33 @@ class Line {
   std::optional<Metrics> metrics_;
   std::optional<Pipeline> pipeline_;
 };
+
+inline v1::ClassifyOptions With(v1::Policy policy) {
+  v1::ClassifyOptions options;
+  options.set_policy(policy);
+  return options;
+}
+
+/// Holds the first forward pass, so that what comes meanwhile makes one micro-batch.
+struct HeldEncoder {
+  std::latch first_started{1};
+  std::latch release{1};
+  std::atomic<int> passes = 0;
+
+  std::function<absl::Status()> Hook() {
+    return [this] {
+      if (passes.fetch_add(1) == 0) {
+        first_started.count_down();
+        release.wait();
+      }
+      return absl::OkStatus();
+    };
+  }
+};
+
+/// Until `waiting` requests wait for the encoder, which is busy.
+inline void AwaitQueue(Pipeline& pipeline, size_t waiting) {
+  while (pipeline.Load().encode_waiting < waiting) std::this_thread::yield();
+}
 
 }  // namespace orchard::router::testing

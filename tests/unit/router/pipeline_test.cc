@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <latch>
+#include <ostream>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -14,29 +15,18 @@ namespace orchard::router {
 namespace {
 
 using core::Clock;
-using orchard::testing::FakeExpert;
 using orchard::testing::IsOk;
 using orchard::testing::StatusIs;
 using ::testing::AllOf;
-using ::testing::ElementsAre;
+using testing::AwaitQueue;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
+using testing::HeldEncoder;
 using testing::kFruit;
 using testing::kRiceDisease;
 using testing::kVegetable;
 using testing::Line;
-using ::testing::SizeIs;
+using testing::With;
 using namespace std::chrono_literals;
-
-v1::ClassifyOptions With(v1::Policy policy) {
-  v1::ClassifyOptions options;
-  options.set_policy(policy);
-  return options;
-}
-
-std::vector<std::string> Missing(const v1::ClassifyResponse& response) {
-  return {response.missing().begin(), response.missing().end()};
-}
 
 TEST(PipelineTest, ClassifiesAPicture) {
   Line line;
@@ -82,6 +72,8 @@ struct PolicyCase {
   std::vector<bool> asked;
 };
 
+void PrintTo(const PolicyCase& policy, std::ostream* out) { *out << policy.name; }
+
 class PipelinePolicyTest : public ::testing::TestWithParam<PolicyCase> {};
 
 TEST_P(PipelinePolicyTest, AsksTheExpertsOfThePolicy) {
@@ -114,186 +106,17 @@ INSTANTIATE_TEST_SUITE_P(
                       PolicyCase{"Pinned", Pinned("vegetable"), {false, false, true}}),
     [](const auto& param_info) { return param_info.param.name; });
 
-/// Holds the first forward pass, so that what comes meanwhile makes one micro-batch.
-struct Gate {
-  std::latch first_started{1};
-  std::latch release{1};
-  std::atomic<int> passes = 0;
-
-  std::function<absl::Status()> Hook() {
-    return [this] {
-      if (passes.fetch_add(1) == 0) {
-        first_started.count_down();
-        release.wait();
-      }
-      return absl::OkStatus();
-    };
-  }
-};
-
-/// Until `waiting` requests wait for the encoder, which is busy.
-void AwaitQueue(Pipeline& pipeline, size_t waiting) {
-  while (pipeline.Load().encode_waiting < waiting) std::this_thread::yield();
-}
-
-TEST(PipelineTest, PicturesOfAMicroBatchShareACallToAnExpert) {
-  Gate gate;
-  Line line({.gates = {{4, {0.1, 0.8, 0.1}}}, .on_encode = gate.Hook()});
-  auto first = line.Start(1);
-  gate.first_started.wait();
-  auto second = line.Start(2);
-  auto third = line.Start(3);
-  auto fruit = line.Start(4);
-  AwaitQueue(line.pipeline(), 3);
-  gate.release.count_down();
-  for (auto* answer : {&first, &second, &third}) {
-    EXPECT_EQ(answer->get()->predictions(0).label(), "blast");
-  }
-  EXPECT_EQ(fruit.get()->predictions(0).label(), "apple");
-  const auto asked = line.expert(kRiceDisease).asked();
-  ASSERT_THAT(asked, SizeIs(2));
-  EXPECT_THAT(asked[1].batch.rows, SizeIs(2));
-  EXPECT_EQ(asked[1].batch.features->rows, 3U);
-  EXPECT_THAT(line.expert(kFruit).asked()[0].batch.rows, SizeIs(1));
-}
-
 TEST(PipelineTest, MicroBatchesStayWithinTheirLimit) {
-  Gate gate;
-  Line line({.settings = {.max_batch = 2}, .on_encode = gate.Hook()});
+  HeldEncoder encoder;
+  Line line({.settings = {.max_batch = 2}, .on_encode = encoder.Hook()});
   std::vector<std::future<testing::Answer>> answers;
   answers.push_back(line.Start(1));
-  gate.first_started.wait();
+  encoder.first_started.wait();
   for (std::uint8_t red = 2; red <= 6; ++red) answers.push_back(line.Start(red));
   AwaitQueue(line.pipeline(), 5);
-  gate.release.count_down();
+  encoder.release.count_down();
   for (auto& answer : answers) EXPECT_THAT(answer.get(), IsOk());
-  EXPECT_EQ(gate.passes, 4);  // 1 + 2 + 2 + 1
-}
-
-TEST(PipelineTest, APictureWaitsOnlyForItsOwnExperts) {
-  Gate gate;
-  Line line({.gates = {{3, {0.1, 0.8, 0.1}}}, .on_encode = gate.Hook()});
-  line.expert(kRiceDisease).AnswerBy(nullptr);  // By hand.
-  auto warm = line.Start(1);
-  gate.first_started.wait();
-  auto slow = line.Start(2);
-  auto quick = line.Start(3);
-  AwaitQueue(line.pipeline(), 2);
-  gate.release.count_down();
-  EXPECT_THAT(quick.get(), IsOk());
-  EXPECT_EQ(slow.wait_for(0s), std::future_status::timeout);
-  line.expert(kRiceDisease).WaitForCalls(2);
-  line.expert(kRiceDisease).AnswerAll(testing::Scores(1, 2, 0.9));
-  EXPECT_THAT(slow.get(), IsOk());
-  EXPECT_THAT(warm.get(), IsOk());
-}
-
-TEST(PipelineTest, WavesOfManyExpertsGoThroughByHandToo) {
-  Line line({.usual_gates = {0.4, 0.35, 0.25}});
-  for (size_t domain = 0; domain < testing::kSmallDomains; ++domain) {
-    line.expert(domain).AnswerBy(nullptr);
-  }
-  auto answer = line.Start(1);
-  line.expert(kRiceDisease).WaitForCalls(1);
-  line.expert(kRiceDisease).AnswerAll(testing::Scores(1, 2, 0.5));
-  line.expert(kFruit).WaitForCalls(1);
-  line.expert(kFruit).AnswerAll(testing::Scores(1, 3, 0.4));
-  line.expert(kVegetable).WaitForCalls(1);
-  line.expert(kVegetable).AnswerAll(testing::Scores(1, 2, 0.9));
-  const auto got = answer.get();
-  ASSERT_THAT(got, IsOk());
-  EXPECT_EQ(got->predictions(0).domain(), "vegetable");
-  EXPECT_NEAR(got->coverage(), 1.0, 1e-9);
-}
-
-// What can go wrong with experts: design.md section 7.
-
-struct ExpertFault {
-  std::string name;
-  FakeExpert::Answer answer;
-};
-
-class PipelineExpertFaultTest : public ::testing::TestWithParam<ExpertFault> {
- protected:
-  static FakeExpert::Rule Faulty() {
-    return [](const experts::SubBatch&, const experts::CallContext&) { return GetParam().answer; };
-  }
-};
-
-TEST_P(PipelineExpertFaultTest, DegradesTheAnswer) {
-  Line line;
-  line.expert(kFruit).AnswerBy(Faulty());
-  const auto answer = line.Classify(1, With(v1::DENSE));
-  ASSERT_THAT(answer, IsOk());
-  EXPECT_TRUE(answer->degraded());
-  EXPECT_THAT(Missing(*answer), ElementsAre("fruit"));
-  EXPECT_NEAR(answer->coverage(), 0.8, 1e-6);
-  EXPECT_TRUE(answer->exact());  // 0.63 > 0.2: fruit could not have won.
-  EXPECT_TRUE(answer->routing().domains(kFruit).activated());
-  EXPECT_FALSE(answer->routing().domains(kFruit).answered());
-}
-
-TEST_P(PipelineExpertFaultTest, IsUnavailableWhenItWasTheOnlyOne) {
-  Line line;
-  line.expert(kRiceDisease).AnswerBy(Faulty());
-  EXPECT_THAT(line.Classify(1, With(v1::HARD)),
-              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("rice_disease failed")));
-}
-
-model::ScoreBatch NotANumber() {
-  model::ScoreBatch scores = testing::Scores(1, 3, 0.9);
-  scores.log_probabilities[1] = std::numeric_limits<float>::quiet_NaN();
-  return scores;
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    Table, PipelineExpertFaultTest,
-    ::testing::Values(ExpertFault{"Fails", absl::InternalError("broken")},
-                      ExpertFault{"Refuses", absl::ResourceExhaustedError("full")},
-                      ExpertFault{"OtherEncoder", absl::FailedPreconditionError("fingerprint")},
-                      ExpertFault{"NotANumber", NotANumber()},
-                      ExpertFault{"TooFewClasses", testing::Scores(1, 4, 0.9)},
-                      ExpertFault{"TooManyRows", testing::Scores(2, 3, 0.9)},
-                      ExpertFault{"NoRows", model::ScoreBatch{}}),
-    [](const auto& param_info) { return param_info.param.name; });
-
-TEST(PipelineTest, ALateExpertDegradesTheAnswerBeforeTheDeadline) {
-  Line line;
-  line.expert(kFruit).AnswerBy(nullptr);
-  const Clock::time_point deadline = Clock::now() + 300ms;
-  const auto answer = line.Start(1, With(v1::DENSE), deadline).get();
-  EXPECT_LT(Clock::now(), deadline);
-  ASSERT_THAT(answer, IsOk());
-  EXPECT_TRUE(answer->degraded());
-  EXPECT_THAT(Missing(*answer), ElementsAre("fruit"));
-  EXPECT_EQ(line.expert(kFruit).AnswerAll(testing::Scores(1, 3, 0.9)), 1U);  // Dropped.
-}
-
-TEST(PipelineTest, OnlyLateExpertsExceedTheDeadline) {
-  Line line;
-  line.expert(kRiceDisease).AnswerBy(nullptr);
-  EXPECT_THAT(line.Start(1, With(v1::HARD), Clock::now() + 50ms).get(),
-              StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("rice_disease is late")));
-  line.expert(kRiceDisease).AnswerAll(testing::Scores(1, 2, 0.9));
-}
-
-TEST(PipelineTest, AnExpertThatIsDownIsMissingAndNeverAsked) {
-  Line line({.has_expert = {true, false, true}});
-  line.expert(kVegetable).SetAvailable(false);
-  const auto answer = line.Classify(1, With(v1::DENSE));
-  ASSERT_THAT(answer, IsOk());
-  EXPECT_THAT(Missing(*answer), ElementsAre("fruit", "vegetable"));
-  EXPECT_EQ(line.expert(kVegetable).calls(), 0U);
-}
-
-TEST(PipelineTest, IsUnavailableWhenAllAreDown) {
-  Line line({.has_expert = {false, false, false}});
-  EXPECT_THAT(line.Classify(1, With(v1::DENSE)),
-              StatusIs(absl::StatusCode::kUnavailable,
-                       AllOf(HasSubstr("rice_disease is down"), HasSubstr("fruit is down"),
-                             HasSubstr("vegetable is down"))));
-  EXPECT_THAT(line.Classify(1, With(v1::EXACT)),
-              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("rice_disease is down")));
+  EXPECT_EQ(encoder.passes, 4);  // 1 + 2 + 2 + 1
 }
 
 TEST(PipelineTest, BelowTheThresholdTheAnswerIsOfLowConfidence) {
@@ -378,33 +201,33 @@ TEST(PipelineTest, RefusesWhatDoesNotFitTheDecodeQueue) {
 }
 
 TEST(PipelineTest, APictureWhoseCallerHasGoneDoesNotEnterABatch) {
-  Gate gate;
-  Line line({.on_encode = gate.Hook()});
+  HeldEncoder encoder;
+  Line line({.on_encode = encoder.Hook()});
   auto first = line.Start(1);
-  gate.first_started.wait();
+  encoder.first_started.wait();
   std::atomic<bool> gone = false;
   auto second = line.Start(2, {}, std::nullopt, [&] { return gone.load(); });
   AwaitQueue(line.pipeline(), 1);
   gone = true;
-  gate.release.count_down();
+  encoder.release.count_down();
   EXPECT_EQ(second.get().status().code(), absl::StatusCode::kCancelled);
   EXPECT_THAT(first.get(), IsOk());
-  EXPECT_EQ(gate.passes, 1);
+  EXPECT_EQ(encoder.passes, 1);
 }
 
 TEST(PipelineTest, ADeadlineThatPassesInTheQueueIsNotSpentOnTheEncoder) {
-  Gate gate;
-  Line line({.on_encode = gate.Hook()});
+  HeldEncoder encoder;
+  Line line({.on_encode = encoder.Hook()});
   auto first = line.Start(1);
-  gate.first_started.wait();
+  encoder.first_started.wait();
   const Clock::time_point deadline = Clock::now() + 20ms;
   auto second = line.Start(2, {}, deadline);
   AwaitQueue(line.pipeline(), 1);
   while (Clock::now() < deadline) std::this_thread::yield();
-  gate.release.count_down();
+  encoder.release.count_down();
   EXPECT_EQ(second.get().status().code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(first.get(), IsOk());
-  EXPECT_EQ(gate.passes, 1);
+  EXPECT_EQ(encoder.passes, 1);
 }
 
 TEST(PipelineTest, AFailingEncoderIsInternal) {
@@ -421,44 +244,6 @@ TEST(PipelineTest, AnswersWhatIsInProgressBeforeItEnds) {
     ASSERT_EQ(answer.wait_for(0s), std::future_status::ready);
     EXPECT_THAT(answer.get(), IsOk());
   }
-}
-
-TEST(PipelineTest, AnswersEachOfManyExactlyOnceWhateverExpertsDo) {
-  Line line({.usual_gates = {0.4, 0.35, 0.25},
-             .settings = {.in_flight = 64, .decode_workers = 2, .encode_workers = 2}});
-  line.AnswerWell(kRiceDisease, 0.5);  // So that a second wave follows.
-  line.expert(kFruit).AnswerBy(nullptr);
-  std::atomic<int> failing = 0;
-  line.expert(kVegetable).AnswerBy([&](const auto& batch, const auto&) -> FakeExpert::Answer {
-    if (failing.fetch_add(1) % 2 == 0) return absl::UnavailableError("now and then");
-    return testing::Scores(batch.rows.size(), 2, 0.9);
-  });
-  std::atomic<bool> stop = false;
-  std::jthread fruit([&] {
-    while (!stop) {
-      line.expert(kFruit).AnswerAllBy([](const auto& batch, const auto&) {
-        return testing::Scores(batch.rows.size(), 3, 0.9);
-      });
-      std::this_thread::yield();
-    }
-  });
-  std::atomic<int> answered = 0;
-  {
-    std::vector<std::jthread> callers;
-    for (int caller = 0; caller < 4; ++caller) {
-      callers.emplace_back([&] {
-        for (std::uint8_t i = 0; i < 100; ++i) {
-          const auto deadline = i % 10 == 0 ? Clock::now() + 1ms : Clock::now() + 10s;
-          const v1::Policy policy = i % 2 == 0 ? v1::DENSE : v1::EXACT;
-          line.Start(i, With(policy), deadline).wait();
-          answered.fetch_add(1);
-        }
-      });
-    }
-  }
-  stop = true;
-  EXPECT_EQ(answered, 400);
-  EXPECT_EQ(line.pipeline().Load().in_flight, 0);
 }
 
 }  // namespace

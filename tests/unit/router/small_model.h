@@ -44,6 +44,7 @@ inline Catalogue SmallCatalogue() { return CatalogueOf(SmallManifest()); }
 /// log p of each.
 inline std::vector<double> Logs(const std::vector<double>& probabilities) {
   std::vector<double> logs;
+  logs.reserve(probabilities.size());
   for (const double p : probabilities) logs.push_back(std::log(p));
   return logs;
 }
