@@ -64,39 +64,42 @@ void Declare(server::Settings& settings, Config& config) {
   settings.Section("Model and experts");
   settings
       .Add("model", config.model,
-           "a model's version folder, or a folder of versions, of which the highest is taken")
+           "A model's version folder, or a folder of versions, of which the highest is taken.")
       .DefaultText("models/default, found from the executable");
   settings.AddChoice("default-policy", config.default_policy, DefaultPolicies(),
-                     "which experts are asked when the caller does not say");
+                     "Which experts are asked when the caller does not say.");
   settings
       .Add("expert", config.experts,
-           "where a domain's expert is; repeatable. With none, all experts run in this process; "
-           "with any, domains without one are down")
+           "Where a domain's expert is. With none, all experts run in this process; "
+           "with any, domains without one are down.")
       .Must(CheckExpert)
       .Placeholder("DOMAIN=ADDRESS[,ADDRESS]");
   settings.Section("Pictures");
-  settings.AddBytes("max-image-bytes", config.max_image_bytes, "largest file")
+  settings.AddBytes("max-image-bytes", config.max_image_bytes, "Largest file.")
       .Range(1024, std::uint64_t{1} << 30);
-  settings.Add("max-pixels", config.max_pixels, "largest width times height, read from the header")
+  settings.Add("max-pixels", config.max_pixels, "Largest width times height, read from the header.")
       .Range(1, 1'000'000'000);
-  settings.Add("formats", config.formats, "jpeg, png, webp, bmp, ppm; repeatable")
+  settings.Add("formats", config.formats, "What is accepted: jpeg, png, webp, bmp, ppm.")
       .Must(CheckFormat)
       .Placeholder("FORMAT");
   settings.Section("Load");
-  settings.Add("in-flight", config.in_flight, "requests in progress; one more is refused")
+  settings.Add("in-flight", config.in_flight, "Requests in progress; one more is refused.")
       .Range(1, 65536);
-  settings.Add("queue", config.queue, "requests that wait to be decoded; one more is refused")
+  settings.Add("queue", config.queue, "Requests that wait to be decoded; one more is refused.")
       .Range(1, 65536);
-  settings.Add("decode-workers", config.decode_workers, "threads that decode")
+  settings.Add("decode-workers", config.decode_workers, "Threads that decode.")
       .Range(1, 256)
       .DefaultText("the number of cores");
-  settings.Add("encode-workers", config.encode_workers, "threads that run the encoder")
+  settings.Add("encode-workers", config.encode_workers, "Threads that run the encoder.")
       .Range(1, 256)
       .DefaultText("the number of cores");
-  settings.Add("max-batch", config.max_batch, "pictures that one forward pass takes").Range(1, 256);
-  settings.Add("stream-in-flight", config.stream_in_flight, "requests in progress a stream")
+  settings.Add("max-batch", config.max_batch, "Pictures that one forward pass takes at most.")
+      .Range(1, 256);
+  settings
+      .Add("stream-in-flight", config.stream_in_flight,
+           "Requests in progress per stream; it reads no further with so many.")
       .Range(1, 4096);
-  settings.Add("default-deadline", config.default_deadline, "of a call that has none")
+  settings.Add("default-deadline", config.default_deadline, "Of a call that has none of its own.")
       .Range(std::chrono::milliseconds(1), std::chrono::hours(1));
 }
 
