@@ -34,9 +34,9 @@ using Encode =
 class EncodeStage {
  public:
   struct Options {
-    size_t workers = 1;                  ///< threads, one forward pass each
-    size_t max_batch = 4;                ///< pictures; more leave the cache (serving.md 2.3)
-    size_t max_waiting = 256;            ///< requests; one more is refused
+    size_t workers = 1;        ///< threads, one forward pass each
+    size_t max_batch = 4;      ///< pictures; more leave the cache (serving.md section 2.3)
+    size_t max_waiting = 256;  ///< requests; one more is refused
     std::function<void()> start_worker;  ///< first thing on each thread; may be empty
   };
   /// Takes an encoded micro-batch on; request i is row i.

@@ -7,7 +7,7 @@
 namespace orchard::server {
 
 /// How much glibc's malloc keeps instead of giving it back to the kernel after every layer of a
-/// network. Its defaults cost LibTorch 1.6 to 2.3 times the computing time: toolchain.md section 3.
+/// network. Its defaults cost LibTorch 1.6 to 2.3 times the computing time: serving.md section 3.
 struct AllocatorOptions {
   /// Blocks below this come from the heap, not from a mapping of their own. Bytes, < 2^31.
   size_t mmap_threshold = size_t{1} << 30;

@@ -15,7 +15,7 @@ namespace orchard::server {
 /// connections, one request a connection; not for pictures.
 ///
 /// Not prometheus-cpp's Exposer: it can't start its threads beside LibTorch and OpenBLAS, whose
-/// static thread-local storage overflows the stacks that it asks for (toolchain.md section 2).
+/// static thread-local storage overflows the stacks that it asks for (serving.md section 8).
 ///
 /// Get() before Start(); otherwise thread-safe.
 class HttpServer {

@@ -16,7 +16,7 @@ namespace orchard::server {
 /// The first signal is remembered and wakes Wait(). The second ends the process at once with exit
 /// code 128 + signal, from the handler itself, whatever the other threads do, also while a model is
 /// being loaded. A handler that writes to a pipe, and not sigwait(): OpenBLAS may start a thread
-/// before main that does not block the signal and would swallow it (toolchain.md section 2).
+/// before main that does not block the signal and would swallow it (serving.md section 8).
 ///
 /// One object a process.
 class Signals {

@@ -122,7 +122,7 @@ TEST(ScatterTest, WavesOfManyExpertsGoThroughByHandToo) {
   EXPECT_NEAR(got->coverage(), 1.0, 1e-9);
 }
 
-// What can go wrong with experts: design.md section 7.
+// What can go wrong with experts: docs/operations.md, faults.
 
 struct ExpertFault {
   std::string name;
