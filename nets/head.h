@@ -35,6 +35,12 @@ struct HeadArgs {
   int64_t Get(const std::string& name, int64_t fallback) const;
 };
 
+/// Every argument is a number of channels, and a multiple of this. oneDNN pads channels to 16, and
+/// LibTorch 1.13 gives padded tensors a wrong size in elementwise operations (it warns of a resized
+/// output). And where it computes exponentials (SiLU, sigmoid), what doesn't fill two AVX2
+/// registers goes through another routine: a row's last bit would depend on its place in the batch.
+inline constexpr int64_t kChannelStep = 16;
+
 /// An architecture that manifests and recipes may name.
 struct HeadEntry {
   std::string_view name;
@@ -47,7 +53,7 @@ struct HeadEntry {
 const std::vector<HeadEntry>& Heads();
 
 /// Errors: INVALID_ARGUMENT naming `architecture` and the known names, or an argument that it does
-/// not take or that is not positive, or fewer than two classes.
+/// not take or that is not a positive multiple of kChannelStep, or fewer than two classes.
 absl::StatusOr<const HeadEntry*> FindHead(std::string_view architecture, const HeadArgs& args);
 
 /// FindHead and make. Same errors.

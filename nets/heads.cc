@@ -31,6 +31,11 @@ absl::Status CheckArguments(const HeadEntry& entry, const HeadArgs& args) {
                                                      ": argument ", name, " is ", value,
                                                      ", must be positive"));
     }
+    if (value % kChannelStep != 0) {
+      return absl::InvalidArgumentError(absl::StrCat("architecture ", std::string(entry.name),
+                                                     ": argument ", name, " is ", value,
+                                                     ", must be a multiple of ", kChannelStep));
+    }
   }
   return absl::OkStatus();
 }

@@ -7,7 +7,7 @@ namespace orchard::nets {
 
 MbconvTail::MbconvTail(const HeadArgs& args) {
   const int64_t hidden = args.Get("hidden", 640);
-  const int64_t narrow = args.Get("squeeze", 40);
+  const int64_t narrow = args.Get("squeeze", 48);
   expand = register_module("expand",
                            torch::nn::Sequential(Convolution({.in = kMapChannels, .out = hidden}),
                                                  Norm(hidden), torch::nn::SiLU()));

@@ -16,7 +16,7 @@ inline constexpr int64_t kMapChannels = 320;
 inline constexpr int64_t kMapSide = 7;
 inline constexpr int64_t kPooledWidth = 1280;
 inline constexpr int64_t kEncoderBlocks = 19;
-inline constexpr int64_t kEncoderMultiplyAdds = 299'493'376;  ///< a picture of 224 × 224
+inline constexpr int64_t kEncoderMultiplyAdds = 299'494'272;  ///< a picture of 224 × 224
 
 /// MobileNetV2 1.0 without its classifier: inverted residuals with linear bottlenecks.
 ///

@@ -1,0 +1,213 @@
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "model/torch_state.h"
+#include "nets/frozen.h"
+#include "nets/head.h"
+#include "nets/mobilenet_v2.h"
+#include "tests/testing/status_matchers.h"
+
+/// \file
+/// What holds for every architecture of the registry. A new one is tested by being registered.
+
+namespace orchard::nets {
+namespace {
+
+using orchard::testing::IsOk;
+using orchard::testing::StatusIs;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+constexpr int64_t kClasses = 31;  // the largest domain
+constexpr int64_t kMostParameters = 1'000'000;
+constexpr double kMostMultiplyAdds = 0.15;  // of the encoder's
+constexpr double kFrozenTolerance = 1e-5;   // relative: folding BatchNorm rounds differently
+
+/// A head whose every tensor counts: no BatchNorm scale or statistic as it starts.
+Head MakeLively(const HeadEntry& entry) {
+  torch::manual_seed(11);
+  Head head = *MakeHead(entry.name, {.classes = kClasses, .arguments = {}});
+  const torch::NoGradGuard guard;
+  for (const auto& module : head->modules()) {
+    auto* norm = module->as<torch::nn::BatchNorm2dImpl>();
+    if (norm == nullptr) continue;
+    norm->weight.uniform_(0.5, 1.5);
+    norm->bias.uniform_(-0.5, 0.5);
+    norm->running_mean.uniform_(-0.5, 0.5);
+    norm->running_var.uniform_(0.5, 1.5);
+  }
+  return head;
+}
+
+torch::Tensor Features(const HeadEntry& entry, int64_t rows) {
+  torch::manual_seed(12);
+  std::vector<int64_t> shape = RowShape(entry.feature_kind);
+  shape.insert(shape.begin(), rows);
+  return torch::rand(shape);
+}
+
+absl::StatusOr<FrozenNet> Freeze(const HeadEntry& entry, const Head& head) {
+  const auto forward = [&head](const torch::Tensor& x) {
+    return std::vector<torch::Tensor>{head->forward(x)};
+  };
+  return FrozenNet::Make("head", *head, forward, Features(entry, 1));
+}
+
+class HeadTest : public ::testing::TestWithParam<HeadEntry> {
+ protected:
+  void SetUp() override { at::set_num_threads(1); }
+};
+
+TEST_P(HeadTest, GivesARowOfLogitsForARowOfFeatures) {
+  const Head head = MakeLively(GetParam());
+  EXPECT_EQ(head->forward(Features(GetParam(), 3)).sizes(), (std::vector<int64_t>{3, kClasses}));
+}
+
+TEST_P(HeadTest, GradientsReachEveryParameter) {
+  const Head head = MakeLively(GetParam());
+  head->train();
+  const torch::Tensor logits = head->forward(Features(GetParam(), 4));
+  torch::nn::functional::cross_entropy(logits, torch::arange(4)).backward();
+  for (const auto& parameter : head->named_parameters()) {
+    const torch::Tensor gradient = parameter.value().grad();
+    ASSERT_TRUE(gradient.defined()) << parameter.key();
+    EXPECT_GT(gradient.abs().max().item<float>(), 0.0F) << parameter.key();
+  }
+}
+
+TEST_P(HeadTest, FrozenEqualsEager) {
+  const Head head = MakeLively(GetParam());
+  const auto frozen = Freeze(GetParam(), head);
+  ASSERT_THAT(frozen, IsOk());
+  const torch::NoGradGuard guard;
+  const torch::Tensor features = Features(GetParam(), 5);
+  const torch::Tensor eager = head->forward(features);
+  const auto outputs = frozen->Run(features);
+  ASSERT_THAT(outputs, IsOk());
+  const torch::Tensor difference = (outputs->at(0) - eager).abs().max() / eager.abs().max();
+  EXPECT_LT(difference.item<double>(), kFrozenTolerance);
+}
+
+TEST_P(HeadTest, BatchMatesChangeNoBitOfTheFrozenNet) {
+  constexpr int64_t kMost = 16;
+  const Head head = MakeLively(GetParam());
+  const auto frozen = Freeze(GetParam(), head);
+  ASSERT_THAT(frozen, IsOk());
+  const torch::Tensor features = Features(GetParam(), kMost);
+  std::vector<torch::Tensor> alone;
+  for (int64_t row = 0; row < kMost; ++row) {
+    alone.push_back(frozen->Run(features.slice(0, row, row + 1))->at(0)[0]);
+  }
+  for (int64_t rows = 1; rows <= kMost; ++rows) {
+    const torch::Tensor batch = frozen->Run(features.slice(0, 0, rows))->at(0);
+    for (int64_t row = 0; row < rows; ++row) {
+      EXPECT_TRUE(torch::equal(batch[row], alone[static_cast<size_t>(row)]))
+          << "row " << row << " of " << rows;
+    }
+  }
+}
+
+TEST_P(HeadTest, SavedAndLoadedIsTheSame) {
+  const Head head = MakeLively(GetParam());
+  const std::string file =
+      model::SerialiseSafetensors(model::StateOf(*head, "", model::Precision::kFull));
+  const auto tensors = model::ParseSafetensors(file, "head");
+  ASSERT_THAT(tensors, IsOk());
+  const Head loaded = *MakeHead(GetParam().name, {.classes = kClasses, .arguments = {}});
+  ASSERT_THAT(model::LoadState(*loaded, *tensors, "", "head"), IsOk());
+  head->eval();
+  loaded->eval();
+  const torch::Tensor features = Features(GetParam(), 2);
+  EXPECT_TRUE(torch::equal(head->forward(features), loaded->forward(features)));
+}
+
+TEST_P(HeadTest, StaysWithinTheBudgetOfParameters) {
+  int64_t count = 0;
+  for (const torch::Tensor& parameter : MakeLively(GetParam())->parameters()) {
+    count += parameter.numel();
+  }
+  RecordProperty("parameters", std::to_string(count));
+  EXPECT_LE(count, kMostParameters);
+}
+
+TEST_P(HeadTest, StaysWithinTheBudgetOfMultiplyAdds) {
+  // Each weight of a kernel is used once per output position. Positions are 7 × 7, but 1 after the
+  // mean: that is where the layers with a bias stand (Dense).
+  int64_t count = 0;
+  for (const auto& module : MakeLively(GetParam())->modules()) {
+    const auto* layer = module->as<torch::nn::Conv2dImpl>();
+    if (layer == nullptr) continue;
+    const int64_t positions = layer->bias.defined() ? 1 : kMapSide * kMapSide;
+    count += layer->weight.numel() * positions;
+  }
+  RecordProperty("multiply_adds", std::to_string(count));
+  EXPECT_GT(count, 0);
+  EXPECT_LE(static_cast<double>(count), kMostMultiplyAdds * kEncoderMultiplyAdds);
+}
+
+TEST_P(HeadTest, RefusesArgumentsThatItDoesNotTake) {
+  EXPECT_THAT(MakeHead(GetParam().name, {.classes = 3, .arguments = {{"wdith", 4}}}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr(std::string(GetParam().name)), HasSubstr("\"wdith\""))));
+  for (const std::string_view argument : GetParam().arguments) {
+    EXPECT_THAT(
+        MakeHead(GetParam().name, {.classes = 3, .arguments = {{std::string(argument), 0}}}),
+        StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("must be positive")));
+    EXPECT_THAT(
+        MakeHead(GetParam().name, {.classes = 3, .arguments = {{std::string(argument), 40}}}),
+        StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is 40, must be a multiple of 16")));
+  }
+}
+
+TEST_P(HeadTest, ArgumentsChangeTheSize) {
+  const auto count = [](const Head& head) {
+    int64_t sum = 0;
+    for (const torch::Tensor& parameter : head->parameters()) sum += parameter.numel();
+    return sum;
+  };
+  const int64_t usual = count(*MakeHead(GetParam().name, {.classes = 3, .arguments = {}}));
+  for (const std::string_view argument : GetParam().arguments) {
+    EXPECT_LT(count(*MakeHead(GetParam().name,
+                              {.classes = 3, .arguments = {{std::string(argument), 16}}})),
+              usual)
+        << std::string(argument);
+  }
+}
+
+TEST_P(HeadTest, TailsStartAsTheEncodersLastBlock) {
+  if (GetParam().feature_kind != core::FeatureKind::kMap) GTEST_SKIP() << "reads no map";
+  torch::manual_seed(13);
+  MobileNetV2 encoder;
+  encoder->eval();
+  const Head head = *MakeHead(GetParam().name, {.classes = kClasses, .arguments = {}});
+  head->InitialiseFrom(*encoder->features->ptr(kEncoderBlocks - 1));
+  head->eval();
+  const torch::NoGradGuard guard;
+  const EncoderFeatures features = encoder->forward(torch::randn({2, 3, 64, 64}));
+  auto* classify = head->named_children()["classify"]->as<torch::nn::Conv2dImpl>();
+  const torch::Tensor want =
+      torch::addmm(classify->bias, features.pooled, classify->weight.flatten(1).t());
+  EXPECT_TRUE(torch::allclose(head->forward(features.map), want, 1e-4, 1e-5));
+}
+
+INSTANTIATE_TEST_SUITE_P(Registry, HeadTest, ::testing::ValuesIn(Heads()),
+                         [](const auto& param_info) { return std::string(param_info.param.name); });
+
+TEST(HeadsTest, UnknownArchitectureIsRefusedWithTheKnownOnes) {
+  EXPECT_THAT(MakeHead("no_such_net", {.classes = 3, .arguments = {}}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("\"no_such_net\""),
+                             HasSubstr("linear, mlp, bottleneck_tail, mbconv_tail"))));
+}
+
+TEST(HeadsTest, OneClassIsNoChoice) {
+  EXPECT_THAT(MakeHead("mlp", {.classes = 1, .arguments = {}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("at least 2 classes, not 1")));
+}
+
+}  // namespace
+}  // namespace orchard::nets
