@@ -96,38 +96,63 @@ absl::StatusOr<nets::FrozenNet> LoadNetworks(const v1::GatesPart& part, const Te
   return nets::FrozenNet::Make("gates", networks, forward, torch::zeros({1, nets::kPooledWidth}));
 }
 
+/// The outputs of the networks, handed out in the order of the choices.
+class LogitQueue {
+ public:
+  LogitQueue(std::vector<torch::Tensor> logits, size_t rows)
+      : logits_(std::move(logits)), rows_(rows) {}
+
+  /// Calls put(row, option, log p) for every row and option of `choice`, the next in order.
+  /// Errors: INTERNAL for logits that are not finite.
+  template <typename Put>
+  absl::Status Decide(const Choice& choice, const Put& put) {
+    if (!choice.HasNetwork()) {
+      for (size_t row = 0; row < rows_; ++row) put(row, choice.options.at(0), 0.0);
+      return absl::OkStatus();
+    }
+    const torch::Tensor own = logits_.at(next_++).contiguous();
+    if (!internal::IsFinite(own)) {
+      return absl::InternalError(
+          absl::StrCat("gate ", choice.prefix, ": NaN or an infinity among the logits"));
+    }
+    const size_t width = choice.options.size();
+    const std::span<const float> all(own.data_ptr<float>(), rows_ * width);
+    for (size_t row = 0; row < rows_; ++row) {
+      const std::vector<double> logs =
+          core::LogSoftmax(all.subspan(row * width, width), choice.temperature);
+      for (size_t i = 0; i < width; ++i) put(row, choice.options[i], logs[i]);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  std::vector<torch::Tensor> logits_;
+  size_t rows_;
+  size_t next_ = 0;
+};
+
 }  // namespace
 
 struct Gates::Impl {
-  std::vector<Choice> choices;
+  std::vector<Choice> choices;  // Gate1, then Gate2 of each branch
   size_t branches = 0;
   size_t domains = 0;
   nets::FrozenNet networks;
   std::unique_ptr<UnknownScore> unknown;
 
-  /// Log-probabilities of a choice's options for each row, [rows][options]; takes the next logits
-  /// when the choice has a network. Errors: INTERNAL for logits that are not finite.
-  absl::StatusOr<std::vector<std::vector<double>>> Decide(const Choice& choice, size_t rows,
-                                                          const std::vector<torch::Tensor>& logits,
-                                                          size_t& next) const;
+  /// Errors: INTERNAL for a score that is not finite.
+  absl::Status ScoreRows(const core::FeatureBatch& features, GateBatch& gates) const;
 };
 
-absl::StatusOr<std::vector<std::vector<double>>> Gates::Impl::Decide(
-    const Choice& choice, size_t rows, const std::vector<torch::Tensor>& logits,
-    size_t& next) const {
-  if (!choice.HasNetwork()) return std::vector<std::vector<double>>(rows, {0.0});
-  const torch::Tensor own = logits.at(next++).contiguous();
-  if (!internal::IsFinite(own)) {
-    return absl::InternalError(
-        absl::StrCat("gate ", choice.prefix, ": NaN or an infinity among the logits"));
+absl::Status Gates::Impl::ScoreRows(const core::FeatureBatch& features, GateBatch& gates) const {
+  for (size_t row = 0; row < gates.rows; ++row) {
+    gates.unknown_score[row] =
+        unknown->Score(features.Row(core::FeatureKind::kPooled, row), gates.LogDomain(row));
+    if (!std::isfinite(gates.unknown_score[row])) {
+      return absl::InternalError("gates: NaN or an infinity as the unknown-domain score");
+    }
   }
-  const size_t width = choice.options.size();
-  const std::span<const float> all(own.data_ptr<float>(), rows * width);
-  std::vector<std::vector<double>> logs;
-  for (size_t row = 0; row < rows; ++row) {
-    logs.push_back(core::LogSoftmax(all.subspan(row * width, width), choice.temperature));
-  }
-  return logs;
+  return absl::OkStatus();
 }
 
 Gates::Gates(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -161,36 +186,27 @@ absl::StatusOr<GateBatch> Gates::Evaluate(const core::FeatureBatch& features) co
   }
   return internal::Guarded("gates", [&]() -> absl::StatusOr<GateBatch> {
     const c10::InferenceMode guard;
-    ORCHARD_ASSIGN_OR_RETURN(
-        const std::vector<torch::Tensor> logits,
-        impl_->networks.Run(
-            internal::ViewOf(features.pooled, {static_cast<int64_t>(rows), nets::kPooledWidth})));
+    const torch::Tensor pooled =
+        internal::ViewOf(features.pooled, {static_cast<int64_t>(rows), nets::kPooledWidth});
+    ORCHARD_ASSIGN_OR_RETURN(std::vector<torch::Tensor> outputs, impl_->networks.Run(pooled));
+    LogitQueue logits(std::move(outputs), rows);
     GateBatch gates{.rows = rows,
                     .branches = impl_->branches,
                     .domains = impl_->domains,
                     .log_branch = std::vector<double>(rows * impl_->branches),
                     .log_domain = std::vector<double>(rows * impl_->domains),
                     .unknown_score = std::vector<double>(rows)};
-    size_t next = 0;
-    for (size_t c = 0; c < impl_->choices.size(); ++c) {
-      const Choice& choice = impl_->choices[c];
-      ORCHARD_ASSIGN_OR_RETURN(const auto logs, impl_->Decide(choice, rows, logits, next));
-      for (size_t row = 0; row < rows; ++row) {
-        for (size_t i = 0; i < choice.options.size(); ++i) {
-          const size_t option = choice.options[i];
-          if (c == 0) {
-            gates.log_branch[row * gates.branches + option] = logs[row][i];
-          } else {
-            gates.log_domain[row * gates.domains + option] =
-                gates.log_branch[row * gates.branches + c - 1] + logs[row][i];
-          }
-        }
-      }
+    ORCHARD_RETURN_IF_ERROR(
+        logits.Decide(impl_->choices[0], [&gates](size_t row, size_t branch, double log_p) {
+          gates.log_branch[row * gates.branches + branch] = log_p;
+        }));
+    for (size_t b = 0; b < impl_->branches; ++b) {
+      ORCHARD_RETURN_IF_ERROR(
+          logits.Decide(impl_->choices[b + 1], [&gates, b](size_t row, size_t g, double log_p) {
+            gates.log_domain[row * gates.domains + g] = gates.LogBranch(row)[b] + log_p;
+          }));
     }
-    for (size_t row = 0; row < rows; ++row) {
-      gates.unknown_score[row] = impl_->unknown->Score(
-          features.Row(core::FeatureKind::kPooled, row), gates.LogDomain(row));
-    }
+    ORCHARD_RETURN_IF_ERROR(impl_->ScoreRows(features, gates));
     return gates;
   });
 }

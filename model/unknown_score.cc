@@ -21,19 +21,45 @@ namespace {
 using Lanes = float __attribute__((vector_size(64)));
 constexpr size_t kLanes = sizeof(Lanes) / sizeof(float);
 
+// Lanes go by reference: by value, their place depends on what the compiler knows of the CPU.
+void Load(const float* from, Lanes& lanes) { std::memcpy(&lanes, from, sizeof(Lanes)); }
+
+float Sum(const Lanes& lanes) {
+  float total = 0.0F;
+  for (size_t lane = 0; lane < kLanes; ++lane) total += lanes[lane];
+  return total;
+}
+
+/// Σ a_i b_i.
 float Dot(const float* a, const float* b, size_t count) {
   Lanes sums = {};
+  Lanes x;
+  Lanes y;
   size_t i = 0;
   for (; i + kLanes <= count; i += kLanes) {
-    Lanes x;
-    Lanes y;
-    std::memcpy(&x, a + i, sizeof(Lanes));
-    std::memcpy(&y, b + i, sizeof(Lanes));
+    Load(a + i, x);
+    Load(b + i, y);
     sums += x * y;
   }
-  float total = 0.0F;
-  for (size_t lane = 0; lane < kLanes; ++lane) total += sums[lane];
+  float total = Sum(sums);
   for (; i < count; ++i) total += a[i] * b[i];
+  return total;
+}
+
+/// Σ (a_i - b_i)².
+float SquaredDistance(const float* a, const float* b, size_t count) {
+  Lanes sums = {};
+  Lanes x;
+  Lanes y;
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    Load(a + i, x);
+    Load(b + i, y);
+    x -= y;
+    sums += x * x;
+  }
+  float total = Sum(sums);
+  for (; i < count; ++i) total += (a[i] - b[i]) * (a[i] - b[i]);
   return total;
 }
 
@@ -53,12 +79,9 @@ class Mahalanobis final : public UnknownScore {
                std::span<const double> /*log_domain*/) const override {
     const std::vector<float> w = Whitened(pooled);
     double nearest = std::numeric_limits<double>::infinity();
-    std::vector<float> difference(w.size());
     for (size_t c = 0; c * w.size() < statistics_.classes.size(); ++c) {
       const float* const centre = statistics_.classes.data() + c * w.size();
-      for (size_t i = 0; i < w.size(); ++i) difference[i] = w[i] - centre[i];
-      const double distance = Dot(difference.data(), difference.data(), w.size());
-      nearest = std::min(nearest, distance);
+      nearest = std::min(nearest, double{SquaredDistance(w.data(), centre, w.size())});
     }
     double background = 0.0;
     for (size_t i = 0; i < statistics_.background.size(); ++i) {
