@@ -48,6 +48,8 @@ ExpertMetrics::ExpertMetrics(prometheus::Registry& registry, const std::vector<E
   };
   auto& calls = counter("orchard_expert_server_calls_total", "Score calls answered.");
   auto& rows = counter("orchard_expert_server_rows_total", "Rows that were computed.");
+  auto& abandoned = counter("orchard_expert_server_abandoned_total",
+                            "Calls whose caller did not wait for the answer.");
   auto& mismatches = counter("orchard_expert_server_fingerprint_mismatches_total",
                              "Calls refused because another encoder made their features.");
   auto& batch_size = histogram("orchard_expert_server_batch_size",
@@ -67,6 +69,7 @@ ExpertMetrics::ExpertMetrics(prometheus::Registry& registry, const std::vector<E
     const prometheus::Labels labels{{"domain", spec.domain}};
     add_calls(metrics, spec.domain);
     metrics.rows_ = &rows.Add(labels);
+    metrics.abandoned_ = &abandoned.Add(labels);
     metrics.mismatches_ = &mismatches.Add(labels);
     metrics.batch_size_ = &batch_size.Add(labels, server::BatchSizeBuckets());
     metrics.queue_ = &queue.Add(labels, server::SecondsBuckets());

@@ -27,6 +27,8 @@ class DomainMetrics {
   void Computed(size_t rows, core::Clock::duration duration);
   /// A call waited `duration` before its batch was computed.
   void Waited(core::Clock::duration duration);
+  /// A caller cancelled, or its deadline passed, before it had its answer.
+  void Abandoned() { abandoned_->Increment(); }
   /// Features of another encoder were refused.
   void Mismatched() { mismatches_->Increment(); }
 
@@ -36,6 +38,7 @@ class DomainMetrics {
   static constexpr size_t kCodes = 17;  // gRPC's
   std::array<prometheus::Counter*, kCodes> calls_{};
   prometheus::Counter* rows_ = nullptr;
+  prometheus::Counter* abandoned_ = nullptr;
   prometheus::Counter* mismatches_ = nullptr;
   prometheus::Histogram* batch_size_ = nullptr;
   prometheus::Histogram* queue_ = nullptr;
@@ -54,7 +57,7 @@ class ExpertMetrics {
 
   /// Of the domain with this index among the specs.
   DomainMetrics& domain(size_t index) { return *domains_[index]; }
-  /// Of calls for a domain that is not served; only Called() has a meaning.
+  /// Of calls for a domain that is not served; only Called() may be called.
   DomainMetrics& foreign() { return *foreign_; }
 
   /// Rows began or ceased to wait or be in progress. Differences, because a value that two threads

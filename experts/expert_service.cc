@@ -1,6 +1,7 @@
 #include "experts/expert_service.h"
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
 #include <utility>
 
@@ -62,6 +63,13 @@ class ExpertService::ScoreCall final : public grpc::ServerUnaryReactor,
     if (const absl::Status queued = domain_->queue->Submit(this); !queued.ok()) Fail(queued, {});
   }
 
+  /// The caller cancelled, its deadline passed, or its connection broke. May come while a worker
+  /// is at it.
+  void OnCancel() override {
+    if (gone_.exchange(true) || domain_ == nullptr) return;
+    domain_->metrics->Abandoned();
+  }
+
   void OnDone() override { delete this; }
 
   const v1::Tensor& features() const override { return request_.features(); }
@@ -72,7 +80,7 @@ class ExpertService::ScoreCall final : public grpc::ServerUnaryReactor,
     if (context_.deadline() <= std::chrono::system_clock::now()) {
       return absl::DeadlineExceededError("the deadline passed while the call waited");
     }
-    if (!context_.IsCancelled()) return absl::OkStatus();
+    if (!gone_) return absl::OkStatus();
     return absl::UnavailableError("the caller went away while the call waited");
   }
 
@@ -126,6 +134,7 @@ class ExpertService::ScoreCall final : public grpc::ServerUnaryReactor,
   const Clock::time_point arrived_ = Clock::now();
   Domain* domain_ = nullptr;
   size_t rows_ = 0;
+  std::atomic<bool> gone_ = false;
 };
 
 namespace {
