@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include "model/torch_state.h"
 #include "nets/frozen.h"
 #include "nets/head.h"
 #include "nets/mobilenet_v2.h"
@@ -109,20 +108,6 @@ TEST_P(HeadTest, BatchMatesChangeNoBitOfTheFrozenNet) {
           << "row " << row << " of " << rows;
     }
   }
-}
-
-TEST_P(HeadTest, SavedAndLoadedIsTheSame) {
-  const Head head = MakeLively(GetParam());
-  const std::string file =
-      model::SerialiseSafetensors(model::StateOf(*head, "", model::Precision::kFull));
-  const auto tensors = model::ParseSafetensors(file, "head");
-  ASSERT_THAT(tensors, IsOk());
-  const Head loaded = *MakeHead(GetParam().name, {.classes = kClasses, .arguments = {}});
-  ASSERT_THAT(model::LoadState(*loaded, *tensors, "", "head"), IsOk());
-  head->eval();
-  loaded->eval();
-  const torch::Tensor features = Features(GetParam(), 2);
-  EXPECT_TRUE(torch::equal(head->forward(features), loaded->forward(features)));
 }
 
 TEST_P(HeadTest, StaysWithinTheBudgetOfParameters) {

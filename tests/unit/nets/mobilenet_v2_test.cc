@@ -1,10 +1,6 @@
 #include "nets/mobilenet_v2.h"
 
-#include <cstdlib>
-#include <filesystem>
 #include <map>
-#include <set>
-#include <string>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -12,14 +8,8 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include "model/safetensors.h"
-#include "model/torch_state.h"
-#include "tests/testing/status_matchers.h"
-
 namespace orchard::nets {
 namespace {
-
-using orchard::testing::IsOk;
 
 TEST(MobileNetV2Test, HasThePublishedNumberOfParameters) {
   int64_t count = 0;
@@ -79,20 +69,6 @@ TEST(MobileNetV2Test, FineTuningLeavesEarlierBlocksAndStatisticsAlone) {
     EXPECT_EQ(parameter.value().grad().defined(), trained) << parameter.key();
   }
   EXPECT_TRUE(torch::equal(network->named_buffers()["features.18.1.running_mean"], mean));
-}
-
-TEST(MobileNetV2Test, TakesThePretrainedWeightsNameByName) {
-  const char* const data = std::getenv("ORCHARD_SHARED_DATA");
-  if (data == nullptr) GTEST_SKIP() << "ORCHARD_SHARED_DATA names no folder with weights/";
-  const std::filesystem::path file =
-      std::filesystem::path(data) / "weights" / "mobilenet_v2.f16.safetensors";
-  auto tensors = model::ReadSafetensors(file);
-  ASSERT_THAT(tensors, IsOk());
-  std::erase_if(*tensors, [](const auto& entry) {
-    return absl::StartsWith(entry.first, "classifier.") ||
-           absl::EndsWith(entry.first, "num_batches_tracked");
-  });
-  EXPECT_THAT(model::LoadState(*MobileNetV2(), *tensors, "", file.string()), IsOk());
 }
 
 }  // namespace
