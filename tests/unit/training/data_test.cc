@@ -1,0 +1,210 @@
+// Which pictures there are, which belong together, and who is on which side.
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdlib>
+#include <map>
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/digest.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/unit/training/pictures_on_disk.h"
+#include "training/dataset.h"
+#include "training/groups.h"
+#include "training/recipe.h"
+#include "training/split.h"
+
+namespace orchard::training {
+namespace {
+
+using ::orchard::testing::IsOk;
+using ::orchard::testing::StatusIs;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+v1::Recipe TinyRecipe() {
+  v1::Recipe recipe;
+  for (const auto& [name, branch] : {std::pair{"leaf", "sick"}, std::pair{"plain", "sound"}}) {
+    v1::Domain& domain = *recipe.add_domains();
+    domain.set_name(name);
+    domain.set_branch(branch);
+    domain.set_architecture("linear");
+  }
+  recipe.mutable_optimisation()->set_batch(4);
+  return recipe;
+}
+
+TEST(ReadDatasetTest, FindsClassesInTheOrderOfTheirNames) {
+  const testing::TempDir data;
+  WriteTinyData(data.path(), 3);
+  WriteTinyLists(data.path(), 3);
+  const auto dataset = ReadDataset(data.path(), TinyRecipe());
+  ASSERT_THAT(dataset, IsOk());
+  EXPECT_THAT(dataset->domains[0].classes, ElementsAre("broad", "narrow"));
+  EXPECT_THAT(dataset->domains[1].classes, ElementsAre("blue", "red"));
+  EXPECT_THAT(dataset->pictures, SizeIs(12));
+  EXPECT_THAT(dataset->dropped, IsEmpty());
+}
+
+TEST(ReadDatasetTest, SaysWhichFolderIsMissing) {
+  const testing::TempDir data;
+  EXPECT_THAT(ReadDataset(data.path(), TinyRecipe()).status(),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("leaf")));
+}
+
+TEST(ReadDatasetTest, SaysWhichPictureItsListDoesNotName) {
+  const testing::TempDir data;
+  WriteTinyData(data.path(), 3);
+  WriteTinyLists(data.path(), 2);
+  EXPECT_THAT(ReadDataset(data.path(), TinyRecipe()).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("broad/2")));
+}
+
+TEST(ReadDatasetTest, DropsAndNamesAGroupWithTwoLabels) {
+  const testing::TempDir data;
+  WriteTinyData(data.path(), 3);
+  WriteTinyLists(data.path(), 3);
+  // The same bytes under two labels, of two domains.
+  const auto same = testing::DrawLeaf(64, 48, 7);
+  WritePicture(data / "leaf" / "broad" / "0.jpg", same);
+  WritePicture(data / "plain" / "red" / "1.jpg", same);
+  const auto dataset = ReadDataset(data.path(), TinyRecipe());
+  ASSERT_THAT(dataset, IsOk());
+  EXPECT_THAT(dataset->pictures, SizeIs(10));
+  ASSERT_THAT(dataset->dropped, SizeIs(1));
+  EXPECT_THAT(dataset->dropped.front(), HasSubstr("leaf/broad, plain/red"));
+}
+
+TEST(ReadDatasetTest, GroupsByWhatIsSeenWhereThereIsNoList) {
+  const testing::TempDir data;
+  const auto leaf = testing::DrawLeaf(128, 96, 3);
+  WritePicture(data / "leaf" / "broad" / "a.jpg", leaf);
+  std::filesystem::create_directories(data / "leaf" / "narrow");
+  ASSERT_THAT(core::WriteFile(data / "leaf" / "broad" / "b.jpg",
+                              testing::EncodeJpeg(leaf, {.quality = 60})),
+              IsOk());
+  WritePicture(data / "leaf" / "broad" / "c.jpg", testing::DrawGradient(128, 96));
+  WritePicture(data / "leaf" / "narrow" / "d.jpg", testing::DrawGrains(128, 96, 5));
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_domains()->RemoveLast();
+  const auto dataset = ReadDataset(data.path(), recipe);
+  ASSERT_THAT(dataset, IsOk());
+  std::set<std::string> groups;
+  for (const Picture& picture : dataset->pictures) groups.insert(picture.group);
+  EXPECT_THAT(groups, SizeIs(3));
+  EXPECT_EQ(dataset->pictures[0].group, dataset->pictures[1].group);
+}
+
+TEST(PerceptualHashTest, SurvivesRecompressionAndTellsPicturesApart) {
+  const auto leaf = testing::DrawLeaf(200, 150, 1);
+  EXPECT_EQ(PerceptualHash(leaf), PerceptualHash(leaf));
+  const int apart =
+      std::popcount(PerceptualHash(leaf) ^ PerceptualHash(testing::DrawGradient(200, 150)));
+  EXPECT_GT(apart, kSameHash);
+}
+
+/// `groups` groups a class of `size` pictures each, one domain of two classes.
+Dataset Drawn(size_t groups, size_t size) {
+  Dataset dataset{.domains = {{"d", "b", {"x", "y"}}}, .pictures = {}, .dropped = {}};
+  for (size_t label = 0; label < 2; ++label) {
+    for (size_t g = 0; g < groups; ++g) {
+      for (size_t i = 0; i < size; ++i) {
+        const std::string name = std::to_string(label) + "/" + std::to_string(g);
+        dataset.pictures.push_back({.path = name,
+                                    .label = {.domain = 0, .label = label},
+                                    .content = core::Sha256Hex(name + std::to_string(i)),
+                                    .group = name});
+      }
+    }
+  }
+  return dataset;
+}
+
+TEST(SplitTest, KeepsGroupsTogetherAndSharesInEveryClass) {
+  const Dataset dataset = Drawn(/*groups=*/50, /*size=*/2);
+  const std::vector<Side> sides = Split(dataset, 0.1, 0.2);
+  for (size_t i = 0; i < sides.size(); i += 2) EXPECT_EQ(sides[i], sides[i + 1]);
+  for (size_t label = 0; label < 2; ++label) {
+    std::array<size_t, 3> count{};
+    for (size_t i = 0; i < 100; ++i) ++count[static_cast<size_t>(sides[label * 100 + i])];
+    EXPECT_THAT(count, ElementsAre(70, 10, 20));
+  }
+}
+
+TEST(SplitTest, DependsOnContentAloneAndNotOnTheOrderOfFiles) {
+  Dataset dataset = Drawn(20, 1);
+  const std::vector<Side> sides = Split(dataset, 0.2, 0.2);
+  std::map<std::string, Side> by_content;
+  for (size_t i = 0; i < sides.size(); ++i) by_content[dataset.pictures[i].content] = sides[i];
+  std::ranges::reverse(dataset.pictures);
+  const std::vector<Side> again = Split(dataset, 0.2, 0.2);
+  for (size_t i = 0; i < again.size(); ++i) {
+    EXPECT_EQ(again[i], by_content[dataset.pictures[i].content]);
+  }
+}
+
+TEST(SplitTest, TrainsOnAGroupThatIsLargerThanAShare) {
+  const Dataset dataset = Drawn(/*groups=*/2, /*size=*/10);
+  EXPECT_THAT(On(Split(dataset, 0.2, 0.2), Side::kTrain), SizeIs(40));
+}
+
+TEST(RecipeTest, OverridesAnyFieldByItsName) {
+  v1::Recipe recipe = TinyRecipe();
+  EXPECT_THAT(ApplyOverride(recipe, "epochs=3"), IsOk());
+  EXPECT_THAT(ApplyOverride(recipe, "augmentation.min_area=0.5"), IsOk());
+  EXPECT_THAT(ApplyOverride(recipe, "optimisation.sides=192,224"), IsOk());
+  EXPECT_THAT(ApplyOverride(recipe, "gate_architecture=linear"), IsOk());
+  EXPECT_EQ(recipe.optimisation().epochs(), 3U);
+  EXPECT_EQ(recipe.augmentation().min_area(), 0.5);
+  EXPECT_THAT(recipe.optimisation().sides(), ElementsAre(192, 224));
+  EXPECT_EQ(recipe.gate_architecture(), "linear");
+}
+
+TEST(RecipeTest, RefusesWhatItDoesNotKnow) {
+  v1::Recipe recipe = TinyRecipe();
+  for (const char* wrong : {"epoch=3", "epochs", "epochs=many", "data.epochs=3"}) {
+    EXPECT_THAT(ApplyOverride(recipe, wrong),
+                StatusIs(absl::StatusCode::kInvalidArgument, ::testing::_))
+        << wrong;
+  }
+}
+
+TEST(RecipeTest, ListsEveryFaultWithItsValue) {
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_optimisation()->set_batch(0);
+  recipe.mutable_optimisation()->add_sides(200);
+  recipe.mutable_augmentation()->set_min_area(0.0);
+  recipe.mutable_domains(1)->set_name("leaf");
+  EXPECT_THAT(Faults(recipe), ElementsAre(HasSubstr("twice"), HasSubstr("batch"), HasSubstr("200"),
+                                          HasSubstr("min_area")));
+}
+
+TEST(RecipeTest, CheckedInRecipesHaveNoFault) {
+  const char* const source = std::getenv("ORCHARD_SOURCE_DIR");
+  if (source == nullptr) GTEST_SKIP() << "run by ctest";
+  size_t found = 0;
+  const std::filesystem::path folder = std::filesystem::path(source) / "training" / "recipes";
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    EXPECT_THAT(ReadRecipe(entry.path(), {}), IsOk()) << entry.path();
+    ++found;
+  }
+  EXPECT_GE(found, 2U);
+}
+
+TEST(RecipeTest, DomainSetsWhatItWantsOfTheAugmentation) {
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_augmentation()->set_horizontal_flip(0.5);
+  recipe.mutable_augmentation()->set_brightness(0.2);
+  recipe.mutable_domains(0)->mutable_augmentation()->set_horizontal_flip(0.0);
+  const v1::Augmentation own = AugmentationOf(recipe, recipe.domains(0));
+  EXPECT_EQ(own.horizontal_flip(), 0.0);
+  EXPECT_EQ(own.brightness(), 0.2);
+}
+
+}  // namespace
+}  // namespace orchard::training

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "orchard/training/v1/recipe.pb.h"
+#include "training/training.h"
+
+namespace orchard::training {
+
+/// One picture's file.
+struct Picture {
+  std::filesystem::path path;
+  Label label;
+  std::string content;  ///< SHA-256 of the file's bytes, 64 hex digits
+  std::string group;    ///< pictures of one group stay on one side of the split
+};
+
+/// The pictures of all domains, in the order of domain, class and file name.
+struct Dataset {
+  std::vector<DomainClasses> domains;
+  std::vector<Picture> pictures;
+  std::vector<std::string> dropped;  ///< groups with two labels, in words
+};
+
+/// Reads <data>/<domain>/<class>/*.{jpg,jpeg,png,webp} for the recipe's domains, and the groups:
+/// from the column "group" of <data>/<domain>.tsv where that list is there, otherwise by content
+/// (groups.h). Groups with two labels are left out and listed. Errors name the folder or the file.
+absl::StatusOr<Dataset> ReadDataset(const std::filesystem::path& data, const v1::Recipe& recipe);
+
+/// Pictures below `folder`, in the order of their paths. Errors: NOT_FOUND naming the folder.
+absl::StatusOr<std::vector<std::filesystem::path>> ListPictures(
+    const std::filesystem::path& folder);
+
+/// The classes of all domains, one after the other.
+size_t TotalClasses(const std::vector<DomainClasses>& domains);
+
+/// The index of `label` among the classes of all domains.
+size_t FlatIndex(const std::vector<DomainClasses>& domains, const Label& label);
+
+}  // namespace orchard::training

@@ -1,0 +1,374 @@
+#include "training/evaluate.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include <torch/nn.h>
+
+#include "core/status.h"
+#include "core/text.h"
+#include "model/encoder.h"
+#include "model/store.h"
+#include "model/torch_state.h"
+#include "training/picture_store.h"
+#include "training/recipe.h"
+#include "training/served.h"
+#include "training/split.h"
+
+namespace orchard::training {
+namespace {
+
+namespace fs = std::filesystem;
+namespace wire = orchard::v1;
+
+constexpr size_t kBins = 15;
+constexpr double kTie = 1e-6;
+
+/// A policy to be measured, under a name for people.
+struct Measured {
+  std::string name;
+  wire::ClassifyOptions options;
+};
+
+std::vector<Measured> OtherPolicies(size_t domains) {
+  std::vector<Measured> policies;
+  const auto add = [&](wire::Policy policy, std::string name) -> wire::ClassifyOptions& {
+    policies.push_back({.name = std::move(name), .options = {}});
+    policies.back().options.set_policy(policy);
+    return policies.back().options;
+  };
+  add(wire::HARD, "hard");
+  for (const std::uint32_t k : {2U, 3U}) {
+    if (k < domains) add(wire::TOP_K, absl::StrCat("top_k ", k)).set_k(k);
+  }
+  for (const double tau : {0.1, 0.01}) {
+    add(wire::THRESHOLD, absl::StrCat("threshold ", tau)).set_tau(tau);
+  }
+  for (const double tau : {0.9, 0.99}) {
+    add(wire::NUCLEUS, absl::StrCat("nucleus ", tau)).set_tau(tau);
+  }
+  add(wire::DENSE, "dense");
+  return policies;
+}
+
+/// The pictures that are asked, and what they show.
+struct Questions {
+  std::vector<DomainClasses> domains;
+  std::vector<fs::path> files;
+  std::vector<Label> labels;
+  std::vector<fs::path> unknown;
+};
+
+/// The recipe that splits the pictures: the model's own, or (for all of them) just its domains.
+absl::StatusOr<v1::Recipe> SplitRecipe(const fs::path& model, const wire::ModelManifest& manifest,
+                                       const std::string& split) {
+  const fs::path file = model / "evaluation" / "recipe.textproto";
+  if (fs::exists(file)) return ReadRecipe(file, {});
+  if (split != "all") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        file.string(), " is not there, so nobody knows the split \"", split, "\"; use all"));
+  }
+  v1::Recipe recipe;
+  for (const wire::ExpertPart& expert : manifest.experts()) {
+    v1::Domain& domain = *recipe.add_domains();
+    domain.set_name(expert.domain());
+    domain.set_branch(expert.branch());
+  }
+  return recipe;
+}
+
+absl::Status CheckClasses(const wire::ModelManifest& manifest,
+                          const std::vector<DomainClasses>& domains) {
+  for (int g = 0; g < manifest.experts_size(); ++g) {
+    const wire::ExpertPart& expert = manifest.experts(g);
+    const std::vector<std::string> known(expert.classes().begin(), expert.classes().end());
+    const auto& found = domains[static_cast<size_t>(g)];
+    if (found.name == expert.domain() && found.classes == known) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the data's domain ", found.name, " has the classes ", absl::StrJoin(found.classes, ", "),
+        "; the model's ", expert.domain(), " has ", absl::StrJoin(known, ", ")));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Questions> ReadQuestions(const fs::path& model, const wire::ModelManifest& manifest,
+                                        const EvaluateOptions& options) {
+  ORCHARD_ASSIGN_OR_RETURN(const v1::Recipe recipe, SplitRecipe(model, manifest, options.split));
+  ORCHARD_ASSIGN_OR_RETURN(const Dataset dataset, ReadDataset(options.data, recipe));
+  ORCHARD_RETURN_IF_ERROR(CheckClasses(manifest, dataset.domains));
+  const std::map<std::string, Side> sides = {
+      {"train", Side::kTrain}, {"validation", Side::kValidation}, {"test", Side::kTest}};
+  const auto wanted = sides.find(options.split);
+  if (wanted == sides.end() && options.split != "all") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("split \"", options.split, "\" is not one of train, validation, test, all"));
+  }
+  const std::vector<Side> split =
+      Split(dataset, recipe.data().validation_share(), recipe.data().test_share());
+  Questions questions{.domains = dataset.domains, .files = {}, .labels = {}, .unknown = {}};
+  for (size_t i = 0; i < dataset.pictures.size(); ++i) {
+    if (wanted != sides.end() && split[i] != wanted->second) continue;
+    questions.files.push_back(dataset.pictures[i].path);
+    questions.labels.push_back(dataset.pictures[i].label);
+  }
+  if (questions.files.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("split ", options.split, " has no picture"));
+  }
+  if (fs::exists(options.data / "unknown")) {
+    ORCHARD_ASSIGN_OR_RETURN(questions.unknown, ListPictures(options.data / "unknown"));
+  }
+  return questions;
+}
+
+/// Names of what a picture shows, to compare answers with.
+class Truth {
+ public:
+  Truth(const wire::ModelManifest& manifest, const Questions& questions) : questions_(questions) {
+    for (const wire::ConceptAlias& alias : manifest.concepts()) {
+      alias_[absl::StrCat(alias.domain(), "/", alias.label())] = alias.concept_label();
+    }
+  }
+
+  const DomainClasses& Domain(size_t i) const {
+    return questions_.domains[questions_.labels[i].domain];
+  }
+  const std::string& Class(size_t i) const { return Domain(i).classes[questions_.labels[i].label]; }
+  std::string Concept(size_t i) const {
+    const auto found = alias_.find(absl::StrCat(Domain(i).name, "/", Class(i)));
+    return found == alias_.end() ? Class(i) : found->second;
+  }
+  bool Right(size_t i, const wire::ClassifyResponse& answer) const {
+    const wire::Prediction& first = answer.predictions(0);
+    return first.domain() == Domain(i).name && first.label() == Class(i);
+  }
+
+ private:
+  const Questions& questions_;
+  std::map<std::string, std::string> alias_;
+};
+
+using Answers = std::vector<wire::ClassifyResponse>;
+
+double ExpertsAsked(const Answers& answers) {
+  double asked = 0.0;
+  for (const wire::ClassifyResponse& answer : answers) {
+    for (const wire::DomainRouting& domain : answer.routing().domains()) {
+      asked += domain.activated() ? 1.0 : 0.0;
+    }
+  }
+  return asked / static_cast<double>(answers.size());
+}
+
+PolicyReport MeasurePolicy(const std::string& name, const Answers& answers,
+                           const Questions& questions, const Truth& truth) {
+  PolicyReport report{.name = name, .right = {}};
+  std::vector<Hits> domains(questions.domains.size());
+  for (size_t i = 0; i < answers.size(); ++i) {
+    report.right.Count(truth.Right(i, answers[i]));
+    domains[questions.labels[i].domain].Count(truth.Right(i, answers[i]));
+  }
+  report.mean = MeanShare(domains);
+  report.experts = ExpertsAsked(answers);
+  return report;
+}
+
+/// Whether the flat linear head names domain and class, a picture each; empty without such a head.
+absl::StatusOr<std::vector<bool>> EncoderOnly(const fs::path& model,
+                                              const wire::ModelManifest& manifest,
+                                              const Questions& questions, size_t threads) {
+  const fs::path file = model / "evaluation" / "encoder_only.safetensors";
+  if (!fs::exists(file)) return std::vector<bool>{};
+  ORCHARD_ASSIGN_OR_RETURN(const auto encoder, model::Encoder::Load(model, manifest.encoder()));
+  ORCHARD_ASSIGN_OR_RETURN(const model::TensorMap tensors, model::ReadSafetensors(file));
+  torch::nn::Linear head(nets::kPooledWidth, static_cast<int64_t>(TotalClasses(questions.domains)));
+  ORCHARD_RETURN_IF_ERROR(model::LoadState(*head, tensors, "", file.string()));
+  const torch::NoGradGuard guard;
+  std::vector<bool> right;
+  constexpr size_t kChunk = 32;
+  const vision::Profile profile{.shorter_side = manifest.encoder().preprocessing().shorter_side(),
+                                .crop = manifest.encoder().preprocessing().crop()};
+  for (size_t begin = 0; begin < questions.files.size(); begin += kChunk) {
+    const size_t rows = std::min(kChunk, questions.files.size() - begin);
+    const auto first = questions.files.begin() + static_cast<std::ptrdiff_t>(begin);
+    ORCHARD_ASSIGN_OR_RETURN(
+        torch::Tensor pixels,
+        DecodeCentres({first, first + static_cast<std::ptrdiff_t>(rows)}, profile, threads));
+    ORCHARD_ASSIGN_OR_RETURN(
+        core::FeatureBatch features,
+        encoder->Encode({pixels.data_ptr<std::uint8_t>(), static_cast<size_t>(pixels.numel())},
+                        rows));
+    const torch::Tensor pooled =
+        torch::from_blob(features.pooled.data(), {static_cast<int64_t>(rows), nets::kPooledWidth});
+    const torch::Tensor best = head->forward(pooled).argmax(1);
+    for (size_t i = 0; i < rows; ++i) {
+      const auto answer = best[static_cast<int64_t>(i)].item<int64_t>();
+      right.push_back(static_cast<size_t>(answer) ==
+                      FlatIndex(questions.domains, questions.labels[begin + i]));
+    }
+  }
+  return right;
+}
+
+void MeasureDomains(Report& report, const Questions& questions, const Truth& truth,
+                    const Answers& routed, const Answers& pinned,
+                    const std::vector<bool>& encoder_only) {
+  for (const DomainClasses& domain : questions.domains) {
+    report.domains.emplace_back().name = domain.name;
+  }
+  for (size_t i = 0; i < routed.size(); ++i) {
+    DomainReport& domain = report.domains[questions.labels[i].domain];
+    const bool right = truth.Right(i, routed[i]);
+    domain.routed.Count(right);
+    domain.oracle.Count(truth.Right(i, pinned[i]));
+    domain.routed_concept.Count(routed[i].concepts(0).label() == truth.Concept(i));
+    if (encoder_only.empty()) continue;
+    domain.encoder_only.Count(encoder_only[i]);
+    Paired& paired = domain.routed_against_encoder_only;
+    paired.only_first += right && !encoder_only[i] ? 1 : 0;
+    paired.only_second += !right && encoder_only[i] ? 1 : 0;
+    ++paired.total;
+  }
+  std::vector<Hits> strict, by_concept;
+  for (const DomainReport& domain : report.domains) {
+    strict.push_back(domain.routed);
+    by_concept.push_back(domain.routed_concept);
+  }
+  report.mean = MeanShare(strict);
+  report.mean_by_concept = MeanShare(by_concept);
+}
+
+void MeasureGates(Report& report, const Questions& questions, const Answers& answers) {
+  for (size_t i = 0; i < answers.size(); ++i) {
+    const wire::Routing& routing = answers[i].routing();
+    const DomainClasses& domain = questions.domains[questions.labels[i].domain];
+    const auto most = std::ranges::max_element(routing.domains(), {},
+                                               [](const auto& d) { return d.probability(); });
+    report.branch.Count(routing.branch() == domain.branch);
+    report.domain.Count(most->domain() == domain.name);
+  }
+}
+
+void MeasureCalibration(Report& report, const Truth& truth, const Answers& answers) {
+  std::vector<double> confidence;
+  std::vector<int> correct;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    confidence.push_back(answers[i].predictions(0).probability());
+    correct.push_back(truth.Right(i, answers[i]) ? 1 : 0);
+  }
+  report.calibration_error = EqualMassCalibrationError(confidence, correct, kBins);
+  report.calibration_error_width = EqualWidthCalibrationError(confidence, correct, kBins);
+}
+
+void MeasureUnknown(Report& report, const Answers& known, const Answers& unknown) {
+  std::vector<double> of_known, of_unknown;
+  for (const wire::ClassifyResponse& answer : known) {
+    of_known.push_back(answer.unknown_score());
+    report.known_accepted.Count(answer.outcome() == wire::OK);
+  }
+  for (const wire::ClassifyResponse& answer : unknown) {
+    of_unknown.push_back(answer.unknown_score());
+    report.unknown_rejected.Count(answer.outcome() != wire::OK);
+  }
+  report.has_unknown = !unknown.empty();
+  if (!report.has_unknown) return;
+  report.unknown_auroc = Auroc(of_known, of_unknown);
+  report.unknown_fpr95 = FalsePositiveRateAt95(of_known, of_unknown);
+}
+
+bool SameFirst(const wire::ClassifyResponse& a, const wire::ClassifyResponse& b) {
+  const wire::Prediction& x = a.predictions(0);
+  const wire::Prediction& y = b.predictions(0);
+  if (x.domain() == y.domain() && x.label() == y.label()) return true;
+  return std::abs(x.probability() - y.probability()) < kTie;
+}
+
+/// Each picture's own domain, pinned.
+std::vector<wire::ClassifyOptions> PinnedToTruth(const Questions& questions) {
+  std::vector<wire::ClassifyOptions> options(questions.files.size());
+  for (size_t i = 0; i < options.size(); ++i) {
+    options[i].set_domain(questions.domains[questions.labels[i].domain].name);
+  }
+  return options;
+}
+
+std::string DataText(const EvaluateOptions& options, size_t pictures) {
+  if (options.split == "all") return absl::StrCat("all ", pictures, " pictures");
+  return absl::StrCat(pictures, " pictures of the ", options.split, " split");
+}
+
+}  // namespace
+
+absl::StatusOr<Report> EvaluateModel(const EvaluateOptions& options) {
+  ORCHARD_ASSIGN_OR_RETURN(const fs::path folder, model::ResolveVersion(options.model));
+  ORCHARD_ASSIGN_OR_RETURN(const auto served, ServedModel::Load(folder, options.threads));
+  const wire::ModelManifest& manifest = served->manifest();
+  ORCHARD_ASSIGN_OR_RETURN(const Questions questions, ReadQuestions(folder, manifest, options));
+  const Truth truth(manifest, questions);
+  const std::vector<wire::ClassifyOptions> by_default(1);
+  ORCHARD_ASSIGN_OR_RETURN(const Answers routed, served->Classify(questions.files, by_default));
+  ORCHARD_ASSIGN_OR_RETURN(const Answers pinned,
+                           served->Classify(questions.files, PinnedToTruth(questions)));
+  ORCHARD_ASSIGN_OR_RETURN(const Answers unknown, served->Classify(questions.unknown, by_default));
+  ORCHARD_ASSIGN_OR_RETURN(const std::vector<bool> encoder_only,
+                           EncoderOnly(folder, manifest, questions, options.threads));
+  Report report;
+  report.model = absl::StrCat(manifest.name(), "/", manifest.version());
+  report.data = DataText(options, questions.files.size());
+  report.policy = wire::Policy_Name(routed.front().routing().policy());
+  report.all_experts = questions.domains.size();
+  report.experts = ExpertsAsked(routed);
+  MeasureDomains(report, questions, truth, routed, pinned, encoder_only);
+  MeasureGates(report, questions, routed);
+  MeasureCalibration(report, truth, routed);
+  MeasureUnknown(report, routed, unknown);
+  report.policies.push_back(MeasurePolicy("exact", routed, questions, truth));
+  for (const Measured& policy : OtherPolicies(questions.domains.size())) {
+    ORCHARD_ASSIGN_OR_RETURN(
+        const Answers answers,
+        served->Classify(questions.files,
+                         std::span<const wire::ClassifyOptions>(&policy.options, 1)));
+    report.policies.push_back(MeasurePolicy(policy.name, answers, questions, truth));
+    if (policy.name != "dense") continue;
+    for (size_t i = 0; i < answers.size(); ++i) {
+      report.exact_equals_dense.Count(SameFirst(routed[i], answers[i]));
+    }
+  }
+  return report;
+}
+
+orchard::v1::Evaluation ToManifest(const Report& report) {
+  const auto proportion = [](const Hits& hits) {
+    wire::Proportion p;
+    p.set_hits(static_cast<std::uint32_t>(hits.hits));
+    p.set_total(static_cast<std::uint32_t>(hits.total));
+    return p;
+  };
+  wire::Evaluation e;
+  e.set_data(report.data);
+  e.set_policy(report.policy);
+  *e.mutable_branch() = proportion(report.branch);
+  *e.mutable_domain() = proportion(report.domain);
+  for (const DomainReport& domain : report.domains) {
+    wire::DomainEvaluation& d = *e.add_domains();
+    d.set_domain(domain.name);
+    *d.mutable_encoder_only() = proportion(domain.encoder_only);
+    *d.mutable_oracle() = proportion(domain.oracle);
+    *d.mutable_routed() = proportion(domain.routed);
+    *d.mutable_routed_concept() = proportion(domain.routed_concept);
+  }
+  e.set_mean_accuracy(report.mean);
+  e.set_mean_concept(report.mean_by_concept);
+  e.set_mean_experts(report.experts);
+  e.set_calibration_error(report.calibration_error);
+  e.set_unknown_auroc(report.unknown_auroc);
+  e.set_unknown_fpr95(report.unknown_fpr95);
+  *e.mutable_unknown_rejected() = proportion(report.unknown_rejected);
+  *e.mutable_known_accepted() = proportion(report.known_accepted);
+  return e;
+}
+
+}  // namespace orchard::training

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "orchard/v1/model.pb.h"
+#include "training/metrics.h"
+#include "training/statistics.h"
+
+namespace orchard::training {
+
+/// One domain's pictures, answered four ways.
+struct DomainReport {
+  std::string name;
+  Hits encoder_only;    ///< the flat linear head; without one: no trials
+  Hits oracle;          ///< the expert, given the true domain (policy PINNED)
+  Hits routed;          ///< end to end with the default policy: domain and class right
+  Hits routed_concept;  ///< end to end: the best concept is right
+  Paired routed_against_encoder_only;
+};
+
+/// What a policy costs and brings.
+struct PolicyReport {
+  std::string name;      ///< with its parameter, for example "top_k 2"
+  Hits right;            ///< domain and class, all pictures
+  double mean = 0.0;     ///< mean of the domains' accuracies
+  double experts = 0.0;  ///< asked per picture
+};
+
+/// What `orchard-train eval` found.
+struct Report {
+  std::string model, data, policy;
+  std::vector<DomainReport> domains;
+  std::vector<PolicyReport> policies;
+  Hits branch, domain;
+  double mean = 0.0;  ///< of the domains' routed accuracies
+  double mean_by_concept = 0.0;
+  double experts = 0.0;                  ///< asked per picture, default policy
+  size_t all_experts = 0;                ///< what DENSE asks
+  double calibration_error = 0.0;        ///< of the joint, 15 equal-mass bins
+  double calibration_error_width = 0.0;  ///< the same, 15 bins of equal width
+  Hits exact_equals_dense;               ///< first classes; ties below 1e-6 count as equal
+  Hits known_accepted;                   ///< outcome OK
+  bool has_unknown = false;              ///< whether the data had a folder `unknown`
+  Hits unknown_rejected;                 ///< either outcome
+  double unknown_auroc = 0.0;
+  double unknown_fpr95 = 0.0;  ///< unknown accepted where 95 % of known are, by the score
+};
+
+struct EvaluateOptions {
+  std::filesystem::path model;  ///< a version folder, or a folder of versions
+  std::filesystem::path data;
+  std::string split = "test";  ///< "train", "validation", "test", "all"
+  size_t threads = 2;
+};
+
+/// Runs the pictures of a split through the router's own pipeline, all experts in process.
+/// Errors: INVALID_ARGUMENT when the data's classes are not the model's, or a split is asked of a
+/// model without evaluation/recipe.textproto; those of router::Engine::Load; a picture that the
+/// pipeline refuses, named.
+absl::StatusOr<Report> EvaluateModel(const EvaluateOptions& options);
+
+/// The manifest's words for a report.
+orchard::v1::Evaluation ToManifest(const Report& report);
+
+}  // namespace orchard::training

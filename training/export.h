@@ -1,0 +1,28 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "absl/status/status.h"
+
+#include "training/run.h"
+
+namespace orchard::training {
+
+struct ExportOptions {
+  std::filesystem::path out;     ///< the version folder, for example models/default/1
+  std::string name = "default";  ///< of the model
+  std::string version = "1";
+  bool overwrite = false;
+};
+
+/// Makes a version folder of a run's averaged weights: rounds matrices and kernels to FP16 (and
+/// prints what that costs), fits temperatures, the unknown-domain score and the thresholds on the
+/// rounded network, writes parts, manifest and PROVENANCE.md.
+///
+/// The folder `evaluation/` holds what the server doesn't need and `orchard-train eval` does: the
+/// recipe (which splits the pictures again) and the flat linear head of the comparison.
+/// Errors: ALREADY_EXISTS when the folder holds a manifest; those of LoadRun; I/O naming the file.
+absl::Status Export(const RunPlaces& places, const ExportOptions& options);
+
+}  // namespace orchard::training

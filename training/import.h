@@ -1,0 +1,40 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include <torch/nn.h>
+
+#include "nets/mobilenet_v2.h"
+#include "orchard/v1/model.pb.h"
+
+namespace orchard::training {
+
+/// MobileNetV2 with its ImageNet classifier.
+struct ImportedNetwork {
+  nets::MobileNetV2 encoder;
+  torch::nn::Linear classifier{nullptr};  ///< 1280 → 1000
+};
+
+/// Reads <weights>/mobilenet_v2.*safetensors with torchvision's tensor names. Errors name the file:
+/// NOT_FOUND, or INVALID_ARGUMENT with every missing, additional and misshapen tensor.
+absl::StatusOr<ImportedNetwork> ImportMobileNetV2(const std::filesystem::path& weights);
+
+/// What those weights expect of a picture.
+orchard::v1::Preprocessing ImageNetPreprocessing();
+
+/// How the import did on pictures whose answers are known.
+struct ImportCheck {
+  size_t pictures = 0;
+  size_t top1 = 0;                  ///< right first classes
+  size_t top5 = 0;                  ///< right class among the first five
+  size_t other_top1 = 0;            ///< first class is not the reference's
+  double largest_difference = 0.0;  ///< of a first class's probability from the reference's
+};
+
+/// Classifies <weights>/imagenet_check/ and compares with its labels.tsv.
+absl::StatusOr<ImportCheck> CheckImport(ImportedNetwork& network,
+                                        const std::filesystem::path& weights);
+
+}  // namespace orchard::training

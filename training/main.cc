@@ -1,0 +1,167 @@
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "core/status.h"
+#include "core/text.h"
+#include "model/manifest.h"
+#include "model/safetensors.h"
+#include "model/store.h"
+#include "model/torch_state.h"
+#include "server/allocator.h"
+#include "training/evaluate.h"
+#include "training/export.h"
+#include "training/fit.h"
+#include "training/import.h"
+#include "training/provenance.h"
+#include "training/recipe.h"
+#include "training/report.h"
+
+namespace orchard::training {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Everything that the command line may say; each subcommand uses some.
+struct Settings {
+  fs::path recipe, data, weights, work, start_from, out, model;
+  std::vector<std::string> overrides;
+  size_t threads = 2;
+  size_t stop_after = 0;
+  bool resume = false;
+  bool verify = false;
+  bool overwrite = false;
+  bool json = false;
+  bool record = false;
+  std::string name = "default";
+  std::string version = "1";
+  std::string split = "test";
+
+  RunPlaces Places() const {
+    return {.data = data, .weights = weights, .work = work, .threads = threads};
+  }
+};
+
+absl::Status Import(const Settings& settings) {
+  ORCHARD_ASSIGN_OR_RETURN(ImportedNetwork network, ImportMobileNetV2(settings.weights));
+  std::printf("imported MobileNetV2 from %s\n", settings.weights.c_str());
+  if (!settings.out.empty()) {
+    const std::string bytes =
+        model::SerialiseSafetensors(model::StateOf(*network.encoder, "", model::Precision::kHalf));
+    ORCHARD_RETURN_IF_ERROR(core::WriteFile(settings.out, bytes));
+    std::printf("wrote the encoder to %s\n", settings.out.c_str());
+  }
+  if (!settings.verify) return absl::OkStatus();
+  ORCHARD_ASSIGN_OR_RETURN(const ImportCheck check, CheckImport(network, settings.weights));
+  std::printf(
+      "ImageNet check: %zu/%zu top-1, %zu/%zu top-5; %zu first classes other than the reference's; "
+      "largest difference of a probability %.4f\n",
+      check.top1, check.pictures, check.top5, check.pictures, check.other_top1,
+      check.largest_difference);
+  return absl::OkStatus();
+}
+
+absl::Status RunFit(const Settings& settings) {
+  ORCHARD_ASSIGN_OR_RETURN(const v1::Recipe recipe,
+                           ReadRecipe(settings.recipe, settings.overrides));
+  return Fit(recipe, settings.Places(),
+             {.resume = settings.resume,
+              .start_from = settings.start_from,
+              .stop_after = settings.stop_after});
+}
+
+absl::Status RunExport(const Settings& settings) {
+  return Export(settings.Places(), {.out = settings.out,
+                                    .name = settings.name,
+                                    .version = settings.version,
+                                    .overwrite = settings.overwrite});
+}
+
+/// Writes what was measured into the model's own manifest and PROVENANCE.md.
+absl::Status Record(const fs::path& model, const Report& report) {
+  ORCHARD_ASSIGN_OR_RETURN(const fs::path folder, model::ResolveVersion(model));
+  ORCHARD_ASSIGN_OR_RETURN(orchard::v1::ModelManifest manifest, model::ReadManifest(folder));
+  *manifest.mutable_evaluation() = ToManifest(report);
+  ORCHARD_RETURN_IF_ERROR(model::WriteManifest(folder, manifest));
+  return UpdateProvenance(folder, manifest.evaluation());
+}
+
+absl::Status RunEvaluation(const Settings& settings) {
+  ORCHARD_ASSIGN_OR_RETURN(const Report report, EvaluateModel({.model = settings.model,
+                                                               .data = settings.data,
+                                                               .split = settings.split,
+                                                               .threads = settings.threads}));
+  std::fputs((settings.json ? ToJson(report) : ToText(report)).c_str(), stdout);
+  return settings.record ? Record(settings.model, report) : absl::OkStatus();
+}
+
+void DeclareThreads(CLI::App& app, Settings& s) {
+  app.add_option("--threads", s.threads, "computing threads")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+}
+
+void Declare(CLI::App& app, Settings& s) {
+  app.require_subcommand(1);
+  CLI::App* import = app.add_subcommand("import", "Check a pretrained MobileNetV2 and copy it");
+  import->add_option("--weights", s.weights, "folder with mobilenet_v2*.safetensors")->required();
+  import->add_option("--out", s.out, "file to write the encoder to (safetensors)");
+  import->add_flag("--verify", s.verify, "classify the folder's imagenet_check pictures");
+
+  CLI::App* fit = app.add_subcommand("fit", "Train by a recipe; may be killed and resumed");
+  fit->add_option("--recipe", s.recipe, "text proto, see training/recipes/")->required();
+  fit->add_option("--data", s.data, "folder of <domain>/<class>/ pictures")->required();
+  fit->add_option("--weights", s.weights, "folder of the pretrained encoder")->required();
+  fit->add_option("--work", s.work, "folder for checkpoints and records")->required();
+  fit->add_option("--set", s.overrides, "field=value of the recipe, repeatable");
+  fit->add_flag("--resume", s.resume, "go on from the work folder's checkpoint");
+  fit->add_option("--start-from", s.start_from,
+                  "work folder of a finished run whose network to begin with");
+  fit->add_option("--stop-after", s.stop_after, "stop after this epoch for now; 0: don't")
+      ->capture_default_str();
+  DeclareThreads(*fit, s);
+
+  CLI::App* out = app.add_subcommand("export", "Calibrate a run and write a version folder");
+  out->add_option("--work", s.work, "folder of the run")->required();
+  out->add_option("--data", s.data, "folder of the run's pictures")->required();
+  out->add_option("--weights", s.weights, "folder of the pretrained encoder")->required();
+  out->add_option("--out", s.out, "version folder, for example models/default/1")->required();
+  out->add_option("--name", s.name, "name of the model")->capture_default_str();
+  out->add_option("--model-version", s.version, "its version")->capture_default_str();
+  out->add_flag("--overwrite", s.overwrite, "replace a model that is there");
+  DeclareThreads(*out, s);
+
+  CLI::App* eval = app.add_subcommand("eval", "Measure a model with the router's own pipeline");
+  eval->add_option("--model", s.model, "version folder, or folder of versions")->required();
+  eval->add_option("--data", s.data, "folder of <domain>/<class>/ pictures")->required();
+  eval->add_option("--split", s.split, "which pictures")
+      ->check(CLI::IsMember({"train", "validation", "test", "all"}))
+      ->capture_default_str();
+  eval->add_flag("--json", s.json, "one JSON object instead of tables");
+  eval->add_flag("--record", s.record, "write the figures into manifest and PROVENANCE.md");
+  DeclareThreads(*eval, s);
+}
+
+int Main(int argc, char** argv) {
+  // LibTorch's activations are large and short-lived: malloc keeps them. Refused: only slower.
+  server::TuneAllocator().IgnoreError();
+  CLI::App app("Trains, exports and measures Orchard's models.", "orchard-train");
+  Settings settings;
+  Declare(app, settings);
+  CLI11_PARSE(app, argc, argv);
+  absl::Status status;
+  if (app.got_subcommand("import")) status = Import(settings);
+  if (app.got_subcommand("fit")) status = RunFit(settings);
+  if (app.got_subcommand("export")) status = RunExport(settings);
+  if (app.got_subcommand("eval")) status = RunEvaluation(settings);
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "orchard-train: %s\n", std::string(status.message()).c_str());
+  return 1;
+}
+
+}  // namespace
+}  // namespace orchard::training
+
+int main(int argc, char** argv) { return orchard::training::Main(argc, argv); }

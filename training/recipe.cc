@@ -1,0 +1,216 @@
+#include "training/recipe.h"
+
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include <google/protobuf/text_format.h>
+
+#include "core/status.h"
+#include "core/text.h"
+
+namespace orchard::training {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+/// Where a field lives: the messages on the way, then the field.
+using FieldPath = std::vector<const FieldDescriptor*>;
+
+/// All paths to fields called `name` through single sub-messages of `type`.
+void FindField(const Descriptor& type, const std::string& name, FieldPath& prefix,
+               std::vector<FieldPath>& found) {
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor* field = type.field(i);
+    prefix.push_back(field);
+    if (field->name() == name) found.push_back(prefix);
+    if (field->message_type() != nullptr && !field->is_repeated()) {
+      FindField(*field->message_type(), name, prefix, found);
+    }
+    prefix.pop_back();
+  }
+}
+
+absl::StatusOr<FieldPath> Resolve(const std::string& path) {
+  const std::vector<std::string> names = absl::StrSplit(path, '.');
+  const Descriptor& recipe = *v1::Recipe::descriptor();
+  FieldPath resolved;
+  if (names.size() == 1) {
+    std::vector<FieldPath> found;
+    FindField(recipe, path, resolved, found);
+    if (found.size() == 1) return found.front();
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", path, "\" names ", found.size(),
+                     " fields of a recipe; give one as message.field, for example "
+                     "optimisation.epochs (proto/orchard/training/v1/recipe.proto)"));
+  }
+  const Descriptor* type = &recipe;
+  for (const std::string& name : names) {
+    const FieldDescriptor* field = type == nullptr ? nullptr : type->FindFieldByName(name);
+    if (field == nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "a recipe has no field \"", path, "\" (proto/orchard/training/v1/recipe.proto)"));
+    }
+    resolved.push_back(field);
+    type = field->message_type();
+  }
+  return resolved;
+}
+
+void CheckShare(double value, const std::string& name, std::vector<std::string>& faults) {
+  if (value < 0.0 || value > 1.0) {
+    faults.push_back(absl::StrCat(name, " is ", value, ", must be in [0, 1]"));
+  }
+}
+
+void CheckNotNegative(double value, const std::string& name, std::vector<std::string>& faults) {
+  if (!(value >= 0.0)) faults.push_back(absl::StrCat(name, " is ", value, ", must be at least 0"));
+}
+
+void CheckDomains(const v1::Recipe& recipe, std::vector<std::string>& faults) {
+  if (recipe.domains().empty()) faults.emplace_back("domains: there must be at least one");
+  std::set<std::string> names;
+  for (const v1::Domain& domain : recipe.domains()) {
+    if (domain.name().empty()) faults.emplace_back("domains.name is empty");
+    if (domain.branch().empty()) {
+      faults.push_back(absl::StrCat("domain \"", domain.name(), "\" has no branch"));
+    }
+    if (!names.insert(domain.name()).second) {
+      faults.push_back(absl::StrCat("domain \"", domain.name(), "\" is there twice"));
+    }
+  }
+}
+
+void CheckAugmentation(const v1::Augmentation& a, const std::string& owner,
+                       std::vector<std::string>& faults) {
+  const auto positive_share = [&](bool set, double value, const char* name) {
+    if (set && !(value > 0.0 && value <= 1.0)) {
+      faults.push_back(absl::StrCat(owner, ".", name, " is ", value, ", must be in (0, 1]"));
+    }
+  };
+  positive_share(a.has_min_area(), a.min_area(), "min_area");
+  positive_share(a.has_min_aspect(), a.min_aspect(), "min_aspect");
+  CheckShare(a.horizontal_flip(), owner + ".horizontal_flip", faults);
+  CheckShare(a.vertical_flip(), owner + ".vertical_flip", faults);
+  CheckShare(a.transpose(), owner + ".transpose", faults);
+  CheckShare(a.erasing(), owner + ".erasing", faults);
+  CheckShare(a.brightness(), owner + ".brightness", faults);
+  CheckShare(a.contrast(), owner + ".contrast", faults);
+  CheckShare(a.saturation(), owner + ".saturation", faults);
+  CheckShare(a.hue(), owner + ".hue", faults);
+}
+
+void CheckOptimisation(const v1::Optimisation& o, std::vector<std::string>& faults) {
+  if (o.batch() == 0) faults.emplace_back("optimisation.batch is 0, must be at least 1");
+  CheckNotNegative(o.encoder_rate(), "optimisation.encoder_rate", faults);
+  CheckNotNegative(o.head_rate(), "optimisation.head_rate", faults);
+  CheckNotNegative(o.weight_decay(), "optimisation.weight_decay", faults);
+  CheckNotNegative(o.warmup_epochs(), "optimisation.warmup_epochs", faults);
+  CheckShare(o.final_factor(), "optimisation.final_factor", faults);
+  if (o.average_decay() < 0.0 || o.average_decay() >= 1.0) {
+    faults.push_back(
+        absl::StrCat("optimisation.average_decay is ", o.average_decay(), ", must be in [0, 1)"));
+  }
+  if (o.frozen_blocks() > 19) {
+    faults.push_back(
+        absl::StrCat("optimisation.frozen_blocks is ", o.frozen_blocks(), ", must be at most 19"));
+  }
+  for (const std::uint32_t side : o.sides()) {
+    if (side == 0 || side % 32 != 0) {
+      faults.push_back(absl::StrCat("optimisation.sides has ", side, ", must be a multiple of 32"));
+    }
+  }
+}
+
+}  // namespace
+
+absl::Status ApplyOverride(v1::Recipe& recipe, const std::string& assignment) {
+  const size_t equals = assignment.find('=');
+  if (equals == std::string::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("override \"", assignment, "\" is not of the form field=value"));
+  }
+  const std::string value = assignment.substr(equals + 1);
+  ORCHARD_ASSIGN_OR_RETURN(const FieldPath path, Resolve(assignment.substr(0, equals)));
+  Message* owner = &recipe;
+  for (size_t i = 0; i + 1 < path.size(); ++i) {
+    if (path[i]->is_repeated()) {
+      return absl::InvalidArgumentError(absl::StrCat("override \"", assignment,
+                                                     "\": ", path[i]->name(),
+                                                     " is a list, change it in the recipe's file"));
+    }
+    owner = owner->GetReflection()->MutableMessage(owner, path[i]);
+  }
+  const FieldDescriptor& field = *path.back();
+  const bool list = field.is_repeated();
+  const bool quoted = field.type() == FieldDescriptor::TYPE_STRING;
+  const std::string text = absl::StrCat(field.name(), ": ", list ? "[" : "", quoted ? "\"" : "",
+                                        value, quoted ? "\"" : "", list ? "]" : "");
+  owner->GetReflection()->ClearField(owner, &field);
+  if (field.message_type() == nullptr &&
+      google::protobuf::TextFormat::MergeFromString(text, owner)) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("override \"", assignment, "\": \"", value,
+                                                 "\" is no ", field.type_name(), " for ",
+                                                 field.full_name()));
+}
+
+absl::StatusOr<v1::Recipe> ReadRecipe(const std::filesystem::path& path,
+                                      const std::vector<std::string>& overrides) {
+  ORCHARD_ASSIGN_OR_RETURN(const std::string text, core::ReadFile(path));
+  v1::Recipe recipe;
+  if (!google::protobuf::TextFormat::ParseFromString(text, &recipe)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path.string(), ": no text proto of orchard.training.v1.Recipe; line and reason are above"));
+  }
+  for (const std::string& assignment : overrides) {
+    ORCHARD_RETURN_IF_ERROR(ApplyOverride(recipe, assignment));
+  }
+  const std::vector<std::string> faults = Faults(recipe);
+  if (faults.empty()) return recipe;
+  return absl::InvalidArgumentError(absl::StrCat(path.string(), ": ", absl::StrJoin(faults, "; ")));
+}
+
+std::vector<std::string> Faults(const v1::Recipe& recipe) {
+  std::vector<std::string> faults;
+  CheckDomains(recipe, faults);
+  CheckShare(recipe.data().validation_share() + recipe.data().test_share(),
+             "data.validation_share + data.test_share", faults);
+  CheckNotNegative(recipe.data().class_power(), "data.class_power", faults);
+  CheckNotNegative(recipe.data().domain_power(), "data.domain_power", faults);
+  CheckOptimisation(recipe.optimisation(), faults);
+  CheckAugmentation(recipe.augmentation(), "augmentation", faults);
+  for (const v1::Domain& domain : recipe.domains()) {
+    CheckNotNegative(domain.sampling_factor(), domain.name() + ".sampling_factor", faults);
+    CheckAugmentation(domain.augmentation(), domain.name() + ".augmentation", faults);
+  }
+  const v1::Losses& losses = recipe.losses();
+  CheckNotNegative(losses.branch(), "losses.branch", faults);
+  CheckNotNegative(losses.domain(), "losses.domain", faults);
+  CheckNotNegative(losses.expert(), "losses.expert", faults);
+  CheckShare(losses.label_smoothing(), "losses.label_smoothing", faults);
+  return faults;
+}
+
+std::vector<std::string> Branches(const v1::Recipe& recipe) {
+  std::vector<std::string> branches;
+  for (const v1::Domain& domain : recipe.domains()) {
+    if (std::ranges::find(branches, domain.branch()) == branches.end()) {
+      branches.push_back(domain.branch());
+    }
+  }
+  return branches;
+}
+
+v1::Augmentation AugmentationOf(const v1::Recipe& recipe, const v1::Domain& domain) {
+  v1::Augmentation augmentation = recipe.augmentation();
+  augmentation.MergeFrom(domain.augmentation());
+  return augmentation;
+}
+
+}  // namespace orchard::training

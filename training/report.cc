@@ -1,0 +1,134 @@
+#include "training/report.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include <nlohmann/json.hpp>
+
+namespace orchard::training {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// "203/210 .967 (.932-.984)"; "-" without a trial.
+std::string Cell(const Hits& hits) {
+  if (hits.total == 0) return "-";
+  const Interval interval = Wilson(hits.hits, hits.total);
+  return absl::StrFormat("%d/%d %.3f (%.3f-%.3f)", hits.hits, hits.total, hits.Share(),
+                         interval.low, interval.high);
+}
+
+std::string PairedCell(const DomainReport& domain) {
+  const Paired& paired = domain.routed_against_encoder_only;
+  if (paired.total == 0) return "-";
+  const Interval interval = paired.DifferenceInterval(domain.routed.hits, domain.encoder_only.hits);
+  return absl::StrFormat("%+.3f (%+.3f to %+.3f) p=%.2f", paired.Difference(), interval.low,
+                         interval.high, paired.McNemar());
+}
+
+ordered_json Json(const Hits& hits) {
+  const Interval interval = Wilson(hits.hits, hits.total);
+  return {{"hits", hits.hits},
+          {"total", hits.total},
+          {"share", hits.Share()},
+          {"low", interval.low},
+          {"high", interval.high}};
+}
+
+ordered_json Json(const DomainReport& domain) {
+  const Paired& paired = domain.routed_against_encoder_only;
+  const Interval interval = paired.DifferenceInterval(domain.routed.hits, domain.encoder_only.hits);
+  return {{"name", domain.name},
+          {"encoder_only", Json(domain.encoder_only)},
+          {"oracle", Json(domain.oracle)},
+          {"routed", Json(domain.routed)},
+          {"routed_concept", Json(domain.routed_concept)},
+          {"routed_minus_encoder_only",
+           {{"difference", paired.Difference()},
+            {"low", interval.low},
+            {"high", interval.high},
+            {"only_routed", paired.only_first},
+            {"only_encoder_only", paired.only_second},
+            {"mcnemar_p", paired.McNemar()}}}};
+}
+
+std::string DomainTable(const Report& report) {
+  std::string text =
+      absl::StrFormat("%-15s %-26s %-26s %-26s %-26s %s\n", "domain", "only encoder", "true domain",
+                      "routed", "routed, by concept", "routed - only encoder");
+  for (const DomainReport& domain : report.domains) {
+    absl::StrAppendFormat(&text, "%-15s %-26s %-26s %-26s %-26s %s\n", domain.name,
+                          Cell(domain.encoder_only), Cell(domain.oracle), Cell(domain.routed),
+                          Cell(domain.routed_concept), PairedCell(domain));
+  }
+  return text;
+}
+
+std::string PolicyTable(const Report& report) {
+  std::string text =
+      absl::StrFormat("\n%-15s %-26s %-10s %s\n", "policy", "right", "mean", "experts asked");
+  for (const PolicyReport& policy : report.policies) {
+    absl::StrAppendFormat(&text, "%-15s %-26s %-10.4f %.3f\n", policy.name, Cell(policy.right),
+                          policy.mean, policy.experts);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string ToText(const Report& report) {
+  std::string text =
+      absl::StrFormat("model %s, %s, policy %s\n\n", report.model, report.data, report.policy);
+  absl::StrAppend(&text, DomainTable(report));
+  absl::StrAppendFormat(&text,
+                        "\nmean %.4f, by concept %.4f\nGate1 %s\ndomain %s\n"
+                        "calibration error of the joint: %.4f (15 equal-mass bins), %.4f (15 of "
+                        "equal width)\nexperts asked a picture: %.3f of %d\n"
+                        "EXACT gives DENSE's first class: %d/%d\n",
+                        report.mean, report.mean_by_concept, Cell(report.branch),
+                        Cell(report.domain), report.calibration_error,
+                        report.calibration_error_width, report.experts, report.all_experts,
+                        report.exact_equals_dense.hits, report.exact_equals_dense.total);
+  absl::StrAppendFormat(&text, "known accepted: %s\n", Cell(report.known_accepted));
+  if (report.has_unknown) {
+    absl::StrAppendFormat(&text,
+                          "unknown rejected: %s\nunknown against known: AUROC %.4f; accepted where "
+                          "95 %% of known are: %.4f\n",
+                          Cell(report.unknown_rejected), report.unknown_auroc,
+                          report.unknown_fpr95);
+  }
+  absl::StrAppend(&text, PolicyTable(report));
+  return text;
+}
+
+std::string ToJson(const Report& report) {
+  ordered_json json = {
+      {"model", report.model},
+      {"data", report.data},
+      {"policy", report.policy},
+      {"domains", ordered_json::array()},
+      {"mean", report.mean},
+      {"mean_by_concept", report.mean_by_concept},
+      {"branch", Json(report.branch)},
+      {"domain", Json(report.domain)},
+      {"calibration_error", report.calibration_error},
+      {"calibration_error_equal_width", report.calibration_error_width},
+      {"experts_asked", report.experts},
+      {"experts", report.all_experts},
+      {"experts_asked_share", report.experts / static_cast<double>(report.all_experts)},
+      {"exact_equals_dense", Json(report.exact_equals_dense)},
+      {"known_accepted", Json(report.known_accepted)},
+      {"unknown_rejected", Json(report.unknown_rejected)},
+      {"unknown_auroc", report.unknown_auroc},
+      {"unknown_fpr95", report.unknown_fpr95},
+      {"policies", ordered_json::array()}};
+  for (const DomainReport& domain : report.domains) json["domains"].push_back(Json(domain));
+  for (const PolicyReport& policy : report.policies) {
+    json["policies"].push_back({{"name", policy.name},
+                                {"right", Json(policy.right)},
+                                {"mean", policy.mean},
+                                {"experts_asked", policy.experts}});
+  }
+  return json.dump(2) + "\n";
+}
+
+}  // namespace orchard::training

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <string>
+
+#include "training/evaluate.h"
+
+namespace orchard::training {
+
+/// For people: tables with counts and 95 % intervals.
+std::string ToText(const Report& report);
+
+/// The same as one JSON object, snake_case, every field always there.
+std::string ToJson(const Report& report);
+
+}  // namespace orchard::training

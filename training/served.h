@@ -1,0 +1,39 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include <prometheus/registry.h>
+
+#include "orchard/v1/classifier.pb.h"
+#include "router/engine.h"
+
+namespace orchard::training {
+
+/// A model behind the router's pipeline, in this process, for many pictures at once.
+class ServedModel {
+ public:
+  /// Errors: those of router::Engine::Load.
+  static absl::StatusOr<std::unique_ptr<ServedModel>> Load(const std::filesystem::path& version_dir,
+                                                           size_t threads);
+
+  /// One answer a picture, in order. `options` has one entry for all pictures or one each.
+  /// Errors: the first picture's that fails, naming its file.
+  absl::StatusOr<std::vector<orchard::v1::ClassifyResponse>> Classify(
+      std::span<const std::filesystem::path> files,
+      std::span<const orchard::v1::ClassifyOptions> options);
+
+  const orchard::v1::ModelManifest& manifest() const { return engine_->manifest(); }
+
+ private:
+  ServedModel() = default;
+
+  prometheus::Registry registry_;  // Before the engine: outlives it.
+  std::unique_ptr<router::Engine> engine_;
+};
+
+}  // namespace orchard::training
