@@ -1,5 +1,6 @@
 #include "training/export.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <span>
@@ -145,7 +146,8 @@ class Exporter {
     // Why this kind: docs/decisions/0006-unknown-domain-score.md.
     part.mutable_unknown_score()->set_kind("mahalanobis");
     auto& arguments = *part.mutable_unknown_score()->mutable_arguments();
-    arguments["rank"] = 256;
+    constexpr int64_t kRank = 256;  // At most; a few pictures span fewer dimensions.
+    arguments["rank"] = static_cast<int>(std::min(kRank, train_.features.pooled.size(0) / 2));
     arguments["normalise"] = 1;
     ORCHARD_ASSIGN_OR_RETURN(unknown_, FitUnknown(part.unknown_score()));
     model::TensorMap tensors = model::StateOf(*run_.network->gates, "", model::Precision::kHalf);
