@@ -176,9 +176,12 @@ nets::MobileNetV2 Encoder() {
 }
 
 TEST(FoldedForwardTest, GivesTheFeaturesAndTheGradientsOfThePlainForward) {
+  // In double precision: in single precision a few of the many activations at a kink of ReLU6 fall
+  // on the other side, and gradients differ by per cents.
   nets::MobileNetV2 encoder = Encoder();
+  encoder->to(torch::kFloat64);
   encoder->PrepareFineTuning(/*first_trained=*/3);
-  const torch::Tensor x = torch::rand({2, 3, 64, 64});
+  const torch::Tensor x = torch::rand({2, 3, 64, 64}, torch::kFloat64);
   const auto gradients = [&](const nets::EncoderFeatures& features) {
     encoder->zero_grad();
     (features.pooled.square().mean() + features.map.square().mean()).backward();
@@ -190,15 +193,15 @@ TEST(FoldedForwardTest, GivesTheFeaturesAndTheGradientsOfThePlainForward) {
   };
   const nets::EncoderFeatures plain = encoder->forward(x);
   const nets::EncoderFeatures folded = FoldedForward(encoder, x, 3);
-  EXPECT_TRUE(torch::allclose(plain.pooled, folded.pooled, 1e-4, 1e-5));
-  EXPECT_TRUE(torch::allclose(plain.map, folded.map, 1e-4, 1e-5));
+  EXPECT_TRUE(torch::allclose(plain.pooled, folded.pooled, 1e-9, 1e-9));
+  EXPECT_TRUE(torch::allclose(plain.map, folded.map, 1e-9, 1e-9));
   const auto want = gradients(plain);
   const auto got = gradients(folded);
   for (const auto& [name, gradient] : want) {
     if (gradient.abs().max().item<double>() == 0.0) continue;
     ASSERT_TRUE(got.contains(name)) << name;
     const double scale = gradient.abs().max().item<double>();
-    EXPECT_LT((gradient - got.at(name)).abs().max().item<double>(), 1e-3 * scale) << name;
+    EXPECT_LT((gradient - got.at(name)).abs().max().item<double>(), 1e-9 * scale) << name;
   }
   EXPECT_FALSE(got.contains("features.2.conv.0.0.weight"));  // Frozen.
 }
