@@ -42,7 +42,7 @@ struct Finished {
   }
 };
 
-Finished Run(std::vector<std::string> arguments) {
+Finished RunCommand(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), BinaryPath("orchard"));
   ChildProcess child(arguments);
   Finished finished;
@@ -92,7 +92,7 @@ class CommandTest : public ::testing::Test {
 
   static Finished Classify(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), {"classify", "--server", world_->server});
-    return Run(std::move(arguments));
+    return RunCommand(std::move(arguments));
   }
 
   static World* world_;
@@ -175,7 +175,7 @@ struct UsageCase {
 
 class UsageTest : public CommandTest, public ::testing::WithParamInterface<UsageCase> {};
 
-TEST_P(UsageTest, IsExitCodeTwo) { EXPECT_EQ(Run(GetParam().arguments).code, 2); }
+TEST_P(UsageTest, IsExitCodeTwo) { EXPECT_EQ(RunCommand(GetParam().arguments).code, 2); }
 
 INSTANTIATE_TEST_SUITE_P(
     Faults, UsageTest,
@@ -194,7 +194,7 @@ TEST_F(CommandTest, AnUnknownPinIsRefusedByTheServerWithTheNamesItKnows) {
 }
 
 TEST_F(CommandTest, DescribeNamesDomainsBranchesAndClasses) {
-  const Finished run = Run({"model", "describe", "--json", "--server", world_->server});
+  const Finished run = RunCommand({"model", "describe", "--json", "--server", world_->server});
   ASSERT_EQ(run.code, 0) << run.err;
   const json model = json::parse(run.out);
   ASSERT_EQ(model.at("domains").size(), 4u);
@@ -206,8 +206,8 @@ TEST_F(CommandTest, DescribeNamesDomainsBranchesAndClasses) {
 }
 
 TEST_F(CommandTest, HelpAndVersionAreNoErrors) {
-  EXPECT_EQ(Run({"--help"}).code, 0);
-  EXPECT_THAT(Run({"--version"}).out, HasSubstr("orchard "));
+  EXPECT_EQ(RunCommand({"--help"}).code, 0);
+  EXPECT_THAT(RunCommand({"--version"}).out, HasSubstr("orchard "));
 }
 
 }  // namespace
