@@ -204,8 +204,24 @@ class FitRun {
     const v1::Optimisation& o = run_.recipe.optimisation();
     ORCHARD_ASSIGN_OR_RETURN(const Snapshot saved, ReadSnapshot(run_.places.work / kCheckpoint));
     LoadNetwork(*run_.network, AveragedState(saved));
+    if (o.start_share() > 0.0) ORCHARD_RETURN_IF_ERROR(MixWithStart(o.start_share()));
     if (o.refit_epochs() > 0) ORCHARD_RETURN_IF_ERROR(RefitHeads());
     return WriteSnapshot(run_.places.work / kFinal, NetworkState(*run_.network));
+  }
+
+  /// encoder ← (1 - share) · encoder + share · the encoder that the run began with. Source:
+  /// Wortsman et al. 2022 (arXiv:2203.05482).
+  absl::Status MixWithStart(double share) {
+    if (options_.start_from.empty()) {
+      return absl::InvalidArgumentError(
+          "the recipe has a start_share: say with --start-from what the run began with");
+    }
+    ORCHARD_ASSIGN_OR_RETURN(const Snapshot start, ReadSnapshot(options_.start_from / kFinal));
+    const torch::NoGradGuard guard;
+    for (auto& item : run_.network->encoder->named_parameters()) {
+      item.value().lerp_(start.at("encoder." + item.key()), share);
+    }
+    return absl::OkStatus();
   }
 
   absl::Status RefitHeads() {

@@ -102,8 +102,12 @@ absl::Status WriteProvenance(const std::filesystem::path& out,
   absl::StrAppendFormat(&text, "Trained by the recipe in `evaluation/%s` (%d epochs, seed %d)",
                         kRecipe, run.recipe.optimisation().epochs(), run.recipe.seed());
   if (std::filesystem::exists(run.places.work / kStartRecipe)) {
-    absl::StrAppend(&text, ", beginning with the finished network of the one in `evaluation/",
+    absl::StrAppend(&text, ", beginning with the finished network of the one in\n`evaluation/",
                     kStartRecipe, "`");
+    const double share = run.recipe.optimisation().start_share();
+    if (share > 0.0) {
+      absl::StrAppendFormat(&text, "; the encoder is the mean of both (%.2f of the first)", share);
+    }
   }
   absl::StrAppend(
       &text,

@@ -115,6 +115,10 @@ void CheckOptimisation(const v1::Optimisation& o, std::vector<std::string>& faul
     faults.push_back(
         absl::StrCat("optimisation.average_decay is ", o.average_decay(), ", must be in [0, 1)"));
   }
+  if (o.start_share() < 0.0 || o.start_share() >= 1.0) {
+    faults.push_back(
+        absl::StrCat("optimisation.start_share is ", o.start_share(), ", must be in [0, 1)"));
+  }
   if (o.frozen_blocks() > 19) {
     faults.push_back(
         absl::StrCat("optimisation.frozen_blocks is ", o.frozen_blocks(), ", must be at most 19"));

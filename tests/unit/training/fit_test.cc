@@ -103,6 +103,23 @@ TEST_F(FitTest, GoingOnAfterAStopGivesTheSameNetworkAsNeverHavingStopped) {
   }
 }
 
+TEST_F(FitTest, AStartShareIsTheMeanOfWhatARunBeganWithAndWhatItLearned) {
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_optimisation()->set_epochs(1);
+  recipe.mutable_optimisation()->set_refit_epochs(0);
+  ASSERT_THAT(Fit(recipe, Places("start"), {}), IsOk());
+  const FitOptions going_on = {.start_from = root_ / "start"};
+  ASSERT_THAT(Fit(recipe, Places("alone"), going_on), IsOk());
+  recipe.mutable_optimisation()->set_start_share(0.25);
+  ASSERT_THAT(Fit(recipe, Places("mean"), going_on), IsOk());
+  const auto encoder = [&](const char* work) {
+    return ReadSnapshot(root_ / work / kFinal)->at("encoder.features.17.conv.2.weight");
+  };
+  EXPECT_FALSE(torch::equal(encoder("start"), encoder("alone")));
+  EXPECT_TRUE(torch::allclose(encoder("mean"), 0.25 * encoder("start") + 0.75 * encoder("alone"),
+                              1e-5, 1e-7));
+}
+
 TEST_F(FitTest, RefusesToGoOnWithAnotherRecipe) {
   v1::Recipe recipe = TinyRecipe();
   recipe.mutable_optimisation()->set_epochs(1);
