@@ -14,15 +14,13 @@
 #include <grpcpp/grpcpp.h>
 
 #include "bench/serving/pictures.h"
+#include "core/clock.h"
 #include "orchard/v1/classifier.grpc.pb.h"
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double Milliseconds(Clock::duration duration) {
-  return std::chrono::duration<double, std::milli>(duration).count();
-}
+using orchard::core::Clock;
+using orchard::core::Milliseconds;
 
 struct Tally {
   std::mutex mutex;

@@ -20,6 +20,7 @@
 #include <prometheus/registry.h>
 
 #include "bench/serving/pictures.h"
+#include "core/clock.h"
 #include "model/loaded_model.h"
 #include "model/store.h"
 #include "router/engine.h"
@@ -28,7 +29,8 @@
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using orchard::core::Clock;
+using orchard::core::Milliseconds;
 
 struct Config {
   std::string mode = "plain";
@@ -88,10 +90,6 @@ class Plain {
   std::vector<std::unique_ptr<orchard::model::ExpertHead>> experts_;
   orchard::vision::Profile profile_;
 };
-
-double Milliseconds(Clock::duration duration) {
-  return std::chrono::duration<double, std::milli>(duration).count();
-}
 
 void RunPlain(const Config& config, const std::filesystem::path& version_dir) {
   const Plain plain(version_dir);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <map>
 #include <optional>
 #include <thread>
@@ -15,6 +14,7 @@
 #include "clients/cpp/pictures.h"
 #include "clients/cpp/progress.h"
 #include "clients/cpp/render.h"
+#include "core/clock.h"
 #include "core/mutex.h"
 #include "core/status.h"
 
@@ -108,14 +108,14 @@ void ClassifyOne(const ClassifyCommand& command, const std::string& file, size_t
     report.Failure(picture, std::string(request.status().message()));
     return;
   }
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = core::Clock::now();
   const auto response = client.Classify(*request);
-  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
+  const double took_ms = core::Milliseconds(core::Clock::now() - begin);
   if (!response.ok()) {
     report.Failure(picture,
                    absl::StrCat(file, ": ", Reason(response.status(), command.server.servers)));
   } else if (command.json) {
-    report.Answer(picture, AnswerJson(file, *response, took.count()));
+    report.Answer(picture, AnswerJson(file, *response, took_ms));
   } else {
     report.Answer(picture, AnswerLine(file, *response, file_width));
   }
