@@ -158,7 +158,7 @@ void RemoteExpert::Attempt(std::shared_ptr<Call> call, size_t index) {
 
 void RemoteExpert::Answered(std::shared_ptr<Call> call, absl::Status status) {
   internal::Endpoint& endpoint = *endpoints_[call->endpoint];
-  const std::shared_ptr<grpc::ClientContext> grpc = std::move(call->grpc);
+  std::shared_ptr<grpc::ClientContext> grpc = std::move(call->grpc);
   const auto now = Clock::now();
   endpoint.Ended(call->rows, status, now - call->started, Reported(*grpc), now);
   if (IsForeign(status)) NoteForeign(endpoint, status);
@@ -167,7 +167,8 @@ void RemoteExpert::Answered(std::shared_ptr<Call> call, absl::Status status) {
       call->retried = true;
       call->response.Clear();
       Attempt(std::move(call), *next);
-      calls_->Leave(grpc);  // After the next has entered: we are never seen as finished between.
+      // After the next has entered: we are never seen as finished between.
+      calls_->Leave(std::move(grpc));
       return;
     }
   }
@@ -177,7 +178,7 @@ void RemoteExpert::Answered(std::shared_ptr<Call> call, absl::Status status) {
   if (!answer.ok()) answer = Located(answer.status(), spec_.domain, endpoint.address());
   std::move(call->done)(std::move(answer));
   call.reset();
-  calls_->Leave(grpc);  // Last line: `this` may be gone after it.
+  calls_->Leave(std::move(grpc));  // Last line: `this` may be gone after it.
 }
 
 bool RemoteExpert::MayRetry(const Call& call, const absl::Status& status) const {
@@ -199,20 +200,20 @@ void RemoteExpert::Probe(internal::Endpoint& endpoint) const {
     v1::DescribeRequest request;
     v1::ExpertDescription answer;
   };
-  const auto grpc = std::make_shared<grpc::ClientContext>();
+  auto grpc = std::make_shared<grpc::ClientContext>();  // Not const: its copy must be movable.
   grpc->set_deadline(std::chrono::system_clock::now() + kProbeTimeout);
   if (!calls_->Enter(grpc)) return;
   const auto question = std::make_shared<Question>();
   endpoint.stub().async()->Describe(
       grpc.get(), &question->request, &question->answer,
-      [this, &endpoint, question, grpc](const grpc::Status& status) {
+      [this, &endpoint, question, grpc](const grpc::Status& status) mutable {
         const auto& domains = question->answer.domains();
         const bool ours = status.ok() && std::any_of(domains.begin(), domains.end(), [&](auto& d) {
                             return d.domain() == spec_.domain &&
                                    d.encoder_fingerprint() == spec_.encoder_fingerprint;
                           });
         if (ours) endpoint.SetForeign(false, {});
-        calls_->Leave(grpc);  // Last line: `this` may be gone after it.
+        calls_->Leave(std::move(grpc));  // Last line: `this` may be gone after it.
       });
 }
 

@@ -15,7 +15,9 @@ namespace orchard::experts::internal {
 /// The calls that someone has in progress, so that it can end them before it dies: gRPC's callbacks
 /// come on threads that nobody else could wait for. Thread-safe.
 ///
-/// Enter before a call starts, Leave as the very last thing of its callback.
+/// Enter before a call starts, Leave as the very last thing of its callback, with the callback's last
+/// reference to the context: a context keeps its channel alive, and gRPC 1.51 crashes when a
+/// callback's thread is the one that lets the last channel go (it would have to join itself).
 class CallGroup {
  public:
   ~CallGroup() { CancelAndWait(); }
@@ -25,14 +27,20 @@ class CallGroup {
     core::MutexLock lock(mutex_);
     if (closed_) return false;
     calls_.insert(std::move(call));
+    ++unfinished_;
     return true;
   }
 
-  /// The group may be gone when this returns.
-  void Leave(const std::shared_ptr<grpc::ClientContext>& call) ABSL_LOCKS_EXCLUDED(mutex_) {
+  /// Drops `call`. The group may be gone when this returns.
+  void Leave(std::shared_ptr<grpc::ClientContext>&& call) ABSL_LOCKS_EXCLUDED(mutex_) {
+    {
+      core::MutexLock lock(mutex_);
+      calls_.erase(call);
+    }
+    call.reset();  // Without the lock: gRPC's destructors are not ours to know.
     core::MutexLock lock(mutex_);
-    calls_.erase(call);
-    if (closed_ && calls_.empty()) empty_.notify_all();  // Under the lock: we may die after it.
+    --unfinished_;
+    if (closed_ && unfinished_ == 0) empty_.notify_all();  // Under the lock: we may die after it.
   }
 
   /// Refuses what comes, cancels what is in progress, waits until all have left. Not from a
@@ -45,8 +53,9 @@ class CallGroup {
       calls = calls_;
     }
     for (const auto& call : calls) call->TryCancel();  // Without the lock: it may call back.
+    calls.clear();
     core::MutexLock lock(mutex_);
-    while (!calls_.empty()) lock.Wait(empty_);
+    while (unfinished_ > 0) lock.Wait(empty_);
   }
 
   bool closed() const ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -58,6 +67,7 @@ class CallGroup {
   mutable core::Mutex mutex_;
   std::condition_variable empty_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  size_t unfinished_ ABSL_GUARDED_BY(mutex_) = 0;  // entered, and their contexts not yet dropped
   // Shared with the callback of the call: whichever is last, it must outlive TryCancel.
   absl::flat_hash_set<std::shared_ptr<grpc::ClientContext>> calls_ ABSL_GUARDED_BY(mutex_);
 };
