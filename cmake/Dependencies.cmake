@@ -16,6 +16,14 @@ add_library(orchard_httplib INTERFACE)
 target_link_libraries(orchard_httplib INTERFACE ${ORCHARD_HTTPLIB} Threads::Threads)
 add_library(orchard::httplib ALIAS orchard_httplib)
 
+# The config of Debian's oneDNN wants OpenCL's headers, which only its GPU part needs.
+find_library(ORCHARD_DNNL dnnl REQUIRED)
+find_path(ORCHARD_DNNL_INCLUDE oneapi/dnnl/dnnl.hpp REQUIRED)
+add_library(orchard_onednn INTERFACE)
+target_link_libraries(orchard_onednn INTERFACE ${ORCHARD_DNNL})
+target_include_directories(orchard_onednn SYSTEM INTERFACE ${ORCHARD_DNNL_INCLUDE})
+add_library(orchard::onednn ALIAS orchard_onednn)
+
 # The narrow OpenCV packages have neither a CMake config nor a .pc file.
 add_library(orchard_opencv INTERFACE)
 foreach(module IN ITEMS core imgproc imgcodecs)

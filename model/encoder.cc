@@ -1,5 +1,7 @@
 #include "model/encoder.h"
 
+#include <algorithm>
+#include <cmath>
 #include <dlfcn.h>
 #include <mutex>
 #include <utility>
@@ -15,7 +17,7 @@
 #include "model/internal/networks.h"
 #include "model/store.h"
 #include "model/torch_state.h"
-#include "nets/frozen.h"
+#include "nets/fused_encoder.h"
 #include "nets/mobilenet_v2.h"
 
 namespace orchard::model {
@@ -70,24 +72,23 @@ absl::Status CheckPart(const v1::EncoderPart& part, const std::string& file) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<nets::FrozenNet> Freeze(nets::MobileNetV2& network,
-                                       const v1::Preprocessing& preprocessing) {
-  const auto three = [](const auto& v) { return torch::tensor({v.Get(0), v.Get(1), v.Get(2)}); };
-  const torch::Tensor mean = three(preprocessing.mean());
-  const torch::Tensor std = three(preprocessing.std());
-  const auto forward = [&](const torch::Tensor& pixels) {
-    const nets::EncoderFeatures features = network->forward(nets::Standardise(pixels, mean, std));
-    return std::vector<torch::Tensor>{features.map, features.pooled};
-  };
-  const torch::Tensor example = torch::zeros({1, kCrop, kCrop, 3}, torch::kUInt8);
-  return nets::FrozenNet::Make("encoder", *network, forward, example);
+EncoderPrecision Resolve(EncoderPrecision precision) {
+  if (precision != EncoderPrecision::kAuto) return precision;
+  return nets::CpuHasBf16() ? EncoderPrecision::kBf16 : EncoderPrecision::kFp32;
 }
 
-/// Copies `tensor`, whatever its layout in memory, as row-major rows. Once.
-std::vector<float> RowMajor(const torch::Tensor& tensor) {
-  std::vector<float> rows(static_cast<size_t>(tensor.numel()));
-  internal::ViewOf(rows, tensor.sizes().vec()).copy_(tensor);
-  return rows;
+absl::StatusOr<nets::FusedEncoder> Fuse(nets::MobileNetV2& network,
+                                        const v1::Preprocessing& preprocessing,
+                                        EncoderPrecision precision) {
+  const auto three = [](const auto& v) { return torch::tensor({v.Get(0), v.Get(1), v.Get(2)}); };
+  network->eval();
+  return nets::FusedEncoder::Make(
+      network, three(preprocessing.mean()), three(preprocessing.std()),
+      precision == EncoderPrecision::kBf16 ? nets::Precision::kBf16 : nets::Precision::kFp32);
+}
+
+bool AllFinite(const std::vector<float>& values) {
+  return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
 }
 
 }  // namespace
@@ -100,15 +101,17 @@ void PrepareInferenceThread() {
 }
 
 struct Encoder::Impl {
-  nets::FrozenNet network;
+  nets::FusedEncoder network;
   std::string fingerprint;
+  EncoderPrecision precision;
 };
 
 Encoder::Encoder(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Encoder::~Encoder() = default;
 
 absl::StatusOr<std::unique_ptr<Encoder>> Encoder::Load(const std::filesystem::path& version_dir,
-                                                       const v1::EncoderPart& part) {
+                                                       const v1::EncoderPart& part,
+                                                       EncoderPrecision precision) {
   const std::string file = version_dir / part.file().path();
   ORCHARD_RETURN_IF_ERROR(CheckPart(part, file));
   ORCHARD_ASSIGN_OR_RETURN(const TensorMap tensors, ReadPart(version_dir, part.file()));
@@ -120,9 +123,11 @@ absl::StatusOr<std::unique_ptr<Encoder>> Encoder::Load(const std::filesystem::pa
   return internal::Guarded(file, [&]() -> absl::StatusOr<std::unique_ptr<Encoder>> {
     nets::MobileNetV2 network;
     ORCHARD_RETURN_IF_ERROR(LoadState(*network, tensors, "", file));
-    ORCHARD_ASSIGN_OR_RETURN(nets::FrozenNet frozen, Freeze(network, part.preprocessing()));
+    const EncoderPrecision resolved = Resolve(precision);
+    ORCHARD_ASSIGN_OR_RETURN(nets::FusedEncoder fused,
+                             Fuse(network, part.preprocessing(), resolved));
     return std::unique_ptr<Encoder>(
-        new Encoder(std::make_unique<Impl>(Impl{std::move(frozen), fingerprint})));
+        new Encoder(std::make_unique<Impl>(Impl{std::move(fused), fingerprint, resolved})));
   });
 }
 
@@ -133,25 +138,26 @@ absl::StatusOr<core::FeatureBatch> Encoder::Encode(std::span<const std::uint8_t>
     return absl::InvalidArgumentError(absl::StrCat("encoder: ", pixels.size(), " bytes for ", rows,
                                                    " pictures of ", kRow, " bytes"));
   }
-  return internal::Guarded("encoder", [&]() -> absl::StatusOr<core::FeatureBatch> {
-    const c10::InferenceMode guard;
-    const torch::Tensor input =
-        torch::from_blob(const_cast<std::uint8_t*>(pixels.data()),
-                         {static_cast<int64_t>(rows), kCrop, kCrop, 3}, torch::kUInt8);
-    ORCHARD_ASSIGN_OR_RETURN(const std::vector<torch::Tensor> outputs, impl_->network.Run(input));
-    const torch::Tensor& map = outputs.at(0);
-    const torch::Tensor& pooled = outputs.at(1);
-    if (!internal::IsFinite(map) || !internal::IsFinite(pooled)) {
-      return absl::InternalError("encoder: NaN or an infinity among the features");
-    }
-    return core::FeatureBatch{.rows = rows,
-                              .pooled_width = static_cast<size_t>(pooled.numel()) / rows,
-                              .map_width = static_cast<size_t>(map.numel()) / rows,
-                              .pooled = RowMajor(pooled),
-                              .map = RowMajor(map)};
-  });
+  constexpr auto kPooled = static_cast<size_t>(nets::kPooledWidth);
+  constexpr auto kMap = static_cast<size_t>(nets::kMapChannels * nets::kMapSide * nets::kMapSide);
+  core::FeatureBatch features{.rows = rows,
+                              .pooled_width = kPooled,
+                              .map_width = kMap,
+                              .pooled = std::vector<float>(rows * kPooled),
+                              .map = std::vector<float>(rows * kMap)};
+  for (size_t row = 0; row < rows; ++row) {
+    ORCHARD_RETURN_IF_ERROR(impl_->network.Run(pixels.data() + row * kRow,
+                                               features.map.data() + row * kMap,
+                                               features.pooled.data() + row * kPooled));
+  }
+  if (!AllFinite(features.map) || !AllFinite(features.pooled)) {
+    return absl::InternalError("encoder: NaN or an infinity among the features");
+  }
+  return features;
 }
 
 const std::string& Encoder::fingerprint() const { return impl_->fingerprint; }
+
+EncoderPrecision Encoder::precision() const { return impl_->precision; }
 
 }  // namespace orchard::model

@@ -39,13 +39,14 @@ absl::Status WarmUp(const ExpertHead& expert) {
 }  // namespace
 
 absl::StatusOr<RouterModel> LoadRouterModel(const std::filesystem::path& version_dir,
-                                            size_t max_batch) {
+                                            size_t max_batch, EncoderPrecision precision) {
   PrepareInferenceThread();
   RouterModel model;
   ORCHARD_ASSIGN_OR_RETURN(model.manifest, ReadManifest(version_dir));
   model.taxonomy = TaxonomyOf(model.manifest);
   model.concept_names = ConceptNames(model.manifest);
-  ORCHARD_ASSIGN_OR_RETURN(model.encoder, Encoder::Load(version_dir, model.manifest.encoder()));
+  ORCHARD_ASSIGN_OR_RETURN(model.encoder,
+                           Encoder::Load(version_dir, model.manifest.encoder(), precision));
   ORCHARD_ASSIGN_OR_RETURN(model.gates, Gates::Load(version_dir, model.manifest));
   ORCHARD_RETURN_IF_ERROR(WarmUp(model, max_batch));
   return model;

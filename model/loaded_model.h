@@ -27,7 +27,8 @@ struct RouterModel {
 /// Reads manifest, encoder and gates of a version folder, and warms them up with `max_batch` batch
 /// sizes. Errors name the file.
 absl::StatusOr<RouterModel> LoadRouterModel(const std::filesystem::path& version_dir,
-                                            size_t max_batch);
+                                            size_t max_batch,
+                                            EncoderPrecision precision = EncoderPrecision::kAuto);
 
 /// The experts of `domains` (all when empty), in the model's order, warmed up.
 /// Errors name the file; NOT_FOUND naming a domain that the model doesn't have, and those it has.

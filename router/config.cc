@@ -53,6 +53,12 @@ std::vector<std::pair<std::string, moe::PolicyKind>> DefaultPolicies() {
   return choices;
 }
 
+std::vector<std::pair<std::string, model::EncoderPrecision>> Precisions() {
+  return {{"auto", model::EncoderPrecision::kAuto},
+          {"fp32", model::EncoderPrecision::kFp32},
+          {"bf16", model::EncoderPrecision::kBf16}};
+}
+
 }  // namespace
 
 Config::Config()
@@ -93,6 +99,8 @@ void Declare(server::Settings& settings, Config& config) {
   settings.Add("encode-workers", config.encode_workers, "Threads that run the encoder.")
       .Range(1, 256)
       .DefaultText("the number of cores");
+  settings.AddChoice("encoder-precision", config.encoder_precision, Precisions(),
+                     "How the encoder multiplies; auto: bf16 where the CPU has it in hardware.");
   settings.Add("max-batch", config.max_batch, "Pictures that one forward pass takes at most.")
       .Range(1, 256);
   settings
@@ -113,6 +121,7 @@ absl::StatusOr<Engine::Config> EngineConfigOf(const Config& config) {
   Engine::Config engine;
   ORCHARD_ASSIGN_OR_RETURN(engine.version_dir, model::ResolveVersion(model));
   engine.experts = config.experts;
+  engine.encoder_precision = config.encoder_precision;
   engine.pipeline.limits = {
       .max_bytes = config.max_image_bytes, .max_pixels = config.max_pixels, .formats = {}};
   for (const std::string& name : config.formats) {

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 
+#include "model/encoder.h"
 #include "moe/policy.h"
 #include "router/engine.h"
 #include "server/process_config.h"
@@ -32,6 +33,7 @@ struct Config {
   size_t queue = 256;
   size_t decode_workers;  ///< the machine's cores
   size_t encode_workers;  ///< the machine's cores
+  model::EncoderPrecision encoder_precision = model::EncoderPrecision::kAuto;
   size_t max_batch = 4;
   size_t stream_in_flight = 16;
   std::chrono::milliseconds default_deadline{10'000};

@@ -44,7 +44,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Config& config,
   ORCHARD_RETURN_IF_ERROR(
       ParseExpertAddresses(config.experts, CatalogueOf(manifest).domains).status());
   ORCHARD_ASSIGN_OR_RETURN(model::RouterModel model,
-                           model::LoadRouterModel(config.version_dir, config.pipeline.max_batch));
+                           model::LoadRouterModel(config.version_dir, config.pipeline.max_batch,
+                                                  config.encoder_precision));
   std::unique_ptr<Engine> engine(new Engine(std::move(model)));  // Its constructor is private.
   const v1::EncoderPart& encoder = engine->manifest().encoder();
   engine->metrics_ =

@@ -24,6 +24,7 @@ class Engine {
     std::filesystem::path version_dir;
     /// DOMAIN=ADDRESS[,ADDRESS]; none: all experts in this process.
     std::vector<std::string> experts;
+    model::EncoderPrecision encoder_precision = model::EncoderPrecision::kAuto;
     /// `profile` and `start_encode_worker` are the model's own and need not be set.
     Pipeline::Settings pipeline;
   };
@@ -37,6 +38,7 @@ class Engine {
   Pipeline& pipeline() { return *pipeline_; }
   Metrics& metrics() { return *metrics_; }
   const ExpertFleet& fleet() const { return *fleet_; }
+  const model::Encoder& encoder() const { return *model_.encoder; }
   const Catalogue& catalogue() const { return catalogue_; }
   const v1::ModelManifest& manifest() const { return model_.manifest; }
 

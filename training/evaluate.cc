@@ -179,10 +179,12 @@ PolicyReport MeasurePolicy(const std::string& name, const Answers& answers,
 /// Whether the flat linear head names domain and class, a picture each; empty without such a head.
 absl::StatusOr<std::vector<bool>> EncoderOnly(const fs::path& model,
                                               const wire::ModelManifest& manifest,
-                                              const Questions& questions, size_t threads) {
+                                              const Questions& questions,
+                                              const EvaluateOptions& options) {
   const fs::path file = model / "evaluation" / "encoder_only.safetensors";
   if (!fs::exists(file)) return std::vector<bool>{};
-  ORCHARD_ASSIGN_OR_RETURN(const auto encoder, model::Encoder::Load(model, manifest.encoder()));
+  ORCHARD_ASSIGN_OR_RETURN(const auto encoder,
+                           model::Encoder::Load(model, manifest.encoder(), options.precision));
   ORCHARD_ASSIGN_OR_RETURN(const model::TensorMap tensors, model::ReadSafetensors(file));
   torch::nn::Linear head(nets::kPooledWidth, static_cast<int64_t>(TotalClasses(questions.domains)));
   ORCHARD_RETURN_IF_ERROR(model::LoadState(*head, tensors, "", file.string()));
@@ -194,9 +196,9 @@ absl::StatusOr<std::vector<bool>> EncoderOnly(const fs::path& model,
   for (size_t begin = 0; begin < questions.files.size(); begin += kChunk) {
     const size_t rows = std::min(kChunk, questions.files.size() - begin);
     const auto first = questions.files.begin() + static_cast<std::ptrdiff_t>(begin);
-    ORCHARD_ASSIGN_OR_RETURN(
-        torch::Tensor pixels,
-        DecodeCentres({first, first + static_cast<std::ptrdiff_t>(rows)}, profile, threads));
+    ORCHARD_ASSIGN_OR_RETURN(torch::Tensor pixels,
+                             DecodeCentres({first, first + static_cast<std::ptrdiff_t>(rows)},
+                                           profile, options.threads));
     ORCHARD_ASSIGN_OR_RETURN(
         core::FeatureBatch features,
         encoder->Encode({pixels.data_ptr<std::uint8_t>(), static_cast<size_t>(pixels.numel())},
@@ -304,7 +306,8 @@ std::string DataText(const EvaluateOptions& options, size_t pictures) {
 
 absl::StatusOr<Report> EvaluateModel(const EvaluateOptions& options) {
   ORCHARD_ASSIGN_OR_RETURN(const fs::path folder, model::ResolveVersion(options.model));
-  ORCHARD_ASSIGN_OR_RETURN(const auto served, ServedModel::Load(folder, options.threads));
+  ORCHARD_ASSIGN_OR_RETURN(const auto served,
+                           ServedModel::Load(folder, options.threads, options.precision));
   const wire::ModelManifest& manifest = served->manifest();
   ORCHARD_ASSIGN_OR_RETURN(const Questions questions, ReadQuestions(folder, manifest, options));
   const Truth truth(manifest, questions);
@@ -314,7 +317,7 @@ absl::StatusOr<Report> EvaluateModel(const EvaluateOptions& options) {
                            served->Classify(questions.files, PinnedToTruth(questions)));
   ORCHARD_ASSIGN_OR_RETURN(const Answers unknown, served->Classify(questions.unknown, by_default));
   ORCHARD_ASSIGN_OR_RETURN(const std::vector<bool> encoder_only,
-                           EncoderOnly(folder, manifest, questions, options.threads));
+                           EncoderOnly(folder, manifest, questions, options));
   Report report;
   report.model = absl::StrCat(manifest.name(), "/", manifest.version());
   report.data = DataText(options, questions.files.size());

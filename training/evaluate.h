@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 
+#include "model/encoder.h"
 #include "orchard/v1/model.pb.h"
 #include "training/metrics.h"
 #include "training/statistics.h"
@@ -54,6 +55,7 @@ struct EvaluateOptions {
   std::filesystem::path model;  ///< a version folder, or a folder of versions
   std::filesystem::path data;
   std::string split = "test";  ///< "train", "validation", "test", "all"
+  model::EncoderPrecision precision = model::EncoderPrecision::kAuto;
   size_t threads = 2;
 };
 

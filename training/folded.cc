@@ -1,51 +1,20 @@
 #include "training/folded.h"
 
-#include <memory>
-#include <string>
+#include "nets/folded.h"
 
 namespace orchard::training {
 namespace {
 
-/// conv2d with the scale and shift of `norm` in its weights. The gradient reaches the kernel, the
-/// scale and the shift through the product.
-torch::Tensor Convolve(const torch::Tensor& x, torch::nn::Conv2dImpl& convolution,
-                       torch::nn::BatchNorm2dImpl& norm) {
-  const torch::Tensor scale =
-      norm.weight * torch::rsqrt(norm.running_var + norm.options.eps());  // [out]
-  const torch::Tensor kernel =
-      (convolution.weight * scale.view({-1, 1, 1, 1}))
-          .contiguous(at::MemoryFormat::ChannelsLast);               // [out, in/g, k, k]
-  const torch::Tensor bias = norm.bias - norm.running_mean * scale;  // [out]
-  const auto& options = convolution.options;
-  const int64_t padding = convolution.weight.size(2) / 2;
-  return torch::conv2d(x, kernel, bias, options.stride(), padding, /*dilation=*/1,
-                       options.groups());
-}
-
-/// A module with children "0" (convolution) and "1" (norm): torchvision's ConvNormActivation.
-torch::Tensor ConvolveRelu6(const torch::Tensor& x, const torch::nn::Module& pair) {
-  const auto& children = pair.named_children();
-  torch::Tensor y = Convolve(x, *children["0"]->as<torch::nn::Conv2dImpl>(),
-                             *children["1"]->as<torch::nn::BatchNorm2dImpl>());
-  return torch::hardtanh_(y, 0.0, 6.0);  // In place: its gradient needs nothing but its result.
-}
-
-/// `layers` are [expand,] depthwise, project, norm.
-torch::Tensor Residual(const torch::Tensor& x, torch::nn::SequentialImpl& layers) {
+torch::Tensor Block(const torch::Tensor& x, const torch::nn::Module& module) {
+  const nets::FoldedBlock block = nets::Fold(module);
   torch::Tensor y = x;
-  const size_t pairs = layers.size() - 2;
-  for (size_t i = 0; i < pairs; ++i) y = ConvolveRelu6(y, *layers.ptr(i));
-  y = Convolve(y, *layers.ptr(pairs)->as<torch::nn::Conv2dImpl>(),
-               *layers.ptr(pairs + 1)->as<torch::nn::BatchNorm2dImpl>());
-  return y.sizes() == x.sizes() ? x + y : y;
-}
-
-torch::Tensor Block(const torch::Tensor& x, const torch::nn::Module& block) {
-  const auto children = block.named_children();
-  if (const auto* layers = children.find("conv")) {
-    return Residual(x, *(*layers)->as<torch::nn::SequentialImpl>());
+  for (const nets::FoldedConvolution& layer : block.layers) {
+    y = torch::conv2d(y, layer.kernel, layer.bias, layer.stride, layer.padding(), /*dilation=*/1,
+                      layer.groups);
+    if (layer.relu6)
+      torch::hardtanh_(y, 0.0, 6.0);  // In place: its gradient needs its result only.
   }
-  return ConvolveRelu6(x, block);
+  return block.skip ? x + y : y;
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -6,6 +7,7 @@
 
 #include "core/status.h"
 #include "core/text.h"
+#include "model/encoder.h"
 #include "model/manifest.h"
 #include "model/safetensors.h"
 #include "model/store.h"
@@ -38,6 +40,7 @@ struct Settings {
   std::string name = "default";
   std::string version = "1";
   std::string split = "test";
+  model::EncoderPrecision precision = model::EncoderPrecision::kAuto;
 
   RunPlaces Places() const {
     return {.data = data, .weights = weights, .work = work, .threads = threads};
@@ -92,6 +95,7 @@ absl::Status RunEvaluation(const Settings& settings) {
   ORCHARD_ASSIGN_OR_RETURN(const Report report, EvaluateModel({.model = settings.model,
                                                                .data = settings.data,
                                                                .split = settings.split,
+                                                               .precision = settings.precision,
                                                                .threads = settings.threads}));
   std::fputs((settings.json ? ToJson(report) : ToText(report)).c_str(), stdout);
   return settings.record ? Record(settings.model, report) : absl::OkStatus();
@@ -139,6 +143,12 @@ void Declare(CLI::App& app, Settings& s) {
   eval->add_option("--split", s.split, "which pictures")
       ->check(CLI::IsMember({"train", "validation", "test", "all"}))
       ->capture_default_str();
+  eval->add_option("--encoder-precision", s.precision, "how the encoder multiplies")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, model::EncoderPrecision>{{"auto", model::EncoderPrecision::kAuto},
+                                                         {"fp32", model::EncoderPrecision::kFp32},
+                                                         {"bf16", model::EncoderPrecision::kBf16}}))
+      ->default_str("auto");
   eval->add_flag("--json", s.json, "one JSON object instead of tables");
   eval->add_flag("--record", s.record, "write the figures into manifest and PROVENANCE.md");
   DeclareThreads(*eval, s);

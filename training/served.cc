@@ -41,10 +41,11 @@ class InProgress {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ServedModel>> ServedModel::Load(
-    const std::filesystem::path& version_dir, size_t threads) {
+    const std::filesystem::path& version_dir, size_t threads, model::EncoderPrecision precision) {
   std::unique_ptr<ServedModel> served(new ServedModel());
   router::Engine::Config config;
   config.version_dir = version_dir;
+  config.encoder_precision = precision;
   config.pipeline.default_deadline = kPatience;
   config.pipeline.encode_workers = threads;
   config.pipeline.limits.max_bytes = std::uint64_t{256} << 20;

@@ -19,7 +19,8 @@ class ServedModel {
  public:
   /// Errors: those of router::Engine::Load.
   static absl::StatusOr<std::unique_ptr<ServedModel>> Load(const std::filesystem::path& version_dir,
-                                                           size_t threads);
+                                                           size_t threads,
+                                                           model::EncoderPrecision precision);
 
   /// One answer a picture, in order. `options` has one entry for all pictures or one each.
   /// Errors: the first picture's that fails, naming its file.

@@ -60,7 +60,8 @@ TEST(ClassifyTest, ClassifiesAPicture) {
   ASSERT_THAT(answer, IsOk());
   EXPECT_EQ(answer->model_version(), "tiny/1");
   EXPECT_EQ(answer->routing().policy(), v1::EXACT);
-  EXPECT_EQ(answer->predictions_size(), 5);
+  EXPECT_GE(answer->predictions_size(), 1);  // EXACT may ask a single expert of fewer classes.
+  EXPECT_LE(answer->predictions_size(), 5);
   EXPECT_GT(answer->concepts_size(), 0);
   EXPECT_TRUE(answer->exact());
   EXPECT_FALSE(answer->degraded());

@@ -1,5 +1,6 @@
 #include "model/encoder.h"
 
+#include <atomic>
 #include <cmath>
 #include <random>
 #include <set>
@@ -13,6 +14,7 @@
 
 #include "model/store.h"
 #include "model/torch_state.h"
+#include "nets/fused_encoder.h"
 #include "nets/mobilenet_v2.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/model/shared_model.h"
@@ -64,30 +66,79 @@ TEST_F(EncoderTest, GivesBothFeaturesOfEveryPicture) {
   EXPECT_EQ(encoder_->fingerprint(), SharedManifest().encoder().fingerprint());
 }
 
-TEST_F(EncoderTest, EqualsTheNetworkRunEagerly) {
-  const auto pixels = Pictures(2);
-  const auto features = encoder_->Encode(pixels, 2);
-  ASSERT_THAT(features, IsOk());
-  const v1::EncoderPart part = SharedManifest().encoder();
+/// What LibTorch gives for two pictures, layer by layer.
+nets::EncoderFeatures RunEagerly(const std::vector<std::uint8_t>& pixels) {
   nets::MobileNetV2 network;
-  const auto tensors = ReadPart(SharedModel(), part.file());
-  ASSERT_THAT(tensors, IsOk());
-  ASSERT_THAT(LoadState(*network, *tensors, "", "f"), IsOk());
+  const auto tensors = ReadPart(SharedModel(), SharedManifest().encoder().file());
+  EXPECT_THAT(tensors, IsOk());
+  EXPECT_THAT(LoadState(*network, *tensors, "", "f"), IsOk());
   network->eval();
   const torch::NoGradGuard guard;
   const torch::Tensor input =
       torch::from_blob(const_cast<std::uint8_t*>(pixels.data()), {2, 224, 224, 3}, torch::kUInt8);
-  const auto want = network->forward(nets::Standardise(
-      input, torch::tensor({0.485F, 0.456F, 0.406F}), torch::tensor({0.229F, 0.224F, 0.225F})));
-  const auto compare = [](const std::vector<float>& got, const torch::Tensor& tensor) {
-    const torch::Tensor reference = tensor.contiguous();
-    const torch::Tensor mine =
-        torch::from_blob(const_cast<float*>(got.data()), reference.sizes(), torch::kFloat32);
-    // Folded BatchNorm rounds differently, and 52 layers of random weights add it up.
-    return ((mine - reference).abs().max() / reference.abs().max()).item<double>();
-  };
-  EXPECT_LT(compare(features->map, want.map), 5e-5);
-  EXPECT_LT(compare(features->pooled, want.pooled), 5e-5);
+  return network->forward(nets::Standardise(input, torch::tensor({0.485F, 0.456F, 0.406F}),
+                                            torch::tensor({0.229F, 0.224F, 0.225F})));
+}
+
+/// |got - want| / |want|, Euclidean.
+double RelativeError(const std::vector<float>& got, const torch::Tensor& want) {
+  const torch::Tensor mine =
+      torch::from_blob(const_cast<float*>(got.data()), want.sizes(), torch::kFloat32);
+  return ((mine - want).norm() / want.norm()).item<double>();
+}
+
+TEST_F(EncoderTest, EqualsTheNetworkRunEagerly) {
+  const auto pixels = Pictures(2);
+  const auto encoder =
+      Encoder::Load(SharedModel(), SharedManifest().encoder(), EncoderPrecision::kFp32);
+  ASSERT_THAT(encoder, IsOk());
+  EXPECT_EQ((*encoder)->precision(), EncoderPrecision::kFp32);
+  const auto features = (*encoder)->Encode(pixels, 2);
+  ASSERT_THAT(features, IsOk());
+  const nets::EncoderFeatures want = RunEagerly(pixels);
+  // Folded BatchNorm rounds differently, and 52 layers of random weights add it up.
+  EXPECT_LT(RelativeError(features->map, want.map), 5e-5);
+  EXPECT_LT(RelativeError(features->pooled, want.pooled), 5e-5);
+}
+
+TEST_F(EncoderTest, Bf16StaysNearAndIsRefusedWhereTheCpuHasNone) {
+  const auto encoder =
+      Encoder::Load(SharedModel(), SharedManifest().encoder(), EncoderPrecision::kBf16);
+  if (!nets::CpuHasBf16()) {
+    EXPECT_THAT(encoder, StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("BF16")));
+    EXPECT_EQ(encoder_->precision(), EncoderPrecision::kFp32);
+    return;
+  }
+  EXPECT_EQ(encoder_->precision(), EncoderPrecision::kBf16);  // Of kAuto.
+  const auto pixels = Pictures(2);
+  const auto features = (*encoder)->Encode(pixels, 2);
+  ASSERT_THAT(features, IsOk());
+  const nets::EncoderFeatures want = RunEagerly(pixels);
+  // Random weights forget the picture from layer to layer and keep the rounding: trained ones give
+  // below 0.01 (docs/results.md).
+  EXPECT_LT(RelativeError(features->map, want.map), 0.3);
+  EXPECT_LT(RelativeError(features->pooled, want.pooled), 0.1);
+  EXPECT_GT(RelativeError(features->map, want.map), 1e-4);  // It is not FP32 after all.
+}
+
+TEST_F(EncoderTest, ThreadsThatShareOneGiveTheBitsOfOne) {
+  constexpr size_t kRows = 4;
+  const auto pixels = Pictures(kRows);
+  const auto want = encoder_->Encode(pixels, kRows);
+  ASSERT_THAT(want, IsOk());
+  std::atomic<int> wrong = 0;
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      PrepareInferenceThread();
+      for (int run = 0; run < 10; ++run) {
+        const auto got = encoder_->Encode(pixels, kRows);
+        if (!got.ok() || got->map != want->map || got->pooled != want->pooled) ++wrong;
+      }
+    });
+  }
+  threads.clear();  // Joins.
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST_F(EncoderTest, BatchMatesChangeNoBit) {
