@@ -9,6 +9,7 @@ find_package(Torch CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(JPEG REQUIRED)
 
 # Debian's cpp-httplib has a compiled library and no CMake config.
 find_library(ORCHARD_HTTPLIB cpp-httplib REQUIRED)

@@ -6,12 +6,12 @@
 #include <new>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_join.h"
 #include <opencv2/core.hpp>
 #include <opencv2/core/utility.hpp>
 #include <opencv2/imgcodecs.hpp>
-#include <opencv2/imgproc.hpp>
 
 #include "core/status.h"
 #include "vision/internal/bytes.h"
@@ -47,35 +47,13 @@ absl::Status CheckSize(const Header& header, const Limits& limits) {
   return absl::OkStatus();
 }
 
-/// The largest of 1, 2, 4, 8 by which a JPEG can be shrunk while it is decoded.
-std::uint64_t DctScale(const Header& header, size_t enough) {
-  if (header.format != Format::kJpeg || enough == 0) return 1;
-  const std::uint64_t shorter = std::min(header.width, header.height);
-  std::uint64_t scale = 8;
-  while (scale > 1 && (shorter + scale - 1) / scale < enough) scale /= 2;
-  return scale;
-}
-
-int ReadFlags(std::uint64_t scale) {
-  switch (scale) {
-    case 2:
-      return cv::IMREAD_REDUCED_COLOR_2 | kAsStored;
-    case 4:
-      return cv::IMREAD_REDUCED_COLOR_4 | kAsStored;
-    case 8:
-      return cv::IMREAD_REDUCED_COLOR_8 | kAsStored;
-    default:
-      return cv::IMREAD_COLOR | kAsStored;
-  }
-}
-
 cv::Mat OverBytes(std::string_view bytes) {
   // OpenCV has no read-only matrix; decoders only read.
   return cv::Mat(1, static_cast<int>(bytes.size()), CV_8UC1, const_cast<char*>(bytes.data()));
 }
 
-/// OpenCV offers the bytes to its decoders in turn. Those of JPEG, PNG and BMP know their pictures
-/// by the magic that we have seen, but WebP's looks deeper, and what it refuses is offered on: to
+/// OpenCV offers the bytes to its decoders in turn. Those of PNG and BMP know their pictures by the
+/// magic that we have seen, but WebP's looks deeper, and what it refuses is offered on: to
 /// DICOM's, which looks for four letters at byte 128. No picture has them there by chance.
 absl::Status CheckNoDicom(std::string_view bytes) {
   constexpr size_t kAt = 128;
@@ -89,16 +67,14 @@ absl::Status Corrupt(Format format) {
 
 /// OpenCV reads the size a second time; should it read another one than we did, the limits would
 /// not have been applied to what it gave.
-bool HasSize(const cv::Mat& pixels, const Header& header, std::uint64_t scale) {
-  return !pixels.empty() &&
-         static_cast<std::uint64_t>(pixels.cols) == (header.width + scale - 1) / scale &&
-         static_cast<std::uint64_t>(pixels.rows) == (header.height + scale - 1) / scale;
+bool HasSize(const cv::Mat& pixels, const Header& header) {
+  return static_cast<std::uint64_t>(pixels.cols) == header.width &&
+         static_cast<std::uint64_t>(pixels.rows) == header.height;
 }
 
-absl::StatusOr<cv::Mat> DecodeOpaque(std::string_view bytes, const Header& header, size_t enough) {
-  const std::uint64_t scale = DctScale(header, enough);
-  cv::Mat pixels = cv::imdecode(OverBytes(bytes), ReadFlags(scale));
-  if (!HasSize(pixels, header, scale)) return Corrupt(header.format);
+absl::StatusOr<cv::Mat> DecodeOpaque(std::string_view bytes, const Header& header) {
+  cv::Mat pixels = cv::imdecode(OverBytes(bytes), cv::IMREAD_COLOR | kAsStored);
+  if (!HasSize(pixels, header)) return Corrupt(header.format);
   return pixels;
 }
 
@@ -135,29 +111,31 @@ cv::Mat LayOverWhite(const cv::Mat& pixels, const Container& container) {
 
 absl::StatusOr<cv::Mat> DecodeTransparent(std::string_view bytes, const Container& container) {
   const cv::Mat pixels = cv::imdecode(OverBytes(bytes), cv::IMREAD_UNCHANGED | kAsStored);
-  if (!HasSize(pixels, container.header, 1)) return Corrupt(container.header.format);
+  if (!HasSize(pixels, container.header)) return Corrupt(container.header.format);
   if (pixels.depth() == CV_8U) return LayOverWhite<std::uint8_t>(pixels, container);
   if (pixels.depth() == CV_16U) return LayOverWhite<std::uint16_t>(pixels, container);
   return Corrupt(container.header.format);
 }
 
-absl::StatusOr<cv::Mat> DecodePixels(std::string_view bytes, const Container& container,
-                                     size_t enough) {
-  if (container.header.format == Format::kPpm) return ReadPpmPixels(bytes, container);
+absl::StatusOr<cv::Mat> ReadPixels(std::string_view bytes, const Container& container,
+                                   size_t enough) {
+  const Format format = container.header.format;
+  if (format == Format::kJpeg) return ReadJpegPixels(bytes, container.header, enough);
+  if (format == Format::kPpm) return ReadPpmPixels(bytes, container);
   if (container.alpha || container.transparent_colour) return DecodeTransparent(bytes, container);
-  return DecodeOpaque(bytes, container.header, enough);
+  return DecodeOpaque(bytes, container.header);
 }
 
 /// The one place where exceptions of OpenCV (and of memory that is not there) end.
-absl::StatusOr<cv::Mat> DecodePixelsWithoutThrowing(std::string_view bytes,
-                                                    const Container& container, size_t enough) {
+absl::StatusOr<cv::Mat> ReadPixelsWithoutThrowing(std::string_view bytes,
+                                                  const Container& container, size_t enough) {
   // One picture, one thread: parallelism comes from many pictures. Process-wide, hence once.
   [[maybe_unused]] static const bool alone = [] {
     cv::setNumThreads(0);
     return true;
   }();
   try {
-    return DecodePixels(bytes, container, enough);
+    return ReadPixels(bytes, container, enough);
   } catch (const cv::Exception& e) {
     if (e.code == cv::Error::StsNoMem) return absl::ResourceExhaustedError(e.err);
     return Refuse(std::string(Name(container.header.format)), ": ", e.err);
@@ -169,16 +147,11 @@ absl::StatusOr<cv::Mat> DecodePixelsWithoutThrowing(std::string_view bytes,
 
 }  // namespace
 
-void SwapRedBlue(std::span<const std::uint8_t> from, std::span<std::uint8_t> to) {
-  for (size_t i = 0; i + 2 < from.size(); i += 3) {
-    const std::uint8_t first = from[i];
-    to[i] = from[i + 2];
-    to[i + 1] = from[i + 1];
-    to[i + 2] = first;
-  }
+void SwapRedBlue(std::span<std::uint8_t> bytes) {
+  for (size_t i = 0; i + 2 < bytes.size(); i += 3) std::swap(bytes[i], bytes[i + 2]);
 }
 
-absl::StatusOr<cv::Mat> DecodeBgr(std::string_view bytes, const Limits& limits, size_t enough) {
+absl::StatusOr<Pixels> DecodePixels(std::string_view bytes, const Limits& limits, size_t enough) {
   if (bytes.size() > limits.max_bytes) {
     return Refuse("the picture has ", bytes.size(), " bytes; the limit is ", limits.max_bytes,
                   ": shrink it or compress it more");
@@ -188,19 +161,22 @@ absl::StatusOr<cv::Mat> DecodeBgr(std::string_view bytes, const Limits& limits, 
   ORCHARD_RETURN_IF_ERROR(CheckSize(container.header, limits));
   ORCHARD_RETURN_IF_ERROR(container.whole);
   if (container.header.format == Format::kWebp) ORCHARD_RETURN_IF_ERROR(CheckNoDicom(bytes));
-  ORCHARD_ASSIGN_OR_RETURN(const cv::Mat pixels,
-                           DecodePixelsWithoutThrowing(bytes, container, enough));
-  return Orient(pixels, container.header.orientation);
+  ORCHARD_ASSIGN_OR_RETURN(const cv::Mat stored,
+                           ReadPixelsWithoutThrowing(bytes, container, enough));
+  return Pixels{.mat = Orient(stored, container.header.orientation),
+                .bgr = container.header.format != Format::kJpeg};
 }
 
 }  // namespace internal
 
 absl::StatusOr<Image> Decode(std::string_view bytes, const Limits& limits, size_t enough) {
-  ORCHARD_ASSIGN_OR_RETURN(const cv::Mat bgr, internal::DecodeBgr(bytes, limits, enough));
-  Image image{.width = static_cast<size_t>(bgr.cols),
-              .height = static_cast<size_t>(bgr.rows),
-              .rgb = std::vector<std::uint8_t>(bgr.total() * 3)};
-  internal::SwapRedBlue(internal::Bytes(bgr), image.rgb);
+  ORCHARD_ASSIGN_OR_RETURN(const internal::Pixels pixels,
+                           internal::DecodePixels(bytes, limits, enough));
+  const std::span<const std::uint8_t> stored = internal::Bytes(pixels.mat);
+  Image image{.width = static_cast<size_t>(pixels.mat.cols),
+              .height = static_cast<size_t>(pixels.mat.rows),
+              .rgb = {stored.begin(), stored.end()}};
+  if (pixels.bgr) internal::SwapRedBlue(image.rgb);
   return image;
 }
 

@@ -22,15 +22,17 @@ struct Limits {
 /// Bytes → RGB. EXIF orientation applied; alpha laid over white; grey, CMYK and 16-bit pictures
 /// become 8-bit RGB. A JPEG is decoded at the smallest DCT scale whose shorter side is at least
 /// `enough` pixels (0: full size), because a large photograph costs more to decode than to
-/// classify. No other decoder of OpenCV than those of `limits.formats` is ever reached.
+/// classify. libjpeg decodes JPEG, our own code PPM, OpenCV the others; no other decoder of OpenCV
+/// than those of `limits.formats` is ever reached.
 ///
 /// What follows the end of a picture (a second one, an upload's boundary) is ignored.
 /// Four-component JPEGs are taken for Adobe's inverted CMYK; alpha in a BMP is ignored.
 ///
 /// Thread-safe. Errors: INVALID_ARGUMENT with the value and the limit, or with the reason why the
 /// bytes are no picture (truncated, corrupt); RESOURCE_EXHAUSTED when there is no memory. OpenCV's
-/// exceptions end here. A JPEG whose data are damaged in the middle, but that has its end marker,
-/// is decoded as far as it goes; libjpeg and libpng say a line about damaged data on stderr.
+/// exceptions end here. A JPEG has no checksum: damage shows when the data end too early or too
+/// late or hold a code that doesn't exist, which a single wrong bit rarely causes. libpng says a
+/// line about damaged data on stderr.
 absl::StatusOr<Image> Decode(std::string_view bytes, const Limits& limits, size_t enough);
 
 }  // namespace orchard::vision

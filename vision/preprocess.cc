@@ -47,11 +47,11 @@ Image ShrinkTo(Image image, size_t shorter_side) {
 
 absl::Status DecodeForEncoder(std::string_view bytes, const Limits& limits, const Profile& profile,
                               std::span<std::uint8_t> out) {
-  ORCHARD_ASSIGN_OR_RETURN(const cv::Mat bgr,
-                           internal::DecodeBgr(bytes, limits, profile.shorter_side));
-  ResizeAndCropBytes(internal::Bytes(bgr), static_cast<size_t>(bgr.cols),
-                     static_cast<size_t>(bgr.rows), profile, out);
-  internal::SwapRedBlue(out, out);
+  ORCHARD_ASSIGN_OR_RETURN(const internal::Pixels pixels,
+                           internal::DecodePixels(bytes, limits, profile.shorter_side));
+  ResizeAndCropBytes(internal::Bytes(pixels.mat), static_cast<size_t>(pixels.mat.cols),
+                     static_cast<size_t>(pixels.mat.rows), profile, out);
+  if (pixels.bgr) internal::SwapRedBlue(out);
   return absl::OkStatus();
 }
 

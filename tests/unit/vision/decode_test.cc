@@ -109,6 +109,13 @@ TEST_P(PixelTest, AreThoseOfTheDrawing) {
   EXPECT_LE(Mean(*image, GetParam().want), GetParam().mean);
 }
 
+/// The JPEG with Adobe's segment that says how its colours are stored: 0 as they are, 2 as YCCK.
+std::string WithColourTransform(std::string jpeg, char transform) {
+  const std::string adobe =
+      std::string("\xFF\xEE\0\x0E", 4) + std::string("Adobe\0\x64\0\0\0\0", 11);
+  return jpeg.insert(jpeg.find("\xFF\xDB"), adobe + transform);
+}
+
 /// Exact where the file is lossless and 1 where a fraction is rounded; JPEG and WebP by what their
 /// quality costs on a smooth picture.
 std::vector<PixelCase> Pixels() {
@@ -125,9 +132,14 @@ std::vector<PixelCase> Pixels() {
       {"FlatBlackJpeg", t::EncodeFlatJpeg(8, 8, {{0}}), DrawPlain(8, 8, 0, 0, 0), 0},
       // Adobe stores 255 less the ink: here no cyan, half magenta, all yellow, a fifth of black.
       {"CmykJpeg", t::EncodeFlatJpeg(8, 8, {{255}, {128}, {0}, {204}}),
-       DrawPlain(8, 8, 204, 102, 0), 2},
+       DrawPlain(8, 8, 204, 102, 0), 0},
       {"CmykWhite", t::EncodeFlatJpeg(8, 8, {{255}, {255}, {255}, {255}}),
-       DrawPlain(8, 8, 255, 255, 255), 1},
+       DrawPlain(8, 8, 255, 255, 255), 0},
+      // 255 less the RGB that Y, Cb and Cr give: red is 100 + 1.402 * 100, blue 100.
+      {"YcckJpeg", WithColourTransform(t::EncodeFlatJpeg(8, 8, {{100}, {128}, {228}, {255}}), 2),
+       DrawPlain(8, 8, 15, 226, 155), 1},
+      {"RgbJpeg", WithColourTransform(t::EncodeFlatJpeg(8, 8, {{250}, {100}, {3}}), 0),
+       DrawPlain(8, 8, 250, 100, 3), 0},
       {"Png", png({}), image, 0},
       {"SixteenBitPng", png({.depth = 16}), image, 0},
       {"GreyPng", png({.colour = PngColour::kGrey}), Red(image), 0},
@@ -283,6 +295,23 @@ INSTANTIATE_TEST_SUITE_P(Table, ScaleTest,
                                            ScaleCase{256, 500, 351}, ScaleCase{177, 500, 351},
                                            ScaleCase{176, 250, 176}, ScaleCase{88, 125, 88},
                                            ScaleCase{1, 125, 88}));
+
+TEST(DecodeScale, ShrinksEveryKindOfJpeg) {
+  const Image image = DrawPlain(104, 72, 60, 60, 60);
+  const std::vector<std::uint8_t> plane(13 * 9, 60);
+  const std::vector<std::uint8_t> no_black(13 * 9, 255);
+  for (const std::string& jpeg :
+       {EncodeJpeg(image, {.grey = true}), EncodeJpeg(image, {.progressive = true}),
+        orchard::testing::EncodeFlatJpeg(104, 72, {plane, plane, plane, no_black})}) {
+    for (const size_t scale : {1, 2, 4, 8}) {
+      const auto small = Decode(jpeg, {}, 72 / scale);
+      ASSERT_THAT(small, IsOk());
+      EXPECT_EQ(small->width, 104 / scale);
+      EXPECT_EQ(small->height, 72 / scale);
+      EXPECT_LE(Largest(*small, DrawPlain(104 / scale, 72 / scale, 60, 60, 60)), 1);
+    }
+  }
+}
 
 TEST(DecodeScale, LeavesOtherFormatsAlone) {
   EXPECT_EQ(Decode(EncodePng(DrawGradient(64, 64)), {}, 8)->width, 64);

@@ -89,7 +89,7 @@ TEST_P(MutationTest, IsDecodedOrRefused) {
       .max_side = 2000,
       .formats = {Format::kJpeg, Format::kPng, Format::kWebp, Format::kBmp, Format::kPpm}};
   std::mt19937_64 random(20240607);
-  const long before = PeakKilobytes();
+  [[maybe_unused]] const long before = PeakKilobytes();
   size_t decoded = 0;
   for (size_t i = 0; i < kMutations; ++i) {
     const std::string bytes = Mutated(GetParam().bytes, random);

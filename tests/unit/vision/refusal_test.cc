@@ -1,6 +1,8 @@
 // What Decode refuses: limits, cuts, formats that are switched off, and tricks.
 
+#include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -157,6 +159,96 @@ TEST(DecodeJpeg, RefusesMoreThanAHundredScans) {
   for (int i = 0; i < 101; ++i) bytes += scan;
   EXPECT_THAT(Decode(bytes + "\xFF\xD9", {}, 0), StatusIs(kInvalid, HasSubstr("100 scans")));
 }
+
+/// Where the pixels of the last scan are: between its header and the end marker.
+struct Data {
+  size_t begin, end;
+};
+
+Data LastScan(const std::string& jpeg) {
+  const size_t header = jpeg.rfind("\xFF\xDA") + 2;
+  const auto byte = [&](size_t at) { return static_cast<std::uint8_t>(jpeg[at]); };
+  return {.begin = header + (byte(header) << 8 | byte(header + 1)), .end = jpeg.size() - 2};
+}
+
+/// What goes wrong with a file whose structure stays sound, so that only libjpeg can tell.
+std::vector<FileCase> DamagedFiles() {
+  std::vector<FileCase> files;
+  for (const bool progressive : {false, true}) {
+    const std::string sound = EncodeJpeg(DrawLeaf(40, 24, 3), {.progressive = progressive});
+    const auto [begin, end] = LastScan(sound);
+    const size_t middle = (begin + end) / 2;
+    const auto add = [&](const char* name, std::string bytes) {
+      files.push_back({(progressive ? "Progressive" : "") + std::string(name), std::move(bytes)});
+    };
+    add("HalfLost", std::string(sound).erase(middle, end - middle));
+    add("MarkerInTheMiddle", std::string(sound).insert(middle, "\xFF\xD3"));
+    // 16 may be there. Up to eight more are not counted, because libjpeg has read them ahead.
+    add("MoreThanPadding", std::string(sound).insert(end, 16 + 8 + 1, '\x55'));
+  }
+  // A byte FF in the data is followed by 00; sixteen ones are no code in any table.
+  std::string ones = EncodeJpeg(DrawLeaf(40, 24, 3));
+  const size_t at = LastScan(ones).begin + 30;
+  for (size_t i = 0; i < 16; i += 2) ones.replace(at + i, 2, "\xFF\0", 2);
+  files.push_back({"CodesThatDoNotExist", ones});
+  return files;
+}
+
+/// Runs `decode` and gives what it says on stderr.
+template <typename Decoding>
+std::string Stderr(const Decoding& decode) {
+  ::testing::internal::CaptureStderr();
+  decode();
+  return ::testing::internal::GetCapturedStderr();
+}
+
+class DamagedTest : public ::testing::TestWithParam<FileCase> {};
+
+TEST_P(DamagedTest, IsRefusedInSilence) {
+  for (const size_t enough : {0, 12}) {
+    EXPECT_EQ(Stderr([&] {
+                EXPECT_THAT(Decode(GetParam().bytes, {}, enough),
+                            StatusIs(kInvalid, HasSubstr("JPEG: not decodable: Corrupt")));
+              }),
+              "");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Jpeg, DamagedTest, ::testing::ValuesIn(DamagedFiles()),
+                         [](const auto& param_info) { return param_info.param.name; });
+
+/// What libjpeg warns about, but programs and cameras do, and nobody sees in the picture.
+std::vector<FileCase> OddFiles() {
+  const std::string sound = EncodeJpeg(DrawLeaf(40, 24, 3));
+  const auto [begin, end] = LastScan(sound);
+  constexpr size_t kJfifSegment = 18;  // bytes, behind the start marker
+  const std::string adobe =
+      std::string("\xFF\xEE\0\x0E", 4) + std::string("Adobe\0\x64\0\0\0\0\7", 12);
+  return {
+      {"PaddedBeforeTheEnd", std::string(sound).insert(end, 16, '\0')},
+      {"BytesBetweenSegments", std::string(sound).insert(sound.find("\xFF\xC0"), 600, '\0')},
+      // Start and end of a band of frequencies, which only progressive pictures have.
+      {"ScanOfABand", std::string(sound).replace(begin - 3, 3, 3, '\0')},
+      {"JfifOfVersionZero", std::string(sound).replace(11, 1, 1, '\0')},
+      {"UnknownColourTransform", std::string(sound).replace(2, kJfifSegment, adobe)},
+  };
+}
+
+class OddTest : public ::testing::TestWithParam<FileCase> {};
+
+TEST_P(OddTest, IsDecodedInSilence) {
+  const auto want = Decode(EncodeJpeg(DrawLeaf(40, 24, 3)), {}, 0);
+  ASSERT_THAT(want, IsOk());
+  EXPECT_EQ(Stderr([&] {
+              const auto image = Decode(GetParam().bytes, {}, 0);
+              ASSERT_THAT(image, IsOk());
+              EXPECT_EQ(image->rgb, want->rgb);
+            }),
+            "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Jpeg, OddTest, ::testing::ValuesIn(OddFiles()),
+                         [](const auto& param_info) { return param_info.param.name; });
 
 TEST(DecodePng, RefusesPixelsThatEndBeforeThePicture) {
   // A sound file with IEND, whose pixels are those of a smaller picture.
