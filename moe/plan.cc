@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <cstddef>
 
 #include "core/log_space.h"
@@ -48,6 +49,23 @@ std::vector<size_t> NextWave(const Policy& policy, std::span<const double> log_d
   std::vector<size_t> wave = Wanted(policy, log_domain);
   std::erase_if(wave, [&](size_t g) { return states[g] != ExpertState::kUnasked; });
   return wave;
+}
+
+std::vector<size_t> NextForConcept(const Taxonomy& taxonomy, std::span<const double> log_domain,
+                                   std::span<const ExpertState> states, size_t concept_index,
+                                   double probability, double least) {
+  if (probability >= least) return {};
+  double reachable = probability;
+  std::vector<size_t> wave;
+  for (size_t g = 0; g < states.size(); ++g) {
+    if (states[g] != ExpertState::kUnasked) continue;
+    if (std::ranges::find(taxonomy.concept_of[g], concept_index) == taxonomy.concept_of[g].end()) {
+      continue;
+    }
+    reachable += std::exp(log_domain[g]);
+    if (wave.empty() || log_domain[g] > log_domain[wave.front()]) wave.assign(1, g);
+  }
+  return reachable >= least ? wave : std::vector<size_t>();
 }
 
 std::vector<size_t> Missing(const Policy& policy, std::span<const double> log_domain,

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "moe/moe.h"
 #include "moe/policy.h"
 
 namespace orchard::moe {
@@ -25,6 +26,14 @@ enum class ExpertState : std::uint8_t {
 /// best_log_joint >= its log_domain (models.md section 2.7, the exactness bound).
 std::vector<size_t> NextWave(const Policy& policy, std::span<const double> log_domain,
                              std::span<const ExpertState> states, double best_log_joint);
+
+/// The expert that kExact asks although no other can win: one that knows the best concept so far,
+/// when that concept's `probability` is under `least` and all unasked experts that know it could
+/// together lift it there. The most probable of them; at most one; none that is down. So a carrot
+/// that fruit and vegetable share is not called uncertain for want of asking.
+std::vector<size_t> NextForConcept(const Taxonomy& taxonomy, std::span<const double> log_domain,
+                                   std::span<const ExpertState> states, size_t concept_index,
+                                   double probability, double least);
 
 /// Domains that `policy` chose and that did not answer, by index ascending: the `missing` of a
 /// degraded answer. Empty exactly when the policy was carried out in full.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,8 +12,10 @@ namespace orchard::router {
 
 using moe::ExpertState;
 
-Gather::Gather(const moe::Policy& policy, std::span<const double> log_domain)
-    : policy_(policy),
+Gather::Gather(const moe::Policy& policy, std::span<const double> log_domain,
+               const Catalogue& catalogue)
+    : catalogue_(&catalogue),
+      policy_(policy),
       log_domain_(log_domain.begin(), log_domain.end()),
       states_(log_domain.size(), ExpertState::kUnasked),
       faults_(log_domain.size()),
@@ -24,12 +28,24 @@ std::vector<size_t> Gather::Next(const std::vector<bool>& available) {
     states_[domain] = available[domain] ? ExpertState::kUnasked : ExpertState::kDown;
   }
   std::vector<size_t> wave = moe::NextWave(policy_, log_domain_, states_, best_log_joint_);
+  if (wave.empty()) wave = NextForConfidence();
   for (const size_t domain : wave) {
     asked_[domain] = true;
     states_[domain] = ExpertState::kFailed;
   }
   waiting_ = wave.size();
   return wave;
+}
+
+std::vector<size_t> Gather::NextForConfidence() const {
+  const std::optional<double>& least = catalogue_->thresholds.confidence;
+  if (policy_.kind != moe::PolicyKind::kExact || !least || answers_.empty()) return {};
+  if (std::exp(best_log_joint_) >= *least) return {};  // A concept has at least its best class.
+  const auto best = moe::Combine(catalogue_->taxonomy, log_domain_, Answers(), /*top=*/1);
+  if (!best.ok()) return {};  // Whoever combines in the end says what is wrong.
+  const moe::ConceptProbability& found = best->concepts.front();
+  return moe::NextForConcept(catalogue_->taxonomy, log_domain_, states_, found.concept_index,
+                             found.probability, *least);
 }
 
 void Gather::Answered(size_t domain, std::shared_ptr<const model::ScoreBatch> scores, size_t row) {

@@ -13,6 +13,7 @@
 #include "moe/combine.h"
 #include "moe/plan.h"
 #include "moe/policy.h"
+#include "router/catalogue.h"
 
 namespace orchard::router {
 
@@ -22,8 +23,10 @@ namespace orchard::router {
 /// with GiveUp(). Not thread-safe: the owner locks.
 class Gather {
  public:
-  /// `log_domain` has shape [G]: log p(branch) + log p(domain | branch).
-  Gather(const moe::Policy& policy, std::span<const double> log_domain);
+  /// `log_domain` has shape [G]: log p(branch) + log p(domain | branch). Under EXACT, experts are
+  /// asked until no other could win or lift the best concept over thresholds.confidence. The
+  /// catalogue outlives this object.
+  Gather(const moe::Policy& policy, std::span<const double> log_domain, const Catalogue& catalogue);
 
   /// The next wave, from now on waited for; empty when the answer is as complete as it gets.
   /// Nothing may be waited for. `available`, shape [G]: who can be asked now.
@@ -69,6 +72,9 @@ class Gather {
     size_t row;
   };
 
+  std::vector<size_t> NextForConfidence() const;
+
+  const Catalogue* catalogue_;
   moe::Policy policy_;
   std::vector<double> log_domain_;
   std::vector<moe::ExpertState> states_;  // Who is asked counts as failed until it answers.

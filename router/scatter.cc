@@ -95,7 +95,8 @@ Scatter::Scatter(ScatterStage& stage, Encoded encoded, std::vector<RequestPtr> r
       gates_(std::move(encoded.gates)) {
   for (size_t row = 0; row < requests.size(); ++row) {
     const moe::Policy& policy = requests[row]->options.policy;
-    pictures_.push_back({std::move(requests[row]), Gather(policy, gates_.LogDomain(row))});
+    pictures_.push_back(
+        {std::move(requests[row]), Gather(policy, gates_.LogDomain(row), stage_.catalogue_)});
     ready_.push_back(row);
   }
 }

@@ -53,12 +53,22 @@ cv::Mat OverBytes(std::string_view bytes) {
 }
 
 /// OpenCV offers the bytes to its decoders in turn. Those of PNG and BMP know their pictures by the
-/// magic that we have seen, but WebP's looks deeper, and what it refuses is offered on: to
-/// DICOM's, which looks for four letters at byte 128. No picture has them there by chance.
-absl::Status CheckNoDicom(std::string_view bytes) {
-  constexpr size_t kAt = 128;
-  if (bytes.size() < kAt || bytes.substr(kAt, 4) != "DICM") return absl::OkStatus();
-  return Refuse("the picture pretends to be DICOM as well");
+/// magic that we have seen, but WebP's looks deeper, and what it refuses is offered on: to those of
+/// DICOM and of GDAL's elevation maps, which look for four letters further in. No picture has them
+/// there by chance.
+absl::Status CheckNoOtherFormat(std::string_view bytes) {
+  struct Magic {
+    size_t at;
+    std::string_view letters;
+    std::string_view name;
+  };
+  constexpr std::array kOthers = {Magic{128, "DICM", "DICOM"}, Magic{140, "DTED", "DTED"}};
+  for (const Magic& other : kOthers) {
+    if (bytes.size() >= other.at && bytes.substr(other.at, 4) == other.letters) {
+      return Refuse("the picture pretends to be ", std::string(other.name), " as well");
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Corrupt(Format format) {
@@ -126,16 +136,22 @@ absl::StatusOr<cv::Mat> ReadPixels(std::string_view bytes, const Container& cont
   return DecodeOpaque(bytes, container.header);
 }
 
+absl::StatusOr<cv::Mat> ReadUpright(std::string_view bytes, const Container& container,
+                                    size_t enough) {
+  ORCHARD_ASSIGN_OR_RETURN(const cv::Mat stored, ReadPixels(bytes, container, enough));
+  return Orient(stored, container.header.orientation);
+}
+
 /// The one place where exceptions of OpenCV (and of memory that is not there) end.
-absl::StatusOr<cv::Mat> ReadPixelsWithoutThrowing(std::string_view bytes,
-                                                  const Container& container, size_t enough) {
+absl::StatusOr<cv::Mat> ReadUprightWithoutThrowing(std::string_view bytes,
+                                                   const Container& container, size_t enough) {
   // One picture, one thread: parallelism comes from many pictures. Process-wide, hence once.
   [[maybe_unused]] static const bool alone = [] {
     cv::setNumThreads(0);
     return true;
   }();
   try {
-    return ReadPixels(bytes, container, enough);
+    return ReadUpright(bytes, container, enough);
   } catch (const cv::Exception& e) {
     if (e.code == cv::Error::StsNoMem) return absl::ResourceExhaustedError(e.err);
     return Refuse(std::string(Name(container.header.format)), ": ", e.err);
@@ -160,11 +176,9 @@ absl::StatusOr<Pixels> DecodePixels(std::string_view bytes, const Limits& limits
   ORCHARD_RETURN_IF_ERROR(CheckFormat(container.header.format, limits));
   ORCHARD_RETURN_IF_ERROR(CheckSize(container.header, limits));
   ORCHARD_RETURN_IF_ERROR(container.whole);
-  if (container.header.format == Format::kWebp) ORCHARD_RETURN_IF_ERROR(CheckNoDicom(bytes));
-  ORCHARD_ASSIGN_OR_RETURN(const cv::Mat stored,
-                           ReadPixelsWithoutThrowing(bytes, container, enough));
-  return Pixels{.mat = Orient(stored, container.header.orientation),
-                .bgr = container.header.format != Format::kJpeg};
+  if (container.header.format == Format::kWebp) ORCHARD_RETURN_IF_ERROR(CheckNoOtherFormat(bytes));
+  ORCHARD_ASSIGN_OR_RETURN(cv::Mat upright, ReadUprightWithoutThrowing(bytes, container, enough));
+  return Pixels{.mat = std::move(upright), .bgr = container.header.format != Format::kJpeg};
 }
 
 }  // namespace internal

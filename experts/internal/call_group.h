@@ -15,8 +15,8 @@ namespace orchard::experts::internal {
 /// The calls that someone has in progress, so that it can end them before it dies: gRPC's callbacks
 /// come on threads that nobody else could wait for. Thread-safe.
 ///
-/// Enter before a call starts, Leave as the very last thing of its callback, with the callback's last
-/// reference to the context: a context keeps its channel alive, and gRPC 1.51 crashes when a
+/// Enter before a call starts, Leave as the very last thing of its callback, with the callback's
+/// last reference to the context: a context keeps its channel alive, and gRPC 1.51 crashes when a
 /// callback's thread is the one that lets the last channel go (it would have to join itself).
 class CallGroup {
  public:

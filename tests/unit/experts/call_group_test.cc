@@ -22,9 +22,8 @@ TEST(CallGroupTest, LeavingDropsTheContextBeforeAnyoneStopsWaiting) {
   bool gone = false;
   auto context = Context(gone);
   ASSERT_TRUE(group.Enter(context));
-  std::jthread callback([&group, context = std::move(context)]() mutable {
-    group.Leave(std::move(context));
-  });
+  std::jthread callback(
+      [&group, context = std::move(context)]() mutable { group.Leave(std::move(context)); });
   group.CancelAndWait();
   EXPECT_TRUE(gone);
 }

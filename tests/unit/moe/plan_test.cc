@@ -234,5 +234,32 @@ TEST(NextWaveTest, ExactNeverAsksAMaskedDomain) {
   EXPECT_THAT(NextWave(kExactPolicy, log_domain, std::vector{kDown, kUnasked}, kMasked), IsEmpty());
 }
 
+// Two domains know concept 0, the third doesn't.
+class ConceptTest : public ::testing::Test {
+ protected:
+  std::vector<size_t> Next(std::vector<ExpertState> states, double probability, double least) {
+    const Taxonomy taxonomy{.branch_of = {0, 0, 0},
+                            .classes = {2, 2, 1},
+                            .concept_of = {{0, 1}, {2, 0}, {3}},
+                            .branches = 1,
+                            .concepts = 4};
+    const std::vector<double> log_domain = {std::log(0.5), std::log(0.3), std::log(0.2)};
+    return NextForConcept(taxonomy, log_domain, states, /*concept_index=*/0, probability, least);
+  }
+};
+
+TEST_F(ConceptTest, AsksTheMostProbableThatKnowsIt) {
+  EXPECT_THAT(Next({kAnswered, kUnasked, kUnasked}, 0.4, 0.6), ElementsAre(1));
+  EXPECT_THAT(Next({kUnasked, kUnasked, kAnswered}, 0.1, 0.85), ElementsAre(0));
+}
+
+TEST_F(ConceptTest, AsksNobodyInVain) {
+  EXPECT_THAT(Next({kAnswered, kUnasked, kUnasked}, 0.6, 0.6), IsEmpty());  // It is there.
+  EXPECT_THAT(Next({kAnswered, kUnasked, kUnasked}, 0.2, 0.6), IsEmpty());  // It can't get there.
+  EXPECT_THAT(Next({kAnswered, kDown, kUnasked}, 0.4, 0.6), IsEmpty());     // Who could is down.
+  EXPECT_THAT(Next({kAnswered, kAnswered, kUnasked}, 0.4, 0.6),
+              IsEmpty());  // Nobody else knows it.
+}
+
 }  // namespace
 }  // namespace orchard::moe

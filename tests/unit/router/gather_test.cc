@@ -1,5 +1,6 @@
 #include "router/gather.h"
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -26,6 +27,9 @@ using ::testing::Not;
 const std::vector<std::string> kNames = {"rice_disease", "fruit", "vegetable"};
 const std::vector<bool> kAll = {true, true, true};
 
+/// Without thresholds.
+const Catalogue kCatalogue = testing::SmallCatalogue();
+
 moe::Policy Policy(moe::PolicyKind kind) {
   return *moe::MakePolicy(kind, std::nullopt, std::nullopt, std::nullopt, 3);
 }
@@ -35,7 +39,7 @@ std::shared_ptr<const model::ScoreBatch> Says(size_t classes, double first) {
 }
 
 TEST(GatherTest, ExactStopsWhenNobodyElseCouldWin) {
-  Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.7, 0.2, 0.1}));
+  Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.7, 0.2, 0.1}), kCatalogue);
   EXPECT_THAT(gather.Next(kAll), ElementsAre(kRiceDisease));
   EXPECT_TRUE(gather.waiting());
   gather.Answered(kRiceDisease, Says(2, 0.9), 0);
@@ -47,7 +51,7 @@ TEST(GatherTest, ExactStopsWhenNobodyElseCouldWin) {
 }
 
 TEST(GatherTest, ExactGoesOnWhileAnotherCouldWin) {
-  Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.4, 0.35, 0.25}));
+  Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.4, 0.35, 0.25}), kCatalogue);
   EXPECT_THAT(gather.Next(kAll), ElementsAre(kRiceDisease));
   gather.Answered(kRiceDisease, Says(2, 0.5), 0);  // 0.20 < 0.35
   EXPECT_THAT(gather.Next(kAll), ElementsAre(kFruit));
@@ -56,8 +60,44 @@ TEST(GatherTest, ExactGoesOnWhileAnotherCouldWin) {
   EXPECT_TRUE(gather.Exact());
 }
 
+/// What an expert says of each of its classes.
+std::shared_ptr<const model::ScoreBatch> SaysAll(const std::vector<double>& probabilities) {
+  model::ScoreBatch scores = testing::Scores(1, probabilities.size(), 0.5);
+  const std::vector<double> logs = Logs(probabilities);
+  std::ranges::transform(logs, scores.log_probabilities.begin(),
+                         [](double log) { return static_cast<float>(log); });
+  return std::make_shared<const model::ScoreBatch>(std::move(scores));
+}
+
+Catalogue DemandingCatalogue() {
+  Catalogue catalogue = testing::SmallCatalogue();
+  catalogue.thresholds.confidence = 0.6;
+  return catalogue;
+}
+
+TEST(GatherTest, ExactAsksWhoCouldMakeASharedConceptSure) {
+  const Catalogue demanding = DemandingCatalogue();
+  Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.1, 0.5, 0.4}), demanding);
+  EXPECT_THAT(gather.Next(kAll), ElementsAre(kFruit));
+  gather.Answered(kFruit, SaysAll({0.05, 0.9, 0.05}), 0);  // A carrot: .45, vegetable can't win.
+  EXPECT_TRUE(gather.Exact());
+  EXPECT_THAT(gather.Next(kAll), ElementsAre(kVegetable));
+  gather.Answered(kVegetable, SaysAll({0.9, 0.1}), 0);  // .45 + .36
+  EXPECT_THAT(gather.Next(kAll), IsEmpty());
+  EXPECT_THAT(gather.Missing(), IsEmpty());
+  EXPECT_THAT(gather.Activated(), ElementsAre(false, true, true));
+}
+
+TEST(GatherTest, ExactAsksNobodyForAConceptThatOthersDoNotKnow) {
+  const Catalogue demanding = DemandingCatalogue();
+  Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.1, 0.5, 0.4}), demanding);
+  EXPECT_THAT(gather.Next(kAll), ElementsAre(kFruit));
+  gather.Answered(kFruit, SaysAll({0.9, 0.05, 0.05}), 0);  // An apple: .45.
+  EXPECT_THAT(gather.Next(kAll), IsEmpty());
+}
+
 TEST(GatherTest, AFailedExpertLeavesTheAnswerInexactAndDegraded) {
-  Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.7, 0.2, 0.1}));
+  Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.7, 0.2, 0.1}), kCatalogue);
   gather.Next(kAll);
   gather.Failed(kRiceDisease, absl::UnavailableError("gone"));
   EXPECT_THAT(gather.Next(kAll), ElementsAre(kFruit));
@@ -68,7 +108,7 @@ TEST(GatherTest, AFailedExpertLeavesTheAnswerInexactAndDegraded) {
 }
 
 TEST(GatherTest, AnExpertThatIsDownIsActivatedButNotAsked) {
-  Gather gather(Policy(moe::PolicyKind::kDense), Logs({0.7, 0.2, 0.1}));
+  Gather gather(Policy(moe::PolicyKind::kDense), Logs({0.7, 0.2, 0.1}), kCatalogue);
   EXPECT_THAT(gather.Next({true, false, true}), ElementsAre(kRiceDisease, kVegetable));
   gather.Answered(kRiceDisease, Says(2, 0.9), 0);
   gather.Answered(kVegetable, Says(2, 0.9), 0);
@@ -78,7 +118,7 @@ TEST(GatherTest, AnExpertThatIsDownIsActivatedButNotAsked) {
 }
 
 TEST(GatherTest, GivingUpMakesWhatIsWaitedForMissing) {
-  Gather gather(Policy(moe::PolicyKind::kDense), Logs({0.7, 0.2, 0.1}));
+  Gather gather(Policy(moe::PolicyKind::kDense), Logs({0.7, 0.2, 0.1}), kCatalogue);
   gather.Next(kAll);
   gather.Answered(kFruit, Says(3, 0.9), 0);
   gather.GiveUp();
@@ -87,7 +127,7 @@ TEST(GatherTest, GivingUpMakesWhatIsWaitedForMissing) {
 }
 
 TEST(GatherTest, NothingIsUnavailableWhenSomeoneIsDownOrFailed) {
-  Gather gather(Policy(moe::PolicyKind::kDense), Logs({0.7, 0.2, 0.1}));
+  Gather gather(Policy(moe::PolicyKind::kDense), Logs({0.7, 0.2, 0.1}), kCatalogue);
   gather.Next({true, false, true});
   gather.Failed(kRiceDisease, absl::InternalError("NaN"));
   gather.GiveUp();
@@ -98,7 +138,7 @@ TEST(GatherTest, NothingIsUnavailableWhenSomeoneIsDownOrFailed) {
 }
 
 TEST(GatherTest, NothingIsLateWhenAllAreMerelyLate) {
-  Gather gather(Policy(moe::PolicyKind::kTopK), Logs({0.7, 0.2, 0.1}));
+  Gather gather(Policy(moe::PolicyKind::kTopK), Logs({0.7, 0.2, 0.1}), kCatalogue);
   gather.Next(kAll);
   gather.Failed(kFruit, absl::DeadlineExceededError("too late"));
   gather.GiveUp();
@@ -109,7 +149,7 @@ TEST(GatherTest, NothingIsLateWhenAllAreMerelyLate) {
 }
 
 TEST(GatherTest, AnswersPointAtTheirRowOfASharedBatch) {
-  Gather gather(Policy(moe::PolicyKind::kHard), Logs({0.7, 0.2, 0.1}));
+  Gather gather(Policy(moe::PolicyKind::kHard), Logs({0.7, 0.2, 0.1}), kCatalogue);
   gather.Next(kAll);
   auto two = testing::Scores(2, 2, 0.9);
   two.log_probabilities[2] = -3.0F;

@@ -76,14 +76,18 @@ TEST(DecodeFormats, AreThreeUnlessMoreAreSwitchedOn) {
               StatusIs(kInvalid, HasSubstr("send one of: png")));
 }
 
-// OpenCV offers what its WebP decoder refuses to its DICOM decoder, which looks at byte 128.
-TEST(DecodeFormats, NeverReachesTheDecoderOfDicom) {
+// OpenCV offers what its WebP decoder refuses to those of DICOM and GDAL, which look further in.
+TEST(DecodeFormats, NeverReachesTheDecodersOfDicomAndGdal) {
   std::string bytes = EncodeWebp(DrawLeaf(64, 64, 1), 80);
   ASSERT_EQ(bytes.substr(12, 4), "VP8 ");
   bytes[20] = static_cast<char>(bytes[20] | 0x0E);  // A profile that doesn't exist.
   EXPECT_THAT(Decode(bytes, {}, 0), StatusIs(kInvalid, HasSubstr("corrupt")));
-  bytes.replace(128, 4, "DICM");
-  EXPECT_THAT(Decode(bytes, {}, 0), StatusIs(kInvalid, HasSubstr("DICOM")));
+  std::string dicom = bytes;
+  dicom.replace(128, 4, "DICM");
+  EXPECT_THAT(Decode(dicom, {}, 0), StatusIs(kInvalid, HasSubstr("DICOM")));
+  std::string elevation = bytes;
+  elevation.replace(140, 4, "DTED");
+  EXPECT_THAT(Decode(elevation, {}, 0), StatusIs(kInvalid, HasSubstr("DTED")));
 }
 
 struct FileCase {
