@@ -112,8 +112,7 @@ void ClassifyOne(const ClassifyCommand& command, const std::string& file, size_t
   const auto response = client.Classify(*request);
   const double took_ms = core::Milliseconds(core::Clock::now() - begin);
   if (!response.ok()) {
-    report.Failure(picture,
-                   absl::StrCat(file, ": ", Reason(response.status(), command.server.servers)));
+    report.Failure(picture, absl::StrCat(file, ": ", Reason(response.status())));
   } else if (command.json) {
     report.Answer(picture, AnswerJson(file, *response, took_ms));
   } else {

@@ -1,22 +1,9 @@
 #include "clients/cpp/command.h"
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include <CLI/CLI.hpp>
 
 namespace orchard::client {
-namespace {
-
-/// Whether nobody listens, as opposed to a server that says UNAVAILABLE. gRPC 1.51 has no code for
-/// it, only these words.
-bool NobodyListens(const absl::Status& status) {
-  return absl::IsUnavailable(status) &&
-         (absl::StrContains(status.message(), "failed to connect") ||
-          absl::StrContains(status.message(), "DNS resolution failed"));
-}
-
-}  // namespace
 
 Client::Options ServerOptions::ClientOptions() const {
   return {.servers = servers,
@@ -38,9 +25,9 @@ void DeclareServer(CLI::App& app, ServerOptions& options) {
       ->capture_default_str();
 }
 
-std::string Reason(const absl::Status& status, const std::vector<std::string>& servers) {
-  if (NobodyListens(status)) {
-    return absl::StrCat("no server answers at ", absl::StrJoin(servers, ", "),
+std::string Reason(const absl::Status& status) {
+  if (NoServerAnswers(status)) {
+    return absl::StrCat(status.message(),
                         "; start one with orchard-router, or name another with --server");
   }
   return absl::StrCat(absl::StatusCodeToString(status.code()), ": ", status.message());

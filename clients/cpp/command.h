@@ -42,6 +42,6 @@ void DeclareServer(CLI::App& app, ServerOptions& options);
 
 /// A reason for people. When no server answers: a plain sentence that names the servers and what
 /// to do, instead of gRPC's words.
-std::string Reason(const absl::Status& status, const std::vector<std::string>& servers);
+std::string Reason(const absl::Status& status);
 
 }  // namespace orchard::client

@@ -15,7 +15,7 @@ int RunDescribe(const DescribeCommand& command, const Streams& streams) {
   Client client(command.server.ClientOptions());
   const auto model = client.DescribeModel();
   if (!model.ok()) {
-    streams.err << "orchard: " << Reason(model.status(), command.server.servers) << '\n';
+    streams.err << "orchard: " << Reason(model.status()) << '\n';
     return kSomeFailed;
   }
   streams.out << (command.json ? DescriptionJson(*model) + "\n" : DescriptionText(*model));
