@@ -36,18 +36,18 @@ const std::map<std::string, v1::Policy>& Policies() {
 /// Thread-safe.
 class Report {
  public:
-  Report(const std::vector<std::string>& files, bool keep_order, const Streams& streams)
-      : files_(files),
+  Report(size_t pictures, bool keep_order, const Streams& streams)
+      : pictures_(pictures),
         keep_order_(keep_order),
         streams_(streams),
-        bar_(streams.err, files.size(), streams.err_is_terminal && files.size() >= kBarFrom),
-        lines_(files.size()) {}
+        bar_(streams.err, pictures, streams.err_is_terminal && pictures >= kBarFrom),
+        lines_(pictures) {}
 
   void Answer(size_t picture, std::string line) {
     Add(picture, {.text = std::move(line), .failed = false});
   }
 
-  /// `line` names the file.
+  /// `line` names the file or the folder.
   void Failure(size_t picture, const std::string& line) {
     Add(picture, {.text = absl::StrCat("orchard: ", line), .failed = true});
   }
@@ -75,14 +75,14 @@ class Report {
     } else {
       Write(line);
     }
-    if (done_ < files_.size()) bar_.Show(done_);
+    if (done_ < pictures_) bar_.Show(done_);
   }
 
   void Write(const Line& line) {
     (line.failed ? streams_.err : streams_.out) << line.text << '\n' << std::flush;
   }
 
-  const std::vector<std::string>& files_;
+  const size_t pictures_;
   const bool keep_order_;
   const Streams& streams_;
   mutable core::Mutex mutex_;
@@ -94,20 +94,24 @@ class Report {
 };
 
 absl::StatusOr<v1::ClassifyRequest> MakeRequest(const ClassifyCommand& command,
-                                                const std::string& file, std::istream& in) {
+                                                const absl::StatusOr<std::string>& name,
+                                                std::istream& in) {
+  ORCHARD_RETURN_IF_ERROR(name.status());
   v1::ClassifyRequest request;
-  ORCHARD_ASSIGN_OR_RETURN(*request.mutable_image(), ReadPicture(file, in));
+  ORCHARD_ASSIGN_OR_RETURN(*request.mutable_image(), ReadPicture(*name, in));
   *request.mutable_options() = command.options;
   return request;
 }
 
-void ClassifyOne(const ClassifyCommand& command, const std::string& file, size_t picture,
-                 size_t file_width, Client& client, std::istream& in, Report& report) {
-  const auto request = MakeRequest(command, file, in);
+void ClassifyOne(const ClassifyCommand& command, const absl::StatusOr<std::string>& name,
+                 size_t picture, size_t file_width, Client& client, std::istream& in,
+                 Report& report) {
+  const auto request = MakeRequest(command, name, in);
   if (!request.ok()) {
     report.Failure(picture, std::string(request.status().message()));
     return;
   }
+  const std::string& file = *name;
   const auto begin = core::Clock::now();
   const auto response = client.Classify(*request);
   const double took_ms = core::Milliseconds(core::Clock::now() - begin);
@@ -160,23 +164,19 @@ void DeclareClassify(CLI::App& app, ClassifyCommand& command) {
 }
 
 int RunClassify(const ClassifyCommand& command, const Streams& streams) {
-  const auto files = ExpandPictures(command.arguments);
-  if (!files.ok()) {
-    streams.err << "orchard: " << files.status().message() << '\n';
-    return kSomeFailed;
-  }
+  const auto pictures = ExpandPictures(command.arguments);
   size_t width = 4;
-  for (const std::string& file : *files) width = std::max(width, file.size());
+  for (const auto& name : pictures) width = std::max(width, name.ok() ? name->size() : 0);
   if (!command.json) streams.out << AnswerHeading(width) << '\n';
 
   Client client(command.server.ClientOptions());
-  Report report(*files, /*keep_order=*/!command.json, streams);
+  Report report(pictures.size(), /*keep_order=*/!command.json, streams);
   std::atomic<size_t> next{0};
   std::vector<std::jthread> workers;
-  for (size_t i = 0; i < std::min(command.concurrency, files->size()); ++i) {
+  for (size_t i = 0; i < std::min(command.concurrency, pictures.size()); ++i) {
     workers.emplace_back([&] {
-      for (size_t picture = next++; picture < files->size(); picture = next++) {
-        ClassifyOne(command, (*files)[picture], picture, width, client, streams.in, report);
+      for (size_t picture = next++; picture < pictures.size(); picture = next++) {
+        ClassifyOne(command, pictures[picture], picture, width, client, streams.in, report);
       }
     });
   }

@@ -1,5 +1,6 @@
 #include "clients/cpp/classify_command.h"
 
+#include <filesystem>
 #include <set>
 #include <sstream>
 
@@ -83,6 +84,17 @@ TEST_F(ClassifyCommandTest, AFailureIsALineOnStandardErrorAndExitCodeOne) {
   EXPECT_EQ(Lines().size(), 1u);
   EXPECT_THAT(err_.str(), AllOf(HasSubstr("orchard: " + bad + ": INVALID_ARGUMENT: not an image"),
                                 HasSubstr("orchard: missing.jpg: no such file")));
+}
+
+TEST_F(ClassifyCommandTest, AFolderWithoutPicturesFailsAloneInItsPlace) {
+  const std::string a = Put("a.jpg", "apple");
+  const std::string b = Put("b.jpg", "banana");
+  const std::string empty = (dir_.path() / "empty").string();
+  std::filesystem::create_directory(empty);
+  EXPECT_EQ(Run({a, empty, b}, /*json=*/true), kSomeFailed);
+  EXPECT_EQ(Lines().size(), 2u);
+  EXPECT_EQ(err_.str(),
+            "orchard: " + empty + ": no picture in this folder (.jpg .jpeg .png .webp)\n");
 }
 
 TEST_F(ClassifyCommandTest, StandardInputIsAPicture) {
