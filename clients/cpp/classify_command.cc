@@ -95,18 +95,18 @@ class Report {
 
 absl::StatusOr<v1::ClassifyRequest> MakeRequest(const ClassifyCommand& command,
                                                 const absl::StatusOr<std::string>& name,
-                                                std::istream& in) {
+                                                const std::string& standard_input) {
   ORCHARD_RETURN_IF_ERROR(name.status());
   v1::ClassifyRequest request;
-  ORCHARD_ASSIGN_OR_RETURN(*request.mutable_image(), ReadPicture(*name, in));
+  ORCHARD_ASSIGN_OR_RETURN(*request.mutable_image(), ReadPicture(*name, standard_input));
   *request.mutable_options() = command.options;
   return request;
 }
 
 void ClassifyOne(const ClassifyCommand& command, const absl::StatusOr<std::string>& name,
-                 size_t picture, size_t file_width, Client& client, std::istream& in,
-                 Report& report) {
-  const auto request = MakeRequest(command, name, in);
+                 const std::string& standard_input, size_t picture, size_t file_width,
+                 Client& client, Report& report) {
+  const auto request = MakeRequest(command, name, standard_input);
   if (!request.ok()) {
     report.Failure(picture, std::string(request.status().message()));
     return;
@@ -165,6 +165,7 @@ void DeclareClassify(CLI::App& app, ClassifyCommand& command) {
 
 int RunClassify(const ClassifyCommand& command, const Streams& streams) {
   const auto pictures = ExpandPictures(command.arguments);
+  const std::string standard_input = ReadStandardInput(pictures, streams.in);
   size_t width = 4;
   for (const auto& name : pictures) width = std::max(width, name.ok() ? name->size() : 0);
   if (!command.json) streams.out << AnswerHeading(width) << '\n';
@@ -176,7 +177,7 @@ int RunClassify(const ClassifyCommand& command, const Streams& streams) {
   for (size_t i = 0; i < std::min(command.concurrency, pictures.size()); ++i) {
     workers.emplace_back([&] {
       for (size_t picture = next++; picture < pictures.size(); picture = next++) {
-        ClassifyOne(command, pictures[picture], picture, width, client, streams.in, report);
+        ClassifyOne(command, pictures[picture], standard_input, picture, width, client, report);
       }
     });
   }

@@ -58,9 +58,17 @@ std::vector<absl::StatusOr<std::string>> ExpandPictures(const std::vector<std::s
   return pictures;
 }
 
-absl::StatusOr<std::string> ReadPicture(const std::string& name, std::istream& standard_input) {
+std::string ReadStandardInput(const std::vector<absl::StatusOr<std::string>>& pictures,
+                              std::istream& in) {
+  const auto is_dash = [](const auto& name) { return name.ok() && *name == "-"; };
+  if (std::ranges::none_of(pictures, is_dash)) return "";
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+absl::StatusOr<std::string> ReadPicture(const std::string& name,
+                                        const std::string& standard_input) {
   if (name != "-") return core::ReadFile(name);
-  return std::string(std::istreambuf_iterator<char>(standard_input), {});
+  return standard_input;
 }
 
 }  // namespace orchard::client

@@ -16,7 +16,12 @@ namespace orchard::client {
 /// file that doesn't exist is no error here: reading it is.
 std::vector<absl::StatusOr<std::string>> ExpandPictures(const std::vector<std::string>& arguments);
 
-/// The bytes of one picture; "-" reads all of `standard_input`. Errors: those of core::ReadFile.
-absl::StatusOr<std::string> ReadPicture(const std::string& name, std::istream& standard_input);
+/// All of `in` when one of `pictures` is "-", which can be read once but named more often; or
+/// nothing.
+std::string ReadStandardInput(const std::vector<absl::StatusOr<std::string>>& pictures,
+                              std::istream& in);
+
+/// The bytes of one picture; those of "-" are `standard_input`. Errors: those of core::ReadFile.
+absl::StatusOr<std::string> ReadPicture(const std::string& name, const std::string& standard_input);
 
 }  // namespace orchard::client

@@ -104,6 +104,15 @@ TEST_F(ClassifyCommandTest, StandardInputIsAPicture) {
   EXPECT_EQ(Lines().at(0).at("predictions").at(0).at("label"), "pear");
 }
 
+TEST_F(ClassifyCommandTest, StandardInputNamedTwiceIsTheSamePictureTwice) {
+  in_.str("pear");
+  EXPECT_EQ(Run({"-", "-"}, /*json=*/true), kAllDone);
+  ASSERT_EQ(Lines().size(), 2u);
+  for (const auto& line : Lines()) {
+    EXPECT_EQ(line.at("predictions").at(0).at("label"), "pear");
+  }
+}
+
 TEST_F(ClassifyCommandTest, WhenNoServerAnswersASentenceSaysSo) {
   ClassifyCommand command;
   const std::string address = DeadAddress();

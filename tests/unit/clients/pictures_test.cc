@@ -56,9 +56,18 @@ TEST_F(PicturesTest, AFolderWithoutPicturesIsAnErrorAmongTheOthers) {
       ElementsAre(StatusIs(absl::StatusCode::kNotFound, HasSubstr(folder)), IsOkAndHolds(file)));
 }
 
-TEST_F(PicturesTest, ADashReadsStandardInput) {
-  std::istringstream in(std::string("\xff\xd8\0bytes", 8));
-  EXPECT_THAT(ReadPicture("-", in), IsOkAndHolds(std::string("\xff\xd8\0bytes", 8)));
+TEST_F(PicturesTest, ADashIsStandardInputHoweverOftenItIsNamed) {
+  const std::string bytes("\xff\xd8\0bytes", 8);
+  std::istringstream in(bytes);
+  const std::string standard_input = ReadStandardInput(ExpandPictures({"-", "a.jpg", "-"}), in);
+  EXPECT_THAT(ReadPicture("-", standard_input), IsOkAndHolds(bytes));
+  EXPECT_THAT(ReadPicture("-", standard_input), IsOkAndHolds(bytes));
+}
+
+TEST_F(PicturesTest, WithoutADashStandardInputIsLeftAlone) {
+  std::istringstream in("for somebody else");
+  EXPECT_EQ(ReadStandardInput(ExpandPictures({"a.jpg"}), in), "");
+  EXPECT_EQ(in.tellg(), 0);
 }
 
 }  // namespace
