@@ -32,8 +32,8 @@ const std::map<std::string, v1::Policy>& Policies() {
   return policies;
 }
 
-/// Writes lines in the order of pictures, whatever the order of answers; counts failures.
-/// Thread-safe.
+/// Writes lines in the order of pictures, whatever the order of answers; counts failures. Writes no
+/// answer after the first that could not be written. Thread-safe.
 class Report {
  public:
   Report(size_t pictures, bool keep_order, const Streams& streams)
@@ -42,6 +42,11 @@ class Report {
         streams_(streams),
         bar_(streams.err, pictures, streams.err_is_terminal && pictures >= kBarFrom),
         lines_(pictures) {}
+
+  void Heading(const std::string& line) {
+    core::MutexLock lock(mutex_);
+    written_ = WriteAnswer(streams_.out, absl::StrCat(line, "\n"));
+  }
 
   void Answer(size_t picture, std::string line) {
     Add(picture, {.text = std::move(line), .failed = false});
@@ -55,6 +60,12 @@ class Report {
   size_t failures() const ABSL_LOCKS_EXCLUDED(mutex_) {
     core::MutexLock lock(mutex_);
     return failures_;
+  }
+
+  /// Why answers could not be written; OK while they could.
+  absl::Status written() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    return written_;
   }
 
  private:
@@ -78,8 +89,12 @@ class Report {
     if (done_ < pictures_) bar_.Show(done_);
   }
 
-  void Write(const Line& line) {
-    (line.failed ? streams_.err : streams_.out) << line.text << '\n' << std::flush;
+  void Write(const Line& line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (line.failed) {
+      streams_.err << line.text << '\n' << std::flush;
+    } else if (written_.ok()) {
+      written_ = WriteAnswer(streams_.out, absl::StrCat(line.text, "\n"));
+    }
   }
 
   const size_t pictures_;
@@ -91,6 +106,7 @@ class Report {
   size_t next_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t done_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t failures_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status written_ ABSL_GUARDED_BY(mutex_);
 };
 
 absl::StatusOr<v1::ClassifyRequest> MakeRequest(const ClassifyCommand& command,
@@ -168,21 +184,23 @@ int RunClassify(const ClassifyCommand& command, const Streams& streams) {
   const std::string standard_input = ReadStandardInput(pictures, streams.in);
   size_t width = 4;
   for (const auto& name : pictures) width = std::max(width, name.ok() ? name->size() : 0);
-  if (!command.json) streams.out << AnswerHeading(width) << '\n';
-
   Client client(command.server.ClientOptions());
   Report report(pictures.size(), /*keep_order=*/!command.json, streams);
+  if (!command.json) report.Heading(AnswerHeading(width));
   std::atomic<size_t> next{0};
   std::vector<std::jthread> workers;
   for (size_t i = 0; i < std::min(command.concurrency, pictures.size()); ++i) {
     workers.emplace_back([&] {
-      for (size_t picture = next++; picture < pictures.size(); picture = next++) {
+      for (size_t picture = next++; picture < pictures.size() && report.written().ok();
+           picture = next++) {
         ClassifyOne(command, pictures[picture], standard_input, picture, width, client, report);
       }
     });
   }
   workers.clear();  // Joins.
-  return report.failures() == 0 ? kAllDone : kSomeFailed;
+  const absl::Status written = report.written();
+  if (!written.ok()) streams.err << "orchard: " << written.message() << '\n';
+  return written.ok() && report.failures() == 0 ? kAllDone : kSomeFailed;
 }
 
 }  // namespace orchard::client

@@ -1,5 +1,8 @@
 #include "clients/cpp/command.h"
 
+#include <cerrno>
+#include <cstring>
+
 #include "absl/strings/str_cat.h"
 #include <CLI/CLI.hpp>
 
@@ -23,6 +26,14 @@ void DeclareServer(CLI::App& app, ServerOptions& options) {
       ->type_name("SECONDS")
       ->envname("ORCHARD_TIMEOUT")
       ->capture_default_str();
+}
+
+absl::Status WriteAnswer(std::ostream& out, std::string_view text) {
+  errno = 0;  // A stream says only that it failed; the system's call said why.
+  out << text << std::flush;
+  if (out.good()) return absl::OkStatus();
+  const std::string reason = errno == 0 ? "" : absl::StrCat(": ", std::strerror(errno));
+  return absl::UnavailableError(absl::StrCat("answers can't be written", reason));
 }
 
 std::string Reason(const absl::Status& status) {

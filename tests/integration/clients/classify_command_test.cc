@@ -124,5 +124,13 @@ TEST_F(ClassifyCommandTest, WhenNoServerAnswersASentenceSaysSo) {
   EXPECT_THAT(out_.str(), IsEmpty());
 }
 
+TEST_F(ClassifyCommandTest, AnAnswerThatCantBeWrittenEndsTheCommandWithALineAndExitCodeOne) {
+  out_.setstate(std::ios::badbit);
+  const std::string a = Put("a.jpg", "apple");
+  EXPECT_EQ(Run({a, a, a, a, a, a, a, a}, /*json=*/true), kSomeFailed);
+  EXPECT_EQ(err_.str(), "orchard: answers can't be written\n");
+  EXPECT_LE(server_.calls(), 4);  // What was in progress.
+}
+
 }  // namespace
 }  // namespace orchard::client
