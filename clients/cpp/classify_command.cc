@@ -32,22 +32,27 @@ const std::map<std::string, v1::Policy>& Policies() {
   return policies;
 }
 
-/// Writes lines in the order of pictures, whatever the order of answers; counts failures.
-/// Thread-safe.
+/// Writes lines in the order of pictures, whatever the order of answers; counts failures. Writes no
+/// answer after the first that could not be written. Thread-safe.
 class Report {
  public:
-  Report(const std::vector<std::string>& files, bool keep_order, const Streams& streams)
-      : files_(files),
+  Report(size_t pictures, bool keep_order, const Streams& streams)
+      : pictures_(pictures),
         keep_order_(keep_order),
         streams_(streams),
-        bar_(streams.err, files.size(), streams.err_is_terminal && files.size() >= kBarFrom),
-        lines_(files.size()) {}
+        bar_(streams.err, pictures, streams.err_is_terminal && pictures >= kBarFrom),
+        lines_(pictures) {}
+
+  void Heading(const std::string& line) {
+    core::MutexLock lock(mutex_);
+    written_ = WriteAnswer(streams_.out, absl::StrCat(line, "\n"));
+  }
 
   void Answer(size_t picture, std::string line) {
     Add(picture, {.text = std::move(line), .failed = false});
   }
 
-  /// `line` names the file.
+  /// `line` names the file or the folder.
   void Failure(size_t picture, const std::string& line) {
     Add(picture, {.text = absl::StrCat("orchard: ", line), .failed = true});
   }
@@ -55,6 +60,12 @@ class Report {
   size_t failures() const ABSL_LOCKS_EXCLUDED(mutex_) {
     core::MutexLock lock(mutex_);
     return failures_;
+  }
+
+  /// Why answers could not be written; OK while they could.
+  absl::Status written() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    return written_;
   }
 
  private:
@@ -75,14 +86,18 @@ class Report {
     } else {
       Write(line);
     }
-    if (done_ < files_.size()) bar_.Show(done_);
+    if (done_ < pictures_) bar_.Show(done_);
   }
 
-  void Write(const Line& line) {
-    (line.failed ? streams_.err : streams_.out) << line.text << '\n' << std::flush;
+  void Write(const Line& line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (line.failed) {
+      streams_.err << line.text << '\n' << std::flush;
+    } else if (written_.ok()) {
+      written_ = WriteAnswer(streams_.out, absl::StrCat(line.text, "\n"));
+    }
   }
 
-  const std::vector<std::string>& files_;
+  const size_t pictures_;
   const bool keep_order_;
   const Streams& streams_;
   mutable core::Mutex mutex_;
@@ -91,29 +106,33 @@ class Report {
   size_t next_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t done_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t failures_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status written_ ABSL_GUARDED_BY(mutex_);
 };
 
 absl::StatusOr<v1::ClassifyRequest> MakeRequest(const ClassifyCommand& command,
-                                                const std::string& file, std::istream& in) {
+                                                const absl::StatusOr<std::string>& name,
+                                                const std::string& standard_input) {
+  ORCHARD_RETURN_IF_ERROR(name.status());
   v1::ClassifyRequest request;
-  ORCHARD_ASSIGN_OR_RETURN(*request.mutable_image(), ReadPicture(file, in));
+  ORCHARD_ASSIGN_OR_RETURN(*request.mutable_image(), ReadPicture(*name, standard_input));
   *request.mutable_options() = command.options;
   return request;
 }
 
-void ClassifyOne(const ClassifyCommand& command, const std::string& file, size_t picture,
-                 size_t file_width, Client& client, std::istream& in, Report& report) {
-  const auto request = MakeRequest(command, file, in);
+void ClassifyOne(const ClassifyCommand& command, const absl::StatusOr<std::string>& name,
+                 const std::string& standard_input, size_t picture, size_t file_width,
+                 Client& client, Report& report) {
+  const auto request = MakeRequest(command, name, standard_input);
   if (!request.ok()) {
     report.Failure(picture, std::string(request.status().message()));
     return;
   }
+  const std::string& file = *name;
   const auto begin = core::Clock::now();
   const auto response = client.Classify(*request);
   const double took_ms = core::Milliseconds(core::Clock::now() - begin);
   if (!response.ok()) {
-    report.Failure(picture,
-                   absl::StrCat(file, ": ", Reason(response.status(), command.server.servers)));
+    report.Failure(picture, absl::StrCat(file, ": ", Reason(response.status())));
   } else if (command.json) {
     report.Answer(picture, AnswerJson(file, *response, took_ms));
   } else {
@@ -161,28 +180,27 @@ void DeclareClassify(CLI::App& app, ClassifyCommand& command) {
 }
 
 int RunClassify(const ClassifyCommand& command, const Streams& streams) {
-  const auto files = ExpandPictures(command.arguments);
-  if (!files.ok()) {
-    streams.err << "orchard: " << files.status().message() << '\n';
-    return kSomeFailed;
-  }
+  const auto pictures = ExpandPictures(command.arguments);
+  const std::string standard_input = ReadStandardInput(pictures, streams.in);
   size_t width = 4;
-  for (const std::string& file : *files) width = std::max(width, file.size());
-  if (!command.json) streams.out << AnswerHeading(width) << '\n';
-
+  for (const auto& name : pictures) width = std::max(width, name.ok() ? name->size() : 0);
   Client client(command.server.ClientOptions());
-  Report report(*files, /*keep_order=*/!command.json, streams);
+  Report report(pictures.size(), /*keep_order=*/!command.json, streams);
+  if (!command.json) report.Heading(AnswerHeading(width));
   std::atomic<size_t> next{0};
   std::vector<std::jthread> workers;
-  for (size_t i = 0; i < std::min(command.concurrency, files->size()); ++i) {
+  for (size_t i = 0; i < std::min(command.concurrency, pictures.size()); ++i) {
     workers.emplace_back([&] {
-      for (size_t picture = next++; picture < files->size(); picture = next++) {
-        ClassifyOne(command, (*files)[picture], picture, width, client, streams.in, report);
+      for (size_t picture = next++; picture < pictures.size() && report.written().ok();
+           picture = next++) {
+        ClassifyOne(command, pictures[picture], standard_input, picture, width, client, report);
       }
     });
   }
   workers.clear();  // Joins.
-  return report.failures() == 0 ? kAllDone : kSomeFailed;
+  const absl::Status written = report.written();
+  if (!written.ok()) streams.err << "orchard: " << written.message() << '\n';
+  return written.ok() && report.failures() == 0 ? kAllDone : kSomeFailed;
 }
 
 }  // namespace orchard::client

@@ -21,7 +21,8 @@ struct ClassifyCommand {
 void DeclareClassify(CLI::App& app, ClassifyCommand& command);
 
 /// Classifies all pictures: one line each on `out`, in the arguments' order (in any order with
-/// --json), a line on `err` for each failure. Returns kAllDone, kSomeFailed or kUsage.
+/// --json), a line on `err` for each failure. Ends when an answer can't be written. Returns
+/// kAllDone or kSomeFailed.
 int RunClassify(const ClassifyCommand& command, const Streams& streams);
 
 }  // namespace orchard::client

@@ -1,22 +1,12 @@
 #include "clients/cpp/command.h"
 
-#include "absl/strings/match.h"
+#include <cerrno>
+#include <cstring>
+
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include <CLI/CLI.hpp>
 
 namespace orchard::client {
-namespace {
-
-/// Whether nobody listens, as opposed to a server that says UNAVAILABLE. gRPC 1.51 has no code for
-/// it, only these words.
-bool NobodyListens(const absl::Status& status) {
-  return absl::IsUnavailable(status) &&
-         (absl::StrContains(status.message(), "failed to connect") ||
-          absl::StrContains(status.message(), "DNS resolution failed"));
-}
-
-}  // namespace
 
 Client::Options ServerOptions::ClientOptions() const {
   return {.servers = servers,
@@ -38,9 +28,17 @@ void DeclareServer(CLI::App& app, ServerOptions& options) {
       ->capture_default_str();
 }
 
-std::string Reason(const absl::Status& status, const std::vector<std::string>& servers) {
-  if (NobodyListens(status)) {
-    return absl::StrCat("no server answers at ", absl::StrJoin(servers, ", "),
+absl::Status WriteAnswer(std::ostream& out, std::string_view text) {
+  errno = 0;  // A stream says only that it failed; the system's call said why.
+  out << text << std::flush;
+  if (out.good()) return absl::OkStatus();
+  const std::string reason = errno == 0 ? "" : absl::StrCat(": ", std::strerror(errno));
+  return absl::UnavailableError(absl::StrCat("answers can't be written", reason));
+}
+
+std::string Reason(const absl::Status& status) {
+  if (NoServerAnswers(status)) {
+    return absl::StrCat(status.message(),
                         "; start one with orchard-router, or name another with --server");
   }
   return absl::StrCat(absl::StatusCodeToString(status.code()), ": ", status.message());

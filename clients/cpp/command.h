@@ -4,6 +4,7 @@
 #include <memory>
 #include <ostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -40,8 +41,12 @@ struct ServerOptions {
 /// Adds --server and --timeout.
 void DeclareServer(CLI::App& app, ServerOptions& options);
 
+/// Writes to where answers go, and flushes, so that a full disk is noticed at the answer that is
+/// lost. Errors: UNAVAILABLE with the system's reason.
+absl::Status WriteAnswer(std::ostream& out, std::string_view text);
+
 /// A reason for people. When no server answers: a plain sentence that names the servers and what
 /// to do, instead of gRPC's words.
-std::string Reason(const absl::Status& status, const std::vector<std::string>& servers);
+std::string Reason(const absl::Status& status);
 
 }  // namespace orchard::client

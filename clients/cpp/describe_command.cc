@@ -15,11 +15,14 @@ int RunDescribe(const DescribeCommand& command, const Streams& streams) {
   Client client(command.server.ClientOptions());
   const auto model = client.DescribeModel();
   if (!model.ok()) {
-    streams.err << "orchard: " << Reason(model.status(), command.server.servers) << '\n';
+    streams.err << "orchard: " << Reason(model.status()) << '\n';
     return kSomeFailed;
   }
-  streams.out << (command.json ? DescriptionJson(*model) + "\n" : DescriptionText(*model));
-  return kAllDone;
+  const absl::Status written = WriteAnswer(
+      streams.out, command.json ? DescriptionJson(*model) + "\n" : DescriptionText(*model));
+  if (written.ok()) return kAllDone;
+  streams.err << "orchard: " << written.message() << '\n';
+  return kSomeFailed;
 }
 
 }  // namespace orchard::client

@@ -9,7 +9,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
-#include "core/status.h"
 #include "core/text.h"
 
 namespace orchard::client {
@@ -23,7 +22,8 @@ bool IsPictureName(const fs::path& path) {
   return std::ranges::find(kExtensions, extension) != kExtensions.end();
 }
 
-absl::StatusOr<std::vector<std::string>> WalkFolder(const std::string& folder) {
+/// Appends what ExpandPictures says of a folder: an error that ends the walk takes no picture away.
+void WalkFolder(const std::string& folder, std::vector<absl::StatusOr<std::string>>& pictures) {
   std::vector<std::string> found;
   std::error_code error;
   fs::recursive_directory_iterator it(folder, fs::directory_options::skip_permission_denied, error);
@@ -33,34 +33,42 @@ absl::StatusOr<std::vector<std::string>> WalkFolder(const std::string& folder) {
       found.push_back(it->path().string());
     }
   }
-  if (error) return absl::UnavailableError(absl::StrCat(folder, ": ", error.message()));
-  if (found.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat(folder, ": no picture in this folder (.jpg .jpeg .png .webp)"));
-  }
   std::ranges::sort(found);
-  return found;
+  std::ranges::move(found, std::back_inserter(pictures));
+  if (error) {
+    pictures.emplace_back(absl::UnavailableError(absl::StrCat(folder, ": ", error.message())));
+  } else if (found.empty()) {
+    pictures.emplace_back(absl::NotFoundError(
+        absl::StrCat(folder, ": no picture in this folder (.jpg .jpeg .png .webp)")));
+  }
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<std::string>> ExpandPictures(const std::vector<std::string>& arguments) {
-  std::vector<std::string> pictures;
+std::vector<absl::StatusOr<std::string>> ExpandPictures(const std::vector<std::string>& arguments) {
+  std::vector<absl::StatusOr<std::string>> pictures;
   for (const std::string& argument : arguments) {
     std::error_code error;
     if (argument != "-" && fs::is_directory(argument, error)) {
-      ORCHARD_ASSIGN_OR_RETURN(std::vector<std::string> found, WalkFolder(argument));
-      std::ranges::move(found, std::back_inserter(pictures));
+      WalkFolder(argument, pictures);
     } else {
-      pictures.push_back(argument);
+      pictures.emplace_back(argument);
     }
   }
   return pictures;
 }
 
-absl::StatusOr<std::string> ReadPicture(const std::string& name, std::istream& standard_input) {
+std::string ReadStandardInput(const std::vector<absl::StatusOr<std::string>>& pictures,
+                              std::istream& in) {
+  const auto is_dash = [](const auto& name) { return name.ok() && *name == "-"; };
+  if (std::ranges::none_of(pictures, is_dash)) return "";
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+absl::StatusOr<std::string> ReadPicture(const std::string& name,
+                                        const std::string& standard_input) {
   if (name != "-") return core::ReadFile(name);
-  return std::string(std::istreambuf_iterator<char>(standard_input), {});
+  return standard_input;
 }
 
 }  // namespace orchard::client

@@ -1,5 +1,6 @@
 // The `orchard` command against a real router, as a person or a script uses it.
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <memory>
@@ -11,9 +12,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/clock.h"
 #include "core/text.h"
 #include "nlohmann/json.hpp"
 #include "tests/testing/child_process.h"
+#include "tests/testing/mute_server.h"
 #include "tests/testing/pictures.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
@@ -42,14 +45,25 @@ struct Finished {
   }
 };
 
-Finished RunCommand(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), BinaryPath("orchard"));
-  ChildProcess child(arguments);
+Finished Run(const std::vector<std::string>& command) {
+  ChildProcess child(command);
   Finished finished;
   finished.out = child.RestOfOut();
   finished.err = child.RestOfErr();
   finished.code = child.Wait().value_or(-1);
   return finished;
+}
+
+Finished RunCommand(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), BinaryPath("orchard"));
+  return Run(arguments);
+}
+
+/// With `redirection` as a shell has it, for example "< file".
+Finished RunRedirected(const std::string& redirection, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(),
+                   {"/bin/sh", "-c", "exec \"$@\" " + redirection, "sh", BinaryPath("orchard")});
+  return Run(arguments);
 }
 
 /// One router for all tests of this file: it starts once.
@@ -130,6 +144,72 @@ TEST_F(CommandTest, AFolderIsWalked) {
   const Finished run = Classify({(world_->dir / "pictures").string(), "--json"});
   EXPECT_EQ(run.code, 0) << run.err;
   EXPECT_EQ(run.Objects().size(), 2u);
+}
+
+TEST_F(CommandTest, WhatFailsFailsAloneWithALine) {
+  const std::string empty = (world_->dir / "empty").string();
+  std::filesystem::create_directories(empty);
+  const Finished run = Classify({empty, "missing.jpg", world_->leaf, "--json"});
+  EXPECT_EQ(run.code, 1);
+  EXPECT_EQ(run.Objects().size(), 1u);
+  EXPECT_THAT(run.err, HasSubstr(empty + ": no picture in this folder"));
+  EXPECT_THAT(run.err, HasSubstr("missing.jpg: no such file"));
+}
+
+TEST_F(CommandTest, ADashIsStandardInput) {
+  const Finished named = Classify({world_->leaf, "--json"});
+  const Finished piped = RunRedirected(
+      "< '" + world_->leaf + "'", {"classify", "--server", world_->server, "--json", "-", "-"});
+  ASSERT_EQ(piped.code, 0) << piped.err;
+  ASSERT_EQ(piped.Objects().size(), 2u);
+  for (const json& answer : piped.Objects()) {
+    EXPECT_EQ(answer.at("file"), "-");
+    EXPECT_EQ(answer.at("predictions"), named.Objects().at(0).at("predictions"));
+  }
+}
+
+TEST_F(CommandTest, TopSaysHowManyClassesAreShown) {
+  for (const size_t top : {1, 3}) {
+    const Finished run =
+        Classify({"--top", std::to_string(top), "--policy", "dense", "--json", world_->leaf});
+    ASSERT_EQ(run.code, 0) << run.err;
+    EXPECT_EQ(run.Objects().at(0).at("predictions").size(), top);
+    EXPECT_EQ(run.Objects().at(0).at("concepts").size(), top);
+  }
+}
+
+TEST_F(CommandTest, ADeadServerIsPassedOver) {
+  const testing::MuteServer mute;
+  for (const std::string& dead : {std::string("127.0.0.1:1"), mute.address()}) {
+    const Finished run = RunCommand({"classify", "--server", dead + "," + world_->server,
+                                     "--timeout", "6", "--json", world_->leaf});
+    EXPECT_EQ(run.code, 0) << dead << ": " << run.err;
+    EXPECT_EQ(run.Objects().size(), 1u);
+  }
+}
+
+TEST_F(CommandTest, TheTimeoutIsKeptAndASentenceSaysThatNobodyAnswered) {
+  const testing::MuteServer mute;
+  const auto begin = core::Clock::now();
+  const Finished run =
+      RunCommand({"classify", "--server", mute.address(), "--timeout", "0.3", world_->leaf});
+  EXPECT_LT(core::Clock::now() - begin, std::chrono::seconds(10));  // The timeout without the flag.
+  EXPECT_EQ(run.code, 1);
+  EXPECT_EQ(run.err, "orchard: " + world_->leaf + ": no server answers at " + mute.address() +
+                         "; start one with orchard-router, or name another with --server\n");
+}
+
+TEST_F(CommandTest, AnswersOnAFullDiskAreExitCodeOneWithTheReason) {
+  const std::vector<std::vector<std::string>> commands = {{"classify", world_->leaf},
+                                                          {"classify", "--json", world_->leaf},
+                                                          {"model", "describe"},
+                                                          {"model", "describe", "--json"}};
+  for (std::vector<std::string> command : commands) {
+    command.insert(command.end(), {"--server", world_->server});
+    const Finished run = RunRedirected("> /dev/full", command);
+    EXPECT_EQ(run.code, 1) << ::testing::PrintToString(command);
+    EXPECT_EQ(run.err, "orchard: answers can't be written: No space left on device\n");
+  }
 }
 
 TEST_F(CommandTest, SomeFailedIsExitCodeOneWithTheReason) {

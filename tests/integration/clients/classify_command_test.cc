@@ -1,5 +1,6 @@
 #include "clients/cpp/classify_command.h"
 
+#include <filesystem>
 #include <set>
 #include <sstream>
 
@@ -85,11 +86,31 @@ TEST_F(ClassifyCommandTest, AFailureIsALineOnStandardErrorAndExitCodeOne) {
                                 HasSubstr("orchard: missing.jpg: no such file")));
 }
 
+TEST_F(ClassifyCommandTest, AFolderWithoutPicturesFailsAloneInItsPlace) {
+  const std::string a = Put("a.jpg", "apple");
+  const std::string b = Put("b.jpg", "banana");
+  const std::string empty = (dir_.path() / "empty").string();
+  std::filesystem::create_directory(empty);
+  EXPECT_EQ(Run({a, empty, b}, /*json=*/true), kSomeFailed);
+  EXPECT_EQ(Lines().size(), 2u);
+  EXPECT_EQ(err_.str(),
+            "orchard: " + empty + ": no picture in this folder (.jpg .jpeg .png .webp)\n");
+}
+
 TEST_F(ClassifyCommandTest, StandardInputIsAPicture) {
   in_.str("pear");
   EXPECT_EQ(Run({"-"}, /*json=*/true), kAllDone);
   EXPECT_EQ(Lines().at(0).at("file"), "-");
   EXPECT_EQ(Lines().at(0).at("predictions").at(0).at("label"), "pear");
+}
+
+TEST_F(ClassifyCommandTest, StandardInputNamedTwiceIsTheSamePictureTwice) {
+  in_.str("pear");
+  EXPECT_EQ(Run({"-", "-"}, /*json=*/true), kAllDone);
+  ASSERT_EQ(Lines().size(), 2u);
+  for (const auto& line : Lines()) {
+    EXPECT_EQ(line.at("predictions").at(0).at("label"), "pear");
+  }
 }
 
 TEST_F(ClassifyCommandTest, WhenNoServerAnswersASentenceSaysSo) {
@@ -101,6 +122,14 @@ TEST_F(ClassifyCommandTest, WhenNoServerAnswersASentenceSaysSo) {
   EXPECT_EQ(RunClassify(command, {in_, out_, err_, false}), kSomeFailed);
   EXPECT_THAT(err_.str(), HasSubstr("no server answers at " + address + "; start one with"));
   EXPECT_THAT(out_.str(), IsEmpty());
+}
+
+TEST_F(ClassifyCommandTest, AnAnswerThatCantBeWrittenEndsTheCommandWithALineAndExitCodeOne) {
+  out_.setstate(std::ios::badbit);
+  const std::string a = Put("a.jpg", "apple");
+  EXPECT_EQ(Run({a, a, a, a, a, a, a, a}, /*json=*/true), kSomeFailed);
+  EXPECT_EQ(err_.str(), "orchard: answers can't be written\n");
+  EXPECT_LE(server_.calls(), 4);  // What was in progress.
 }
 
 }  // namespace

@@ -36,24 +36,38 @@ TEST_F(PicturesTest, AFolderIsWalkedInNameOrderForPicturesInAnyCase) {
   const std::string c = Put("c.jpeg");
   const std::string d = Put("d.Png");
   Put("notes.txt");
-  EXPECT_THAT(ExpandPictures({dir_.path().string()}), IsOkAndHolds(ElementsAre(deep, b, c, d)));
+  EXPECT_THAT(ExpandPictures({dir_.path().string()}),
+              ElementsAre(IsOkAndHolds(deep), IsOkAndHolds(b), IsOkAndHolds(c), IsOkAndHolds(d)));
 }
 
 TEST_F(PicturesTest, FilesAreTakenWhateverTheirNameAndRepeatsStay) {
   const std::string file = Put("photo.raw");
   EXPECT_THAT(ExpandPictures({file, "-", file, "missing.jpg"}),
-              IsOkAndHolds(ElementsAre(file, "-", file, "missing.jpg")));
+              ElementsAre(IsOkAndHolds(file), IsOkAndHolds("-"), IsOkAndHolds(file),
+                          IsOkAndHolds("missing.jpg")));
 }
 
-TEST_F(PicturesTest, AFolderWithoutPicturesIsAnErrorThatNamesIt) {
-  Put("notes.txt");
-  EXPECT_THAT(ExpandPictures({dir_.path().string()}),
-              StatusIs(absl::StatusCode::kNotFound, HasSubstr(dir_.path().string())));
+TEST_F(PicturesTest, AFolderWithoutPicturesIsAnErrorAmongTheOthers) {
+  const std::string file = Put("photo.jpg");
+  Put("empty/notes.txt");
+  const std::string folder = (dir_.path() / "empty").string();
+  EXPECT_THAT(
+      ExpandPictures({folder, file}),
+      ElementsAre(StatusIs(absl::StatusCode::kNotFound, HasSubstr(folder)), IsOkAndHolds(file)));
 }
 
-TEST_F(PicturesTest, ADashReadsStandardInput) {
-  std::istringstream in(std::string("\xff\xd8\0bytes", 8));
-  EXPECT_THAT(ReadPicture("-", in), IsOkAndHolds(std::string("\xff\xd8\0bytes", 8)));
+TEST_F(PicturesTest, ADashIsStandardInputHoweverOftenItIsNamed) {
+  const std::string bytes("\xff\xd8\0bytes", 8);
+  std::istringstream in(bytes);
+  const std::string standard_input = ReadStandardInput(ExpandPictures({"-", "a.jpg", "-"}), in);
+  EXPECT_THAT(ReadPicture("-", standard_input), IsOkAndHolds(bytes));
+  EXPECT_THAT(ReadPicture("-", standard_input), IsOkAndHolds(bytes));
+}
+
+TEST_F(PicturesTest, WithoutADashStandardInputIsLeftAlone) {
+  std::istringstream in("for somebody else");
+  EXPECT_EQ(ReadStandardInput(ExpandPictures({"a.jpg"}), in), "");
+  EXPECT_EQ(in.tellg(), 0);
 }
 
 }  // namespace
