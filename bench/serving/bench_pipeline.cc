@@ -1,6 +1,7 @@
 // What the machine can do without a wire, as one line of JSON. Usage:
-//   bench_pipeline --mode plain|forward|pipeline --model DIR --images DIR [--threads N] [--pictures
-//   M]
+//   bench_pipeline --mode reference|plain|forward|pipeline --model DIR --images DIR [--threads N]
+//   [--pictures M]
+// reference: each thread runs what bench/serving/reference.h describes, one picture after another
 // plain:    each thread decodes, encodes, runs gates and the most probable expert, one by one
 // forward:  the same without decoding, one thread, the median time of a picture
 // pipeline: the router's pipeline in this process, as many pictures in flight as its workers need
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <iostream>
 #include <latch>
 #include <memory>
@@ -20,6 +22,7 @@
 #include <prometheus/registry.h>
 
 #include "bench/serving/pictures.h"
+#include "bench/serving/reference.h"
 #include "core/clock.h"
 #include "model/loaded_model.h"
 #include "model/store.h"
@@ -91,8 +94,8 @@ class Plain {
   orchard::vision::Profile profile_;
 };
 
-void RunPlain(const Config& config, const std::filesystem::path& version_dir) {
-  const Plain plain(version_dir);
+/// Calls `run` with every picture's bytes, on as many threads as configured.
+void RunLoop(const Config& config, const std::function<void(const std::string&)>& run) {
   const std::vector<std::string> pictures = orchard::bench::ReadPictures(config.images);
   std::vector<double> latencies(config.pictures);
   std::atomic<size_t> next{0};
@@ -101,11 +104,11 @@ void RunPlain(const Config& config, const std::filesystem::path& version_dir) {
   for (size_t i = 0; i < config.threads; ++i) {
     threads.emplace_back([&] {
       orchard::model::PrepareInferenceThread();
-      plain.Forward(plain.Decode(pictures[0]));
+      for (int warm = 0; warm < 3; ++warm) run(pictures[0]);
       ready.arrive_and_wait();
       for (size_t n = next++; n < config.pictures; n = next++) {
         const auto begin = Clock::now();
-        plain.Forward(plain.Decode(pictures[n % pictures.size()]));
+        run(pictures[n % pictures.size()]);
         latencies[n] = Milliseconds(Clock::now() - begin);
       }
     });
@@ -114,6 +117,20 @@ void RunPlain(const Config& config, const std::filesystem::path& version_dir) {
   const auto begin = Clock::now();
   threads.clear();  // Joins.
   Print(config, Clock::now() - begin, latencies);
+}
+
+void RunPlain(const Config& config, const std::filesystem::path& version_dir) {
+  const Plain plain(version_dir);
+  RunLoop(config, [&plain](const std::string& bytes) { plain.Forward(plain.Decode(bytes)); });
+}
+
+void RunReference(const Config& config, const std::filesystem::path& version_dir) {
+  orchard::model::PrepareInferenceThread();
+  const auto reference = orchard::bench::Reference::Load(version_dir);
+  if (!reference.ok()) Fail(reference.status());
+  RunLoop(config, [&reference](const std::string& bytes) {
+    if (const absl::Status status = reference->Run(bytes); !status.ok()) Fail(status);
+  });
 }
 
 void RunForward(const Config& config, const std::filesystem::path& version_dir) {
@@ -170,7 +187,8 @@ int main(int argc, char** argv) {
   if (const absl::Status tuned = orchard::server::TuneAllocator(); !tuned.ok()) Fail(tuned);
   CLI::App app("What the machine can do without a wire");
   Config config;
-  app.add_option("--mode", config.mode)->check(CLI::IsMember({"plain", "forward", "pipeline"}));
+  app.add_option("--mode", config.mode)
+      ->check(CLI::IsMember({"reference", "plain", "forward", "pipeline"}));
   app.add_option("--model", config.model)->required();
   app.add_option("--images", config.images)->required();
   app.add_option("--threads", config.threads);
@@ -178,6 +196,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   const auto version_dir = orchard::model::ResolveVersion(config.model);
   if (!version_dir.ok()) Fail(version_dir.status());
+  if (config.mode == "reference") RunReference(config, *version_dir);
   if (config.mode == "plain") RunPlain(config, *version_dir);
   if (config.mode == "forward") RunForward(config, *version_dir);
   if (config.mode == "pipeline") RunPipeline(config, *version_dir);
