@@ -75,20 +75,26 @@ class FitRun {
 
   absl::Status Go() {
     ORCHARD_RETURN_IF_ERROR(LoadValidation());
-    const fs::path file = run_.places.work / kCheckpoint;
-    if (options_.resume && fs::exists(file)) {
-      ORCHARD_ASSIGN_OR_RETURN(saved_, ReadSnapshot(file));
-      LoadNetwork(*run_.network, Under(saved_, "network."));
-    } else if (!options_.start_from.empty()) {
-      ORCHARD_ASSIGN_OR_RETURN(const Snapshot start, ReadSnapshot(options_.start_from / kFinal));
-      LoadNetwork(*run_.network, start);
-    }
-    ORCHARD_RETURN_IF_ERROR(TrainHeads());
+    ORCHARD_RETURN_IF_ERROR(Begin());
     ORCHARD_RETURN_IF_ERROR(FineTune());
     return LastEpoch() < run_.recipe.optimisation().epochs() ? absl::OkStatus() : Refit();
   }
 
  private:
+  /// Up to where the epochs begin: from a checkpoint, another run's network, or the import.
+  absl::Status Begin() {
+    ORCHARD_ASSIGN_OR_RETURN(const FeatureTable table, ChoosePictures());
+    if (GoesOn()) {
+      ORCHARD_ASSIGN_OR_RETURN(saved_, ReadSnapshot(run_.places.work / kCheckpoint));
+      LoadNetwork(*run_.network, Under(saved_, "network."));
+      return absl::OkStatus();
+    }
+    if (options_.start_from.empty()) return TrainHeads(table);
+    ORCHARD_ASSIGN_OR_RETURN(const Snapshot start, ReadSnapshot(options_.start_from / kFinal));
+    LoadNetwork(*run_.network, start);
+    return Save(/*epoch=*/0, nullptr);
+  }
+
   ShardedEncoder::Options EncoderOptions() const {
     return {.first_trained = first_trained_, .threads = run_.places.threads};
   }
@@ -107,21 +113,26 @@ class FitRun {
     return absl::OkStatus();
   }
 
-  /// The picture quotas, the tails' statistics and the head epochs: all on the frozen encoder.
-  absl::Status TrainHeads() {
-    const v1::Optimisation& o = run_.recipe.optimisation();
-    MaskedMoeImpl& network = *run_.network;
-    const bool done = !saved_.empty() || !options_.start_from.empty();
-    const bool need = !done || NeedsFeaturesToChoose();
+  bool GoesOn() const { return options_.resume && fs::exists(run_.places.work / kCheckpoint); }
+
+  /// Applies the quotas; returns the features of what is kept, where something needs them. Comes
+  /// before any weights are loaded: medoids are chosen by the encoder as it was imported, so that a
+  /// run that goes on keeps the pictures it began with.
+  absl::StatusOr<FeatureTable> ChoosePictures() {
     FeatureTable table;
-    if (need) {
-      ShardedEncoder encoder(network.encoder, ImageNetPreprocessing(), EncoderOptions());
-      // A resumed run chooses its pictures by the features of the encoder as it was imported.
+    const bool trains_heads = !GoesOn() && options_.start_from.empty();
+    if (trains_heads || NeedsFeaturesToChoose()) {
+      ShardedEncoder encoder(run_.network->encoder, ImageNetPreprocessing(), EncoderOptions());
       ORCHARD_ASSIGN_OR_RETURN(table, EncodeFiles(encoder, run_.Files(train_), EncoderProfile(),
                                                   run_.places.threads, "encode"));
     }
     Choose(table);
-    if (done) return saved_.empty() ? Save(/*epoch=*/0, nullptr) : absl::OkStatus();
+    return trains_heads ? std::move(table) : FeatureTable{};
+  }
+
+  /// The tails' statistics and the head epochs: all on the frozen encoder.
+  absl::Status TrainHeads(const FeatureTable& table) {
+    const v1::Optimisation& o = run_.recipe.optimisation();
     MeasureTails(table, run_.Labels(train_));
     if (o.head_epochs() > 0) {
       const HeadPhase phase{.title = "heads",
@@ -212,10 +223,6 @@ class FitRun {
   /// encoder ← (1 - share) · encoder + share · the encoder that the run began with. Source:
   /// Wortsman et al. 2022 (arXiv:2203.05482).
   absl::Status MixWithStart(double share) {
-    if (options_.start_from.empty()) {
-      return absl::InvalidArgumentError(
-          "the recipe has a start_share: say with --start-from what the run began with");
-    }
     ORCHARD_ASSIGN_OR_RETURN(const Snapshot start, ReadSnapshot(options_.start_from / kFinal));
     const torch::NoGradGuard guard;
     for (auto& item : run_.network->encoder->named_parameters()) {
