@@ -359,6 +359,24 @@ absl::Status CheckWorkFolder(const v1::Recipe& recipe, const fs::path& work, boo
       absl::StrCat((work / kRecipe).string(), " is another recipe than the one to go on with"));
 }
 
+/// What the run begins with is read again in the end, hours later: better found missing now.
+absl::Status CheckStart(const v1::Recipe& recipe, const fs::path& start_from) {
+  if (start_from.empty()) {
+    const double share = recipe.optimisation().start_share();
+    if (share == 0.0) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(
+        "optimisation.start_share is ", share,
+        ": say with --start-from (also with --resume) what the run begins with, or set it to 0"));
+  }
+  for (const char* name : {kFinal, kRecipe}) {
+    if (fs::exists(start_from / name)) continue;
+    return absl::NotFoundError(absl::StrCat((start_from / name).string(),
+                                            " is not there; --start-from wants the work folder of "
+                                            "a finished run"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status WriteSplit(const Run& run) {
   constexpr std::array<const char*, 3> kNames = {"train", "validation", "test"};
   std::string text = "side\tdomain\tclass\tfile\tgroup\n";
@@ -375,6 +393,7 @@ absl::Status WriteSplit(const Run& run) {
 }  // namespace
 
 absl::Status Fit(const v1::Recipe& recipe, const RunPlaces& places, const FitOptions& options) {
+  ORCHARD_RETURN_IF_ERROR(CheckStart(recipe, options.start_from));
   fs::create_directories(places.work);
   ORCHARD_RETURN_IF_ERROR(CheckWorkFolder(recipe, places.work, options.resume));
   ORCHARD_ASSIGN_OR_RETURN(Run run, PrepareRun(recipe, places));

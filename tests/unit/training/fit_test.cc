@@ -91,6 +91,22 @@ TEST_F(FitTest, GoingOnKeepsTheMedoidsThatTheRunBeganWith) {
   ExpectSame(*whole, root_ / "halves" / kFinal);
 }
 
+TEST_F(FitTest, AStartShareWithoutAStartIsRefusedBeforeAnythingIsDone) {
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_optimisation()->set_start_share(0.5);
+  for (const bool resume : {false, true}) {
+    EXPECT_THAT(Fit(recipe, Places("work"), {.resume = resume}),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--start-from")));
+  }
+  EXPECT_FALSE(std::filesystem::exists(root_ / "work"));
+}
+
+TEST_F(FitTest, AStartThatIsNoFinishedRunIsRefusedBeforeAnythingIsDone) {
+  EXPECT_THAT(Fit(TinyRecipe(), Places("work"), {.start_from = root_ / "nowhere"}),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("nowhere/final.safetensors")));
+  EXPECT_FALSE(std::filesystem::exists(root_ / "work"));
+}
+
 TEST_F(FitTest, RefusesToGoOnWithAnotherRecipe) {
   v1::Recipe recipe = TinyRecipe();
   recipe.mutable_optimisation()->set_epochs(1);
