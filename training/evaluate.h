@@ -34,10 +34,13 @@ struct PolicyReport {
 /// What `orchard-train eval` found.
 struct Report {
   std::string model, data, policy;
+  size_t left_out = 0;  ///< pictures of the folder that the split leaves out
   std::vector<DomainReport> domains;
+  std::vector<std::string> domains_without_pictures;  ///< left out of the means
+  std::vector<std::string> classes_without_pictures;  ///< "<domain>/<class>", of the other domains
   std::vector<PolicyReport> policies;
   Hits branch, domain;
-  double mean = 0.0;  ///< of the domains' routed accuracies
+  double mean = 0.0;  ///< of the domains' routed accuracies, domains with pictures
   double mean_by_concept = 0.0;
   double experts = 0.0;                  ///< asked per picture, default policy
   size_t all_experts = 0;                ///< what DENSE asks
@@ -59,10 +62,12 @@ struct EvaluateOptions {
   size_t threads = 2;
 };
 
-/// Runs the pictures of a split through the router's own pipeline, all experts in process.
-/// Errors: INVALID_ARGUMENT when the data's classes are not the model's, or a split is asked of a
-/// model without evaluation/recipe.textproto; those of router::Engine::Load; a picture that the
-/// pipeline refuses, named.
+/// Runs the pictures of a split through the router's own pipeline, all experts in process. The data
+/// may lack classes and domains of the model; a domain without pictures is left out of the means.
+/// Says on stderr how many pictures the split leaves out.
+/// Errors: INVALID_ARGUMENT when the data has folders that are not the model's, the split has no
+/// picture, or a split is asked of a model without evaluation/recipe.textproto; those of
+/// router::Engine::Load; a picture that the pipeline refuses, named.
 absl::StatusOr<Report> EvaluateModel(const EvaluateOptions& options);
 
 /// The manifest's words for a report.

@@ -140,7 +140,7 @@ void Declare(CLI::App& app, Settings& s) {
   CLI::App* eval = app.add_subcommand("eval", "Measure a model with the router's own pipeline");
   eval->add_option("--model", s.model, "version folder, or folder of versions")->required();
   eval->add_option("--data", s.data, "folder of <domain>/<class>/ pictures")->required();
-  eval->add_option("--split", s.split, "which pictures")
+  eval->add_option("--split", s.split, "which pictures; all for those that training never saw")
       ->check(CLI::IsMember({"train", "validation", "test", "all"}))
       ->capture_default_str();
   eval->add_option("--encoder-precision", s.precision, "how the encoder multiplies")

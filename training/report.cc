@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include <nlohmann/json.hpp>
 
 namespace orchard::training {
@@ -63,6 +64,20 @@ std::string DomainTable(const Report& report) {
   return text;
 }
 
+/// What the figures are not about; empty when everything has a picture.
+std::string MissingText(const Report& report) {
+  std::string text;
+  if (!report.domains_without_pictures.empty()) {
+    absl::StrAppend(&text, "domains without a picture, left out of the means: ",
+                    absl::StrJoin(report.domains_without_pictures, ", "), "\n");
+  }
+  if (!report.classes_without_pictures.empty()) {
+    absl::StrAppend(&text, "classes without a picture: ",
+                    absl::StrJoin(report.classes_without_pictures, ", "), "\n");
+  }
+  return text;
+}
+
 std::string PolicyTable(const Report& report) {
   std::string text =
       absl::StrFormat("\n%-15s %-26s %-10s %s\n", "policy", "right", "mean", "experts asked");
@@ -78,7 +93,7 @@ std::string PolicyTable(const Report& report) {
 std::string ToText(const Report& report) {
   std::string text =
       absl::StrFormat("model %s, %s, policy %s\n\n", report.model, report.data, report.policy);
-  absl::StrAppend(&text, DomainTable(report));
+  absl::StrAppend(&text, DomainTable(report), MissingText(report));
   absl::StrAppendFormat(&text,
                         "\nmean %.4f, by concept %.4f\nGate1 %s\ndomain %s\n"
                         "calibration error of the joint: %.4f (15 equal-mass bins), %.4f (15 of "
@@ -104,8 +119,11 @@ std::string ToJson(const Report& report) {
   ordered_json json = {
       {"model", report.model},
       {"data", report.data},
+      {"left_out", report.left_out},
       {"policy", report.policy},
       {"domains", ordered_json::array()},
+      {"domains_without_pictures", report.domains_without_pictures},
+      {"classes_without_pictures", report.classes_without_pictures},
       {"mean", report.mean},
       {"mean_by_concept", report.mean_by_concept},
       {"branch", Json(report.branch)},

@@ -1,16 +1,12 @@
-// A whole run on a handful of drawn pictures: train, stop, go on, export, load, measure.
+// A whole run on a handful of drawn pictures: train, stop, go on, begin with another.
 #include "training/fit.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "model/loaded_model.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/training/tiny_run.h"
-#include "training/evaluate.h"
-#include "training/export.h"
 #include "training/import.h"
-#include "training/report.h"
 
 namespace orchard::training {
 namespace {
@@ -66,7 +62,9 @@ TEST_F(FitTest, AStartShareIsTheMeanOfWhatARunBeganWithAndWhatItLearned) {
 }
 
 TEST_F(FitTest, GoingOnAfterAKillDuringTheRefitGivesTheSameNetwork) {
-  const v1::Recipe recipe = TinyRecipe();
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_optimisation()->set_epochs(1);
+  recipe.mutable_optimisation()->set_head_epochs(0);
   ASSERT_THAT(Fit(recipe, Places("work"), {}), IsOk());
   const auto whole = ReadSnapshot(root_ / "work" / kFinal);
   ASSERT_THAT(whole, IsOk());
@@ -79,10 +77,10 @@ TEST_F(FitTest, GoingOnKeepsTheMedoidsThatTheRunBeganWith) {
   v1::Recipe recipe = TinyRecipe();
   recipe.mutable_data()->set_undersampling(v1::MEDOID);
   for (v1::Domain& domain : *recipe.mutable_domains()) domain.set_quota(2);
-  // Far enough that the trained encoder would choose others.
-  recipe.mutable_optimisation()->set_frozen_blocks(0);
-  recipe.mutable_optimisation()->set_encoder_rate(1e-2);
-  recipe.mutable_optimisation()->set_average_decay(0.0);
+  recipe.mutable_data()->set_validation_share(0.0);
+  recipe.mutable_optimisation()->set_head_epochs(0);
+  recipe.mutable_optimisation()->set_refit_epochs(0);
+  recipe.mutable_optimisation()->set_encoder_rate(0.1);  // The trained encoder would choose others.
   ASSERT_THAT(Fit(recipe, Places("whole"), {}), IsOk());
   ASSERT_THAT(Fit(recipe, Places("halves"), {.stop_after = 1}), IsOk());
   ASSERT_THAT(Fit(recipe, Places("halves"), {.resume = true}), IsOk());
@@ -114,43 +112,6 @@ TEST_F(FitTest, RefusesToGoOnWithAnotherRecipe) {
   recipe.set_seed(6);
   EXPECT_THAT(Fit(recipe, Places("work"), {.resume = true}),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another recipe")));
-}
-
-TEST_F(FitTest, WhatIsExportedCanBeServedAndMeasured) {
-  v1::Recipe recipe = TinyRecipe();
-  recipe.mutable_optimisation()->set_epochs(1);
-  ASSERT_THAT(Fit(recipe, Places("work"), {}), IsOk());
-  const std::filesystem::path out = root_ / "model" / "1";
-  ASSERT_THAT(Export(Places("work"), {.out = out}), IsOk());
-  EXPECT_THAT(Export(Places("work"), {.out = out}),
-              StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("--overwrite")));
-  const auto loaded = model::LoadRouterModel(out, /*max_batch=*/1);
-  ASSERT_THAT(loaded, IsOk());
-  EXPECT_EQ(loaded->taxonomy.domains(), 2U);
-  for (const auto& file : std::filesystem::directory_iterator(root_ / "data" / "leaf" / "broad")) {
-    std::filesystem::create_directories(root_ / "data" / "unknown" / "odd");
-    std::filesystem::copy_file(file, root_ / "data" / "unknown" / "odd" / file.path().filename());
-  }
-  const auto report = EvaluateModel({.model = root_ / "model", .data = root_ / "data"});
-  ASSERT_THAT(report, IsOk());
-  EXPECT_EQ(report->domains[0].routed.total, 4U);  // A quarter of two classes of eight.
-  EXPECT_EQ(report->domains[0].encoder_only.total, 4U);
-  EXPECT_EQ(report->exact_equals_dense.hits, report->exact_equals_dense.total);
-  EXPECT_EQ(report->unknown_rejected.total, kPictures);
-  EXPECT_THAT(ToText(*report), HasSubstr("dense"));
-  EXPECT_THAT(ToJson(*report), HasSubstr("\"mean_by_concept\""));
-  EXPECT_EQ(ToManifest(*report).domains_size(), 2);
-}
-
-TEST_F(FitTest, EvaluationSaysWhichClassesTheDataLacks) {
-  v1::Recipe recipe = TinyRecipe();
-  recipe.mutable_optimisation()->set_epochs(1);
-  ASSERT_THAT(Fit(recipe, Places("work"), {}), IsOk());
-  ASSERT_THAT(Export(Places("work"), {.out = root_ / "model" / "1"}), IsOk());
-  std::filesystem::rename(root_ / "data" / "leaf" / "broad", root_ / "data" / "leaf" / "wide");
-  std::filesystem::remove(root_ / "data" / "leaf.tsv");
-  EXPECT_THAT(EvaluateModel({.model = root_ / "model", .data = root_ / "data"}).status(),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("wide")));
 }
 
 TEST(ImportTest, SaysWhereItLookedForWeights) {
