@@ -375,36 +375,4 @@ absl::StatusOr<Report> EvaluateModel(const EvaluateOptions& options) {
   return report;
 }
 
-orchard::v1::Evaluation ToManifest(const Report& report) {
-  const auto proportion = [](const Hits& hits) {
-    wire::Proportion p;
-    p.set_hits(static_cast<std::uint32_t>(hits.hits));
-    p.set_total(static_cast<std::uint32_t>(hits.total));
-    return p;
-  };
-  wire::Evaluation e;
-  e.set_data(report.data);
-  e.set_policy(report.policy);
-  *e.mutable_branch() = proportion(report.branch);
-  *e.mutable_domain() = proportion(report.domain);
-  for (const DomainReport& domain : report.domains) {
-    if (domain.routed.total == 0) continue;  // Without a picture nothing was measured.
-    wire::DomainEvaluation& d = *e.add_domains();
-    d.set_domain(domain.name);
-    *d.mutable_encoder_only() = proportion(domain.encoder_only);
-    *d.mutable_oracle() = proportion(domain.oracle);
-    *d.mutable_routed() = proportion(domain.routed);
-    *d.mutable_routed_concept() = proportion(domain.routed_concept);
-  }
-  e.set_mean_accuracy(report.mean);
-  e.set_mean_concept(report.mean_by_concept);
-  e.set_mean_experts(report.experts);
-  e.set_calibration_error(report.calibration_error);
-  e.set_unknown_auroc(report.unknown_auroc);
-  e.set_unknown_fpr95(report.unknown_fpr95);
-  *e.mutable_unknown_rejected() = proportion(report.unknown_rejected);
-  *e.mutable_known_accepted() = proportion(report.known_accepted);
-  return e;
-}
-
 }  // namespace orchard::training

@@ -7,7 +7,6 @@
 #include "absl/status/statusor.h"
 
 #include "model/encoder.h"
-#include "orchard/v1/model.pb.h"
 #include "training/metrics.h"
 #include "training/statistics.h"
 
@@ -48,7 +47,7 @@ struct Report {
   double calibration_error_width = 0.0;  ///< the same, 15 bins of equal width
   Hits exact_equals_dense;               ///< first classes; ties below 1e-6 count as equal
   Hits known_accepted;                   ///< outcome OK
-  bool has_unknown = false;              ///< whether the data had a folder `unknown`
+  bool has_unknown = false;              ///< whether the three figures below were measured
   Hits unknown_rejected;                 ///< either outcome
   double unknown_auroc = 0.0;
   double unknown_fpr95 = 0.0;  ///< unknown accepted where 95 % of known are, by the score
@@ -69,8 +68,5 @@ struct EvaluateOptions {
 /// picture, or a split is asked of a model without evaluation/recipe.textproto; those of
 /// router::Engine::Load; a picture that the pipeline refuses, named.
 absl::StatusOr<Report> EvaluateModel(const EvaluateOptions& options);
-
-/// The manifest's words for a report.
-orchard::v1::Evaluation ToManifest(const Report& report);
 
 }  // namespace orchard::training

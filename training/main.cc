@@ -8,17 +8,15 @@
 #include "core/status.h"
 #include "core/text.h"
 #include "model/encoder.h"
-#include "model/manifest.h"
 #include "model/safetensors.h"
-#include "model/store.h"
 #include "model/torch_state.h"
 #include "server/allocator.h"
 #include "training/evaluate.h"
 #include "training/export.h"
 #include "training/fit.h"
 #include "training/import.h"
-#include "training/provenance.h"
 #include "training/recipe.h"
+#include "training/record.h"
 #include "training/report.h"
 
 namespace orchard::training {
@@ -80,15 +78,6 @@ absl::Status RunExport(const Settings& settings) {
                                     .name = settings.name,
                                     .version = settings.version,
                                     .overwrite = settings.overwrite});
-}
-
-/// Writes what was measured into the model's own manifest and PROVENANCE.md.
-absl::Status Record(const fs::path& model, const Report& report) {
-  ORCHARD_ASSIGN_OR_RETURN(const fs::path folder, model::ResolveVersion(model));
-  ORCHARD_ASSIGN_OR_RETURN(orchard::v1::ModelManifest manifest, model::ReadManifest(folder));
-  *manifest.mutable_evaluation() = ToManifest(report);
-  ORCHARD_RETURN_IF_ERROR(model::WriteManifest(folder, manifest));
-  return UpdateProvenance(folder, manifest.evaluation());
 }
 
 absl::Status RunEvaluation(const Settings& settings) {

@@ -26,7 +26,9 @@ std::string PairedCell(const DomainReport& domain) {
                          interval.high, paired.McNemar());
 }
 
+/// What has no trial was not measured, and is null.
 ordered_json Json(const Hits& hits) {
+  if (hits.total == 0) return nullptr;
   const Interval interval = Wilson(hits.hits, hits.total);
   return {{"hits", hits.hits},
           {"total", hits.total},
@@ -35,21 +37,29 @@ ordered_json Json(const Hits& hits) {
           {"high", interval.high}};
 }
 
-ordered_json Json(const DomainReport& domain) {
+ordered_json PairedJson(const DomainReport& domain) {
   const Paired& paired = domain.routed_against_encoder_only;
+  if (paired.total == 0) return nullptr;
   const Interval interval = paired.DifferenceInterval(domain.routed.hits, domain.encoder_only.hits);
+  return {{"difference", paired.Difference()},
+          {"low", interval.low},
+          {"high", interval.high},
+          {"only_routed", paired.only_first},
+          {"only_encoder_only", paired.only_second},
+          {"mcnemar_p", paired.McNemar()}};
+}
+
+ordered_json Json(const DomainReport& domain) {
   return {{"name", domain.name},
           {"encoder_only", Json(domain.encoder_only)},
           {"oracle", Json(domain.oracle)},
           {"routed", Json(domain.routed)},
           {"routed_concept", Json(domain.routed_concept)},
-          {"routed_minus_encoder_only",
-           {{"difference", paired.Difference()},
-            {"low", interval.low},
-            {"high", interval.high},
-            {"only_routed", paired.only_first},
-            {"only_encoder_only", paired.only_second},
-            {"mcnemar_p", paired.McNemar()}}}};
+          {"routed_minus_encoder_only", PairedJson(domain)}};
+}
+
+ordered_json IfMeasured(bool measured, double value) {
+  return measured ? ordered_json(value) : ordered_json(nullptr);
 }
 
 std::string DomainTable(const Report& report) {
@@ -136,8 +146,8 @@ std::string ToJson(const Report& report) {
       {"exact_equals_dense", Json(report.exact_equals_dense)},
       {"known_accepted", Json(report.known_accepted)},
       {"unknown_rejected", Json(report.unknown_rejected)},
-      {"unknown_auroc", report.unknown_auroc},
-      {"unknown_fpr95", report.unknown_fpr95},
+      {"unknown_auroc", IfMeasured(report.has_unknown, report.unknown_auroc)},
+      {"unknown_fpr95", IfMeasured(report.has_unknown, report.unknown_fpr95)},
       {"policies", ordered_json::array()}};
   for (const DomainReport& domain : report.domains) json["domains"].push_back(Json(domain));
   for (const PolicyReport& policy : report.policies) {

@@ -6,11 +6,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "model/loaded_model.h"
+#include "model/manifest.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/training/tiny_run.h"
 #include "training/export.h"
+#include "training/record.h"
 #include "training/report.h"
 
 namespace orchard::training {
@@ -25,6 +28,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+
+using Json = nlohmann::ordered_json;
 
 /// One tiny model for all tests: they only read it, and record into copies.
 class EvaluateTest : public ::testing::Test {
@@ -110,6 +115,9 @@ TEST_F(EvaluateTest, TakesDataThatLacksClassesAndDomains) {
   const std::string text = ToText(*report);
   EXPECT_THAT(text, HasSubstr("domains without a picture, left out of the means: plain\n"));
   EXPECT_THAT(text, HasSubstr("classes without a picture: leaf/narrow\n"));
+  const Json json = Json::parse(ToJson(*report));
+  EXPECT_TRUE(json["domains"][1]["routed"].is_null());
+  EXPECT_TRUE(json["domains"][1]["routed_minus_encoder_only"].is_null());
 }
 
 TEST_F(EvaluateTest, NamesEveryFolderThatTheModelDoesNotKnow) {
@@ -129,6 +137,66 @@ TEST_F(EvaluateTest, SaysThatASplitOfTooFewPicturesHasNone) {
   }
   EXPECT_THAT(EvaluateModel({.model = Model(), .data = data}).status(),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--split all")));
+}
+
+TEST_F(EvaluateTest, WithoutUnknownPicturesTheirFiguresAreNull) {
+  const fs::path data = Subset("part", {"leaf", "plain"});
+  const auto report = EvaluateModel({.model = Model(), .data = data, .split = "all"});
+  ASSERT_THAT(report, IsOk());
+  EXPECT_THAT(ToText(*report), Not(HasSubstr("AUROC")));
+  const Json json = Json::parse(ToJson(*report));
+  for (const char* name : {"unknown_rejected", "unknown_auroc", "unknown_fpr95"}) {
+    ASSERT_TRUE(json.contains(name)) << name;
+    EXPECT_TRUE(json[name].is_null()) << name;
+  }
+  EXPECT_FALSE(json["known_accepted"].is_null());
+}
+
+TEST_F(EvaluateTest, RecordsIntoManifestAndProvenanceAndKeepsWhatItDidNotMeasure) {
+  const fs::path model = root_ / "recorded";
+  fs::copy(Model(), model, fs::copy_options::recursive);
+  const auto whole = EvaluateModel({.model = model, .data = Data()});
+  ASSERT_THAT(whole, IsOk());
+  ASSERT_THAT(Record(model, *whole), IsOk());
+  const auto before = model::ReadManifest(model / "1");
+  ASSERT_THAT(before, IsOk());
+  const orchard::v1::Evaluation& first = before->evaluation();
+  EXPECT_EQ(first.data(), "8 pictures of the test split");
+  EXPECT_EQ(first.policy(), "EXACT");
+  EXPECT_EQ(first.branch().hits(), whole->branch.hits);
+  EXPECT_EQ(first.domain().hits(), whole->domain.hits);
+  ASSERT_EQ(first.domains_size(), 2);
+  EXPECT_EQ(first.domains(0).domain(), "leaf");
+  EXPECT_EQ(first.domains(0).encoder_only().total(), 4U);
+  EXPECT_EQ(first.domains(0).oracle().hits(), whole->domains[0].oracle.hits);
+  EXPECT_EQ(first.domains(0).routed().hits(), whole->domains[0].routed.hits);
+  EXPECT_EQ(first.domains(0).routed_concept().hits(), whole->domains[0].routed_concept.hits);
+  EXPECT_EQ(first.mean_accuracy(), whole->mean);
+  EXPECT_EQ(first.mean_concept(), whole->mean_by_concept);
+  EXPECT_EQ(first.mean_experts(), whole->experts);
+  EXPECT_EQ(first.calibration_error(), whole->calibration_error);
+  EXPECT_EQ(first.unknown_auroc(), whole->unknown_auroc);
+  EXPECT_EQ(first.unknown_fpr95(), whole->unknown_fpr95);
+  EXPECT_EQ(first.unknown_rejected().total(), kPictures);
+  EXPECT_EQ(first.known_accepted().total(), 8U);
+  const auto provenance = core::ReadFile(model / "1" / "PROVENANCE.md");
+  ASSERT_THAT(provenance, IsOk());
+  EXPECT_THAT(*provenance, HasSubstr("On 8 pictures of the test split, policy EXACT"));
+
+  const fs::path data = Subset("part", {"leaf/broad"});
+  const auto part = EvaluateModel({.model = model, .data = data, .split = "all"});
+  ASSERT_THAT(part, IsOk());
+  ASSERT_THAT(Record(model, *part), IsOk());
+  const auto after = model::ReadManifest(model / "1");
+  ASSERT_THAT(after, IsOk());
+  EXPECT_EQ(after->evaluation().data(), "all 8 pictures");
+  ASSERT_EQ(after->evaluation().domains_size(), 1);  // `plain` was not measured.
+  EXPECT_EQ(after->evaluation().unknown_auroc(), first.unknown_auroc());
+  EXPECT_EQ(after->evaluation().unknown_fpr95(), first.unknown_fpr95());
+  EXPECT_EQ(after->evaluation().unknown_rejected().total(), kPictures);
+  const auto again = core::ReadFile(model / "1" / "PROVENANCE.md");
+  ASSERT_THAT(again, IsOk());
+  EXPECT_THAT(*again, AllOf(HasSubstr("On all 8 pictures"), Not(HasSubstr("| plain | - |"))));
 }
 
 }  // namespace
