@@ -157,6 +157,9 @@ class Truth {
     const wire::Prediction& first = answer.predictions(0);
     return first.domain() == Domain(i).name && first.label() == Class(i);
   }
+  bool BranchRight(size_t i, const wire::ClassifyResponse& answer) const {
+    return answer.routing().branch() == Domain(i).branch;
+  }
 
  private:
   const Questions& questions_;
@@ -237,7 +240,9 @@ void MeasureDomains(Report& report, const Questions& questions, const Truth& tru
     DomainReport& domain = report.domains[questions.labels[i].domain];
     const bool right = truth.Right(i, routed[i]);
     domain.routed.Count(right);
-    domain.oracle.Count(truth.Right(i, pinned[i]));
+    const bool expert_right = truth.Right(i, pinned[i]);
+    domain.oracle.Count(expert_right);
+    domain.gate1_oracle.Count(expert_right && truth.BranchRight(i, routed[i]));
     domain.routed_concept.Count(routed[i].concepts(0).label() == truth.Concept(i));
     if (encoder_only.empty()) continue;
     domain.encoder_only.Count(encoder_only[i]);
@@ -273,14 +278,31 @@ void NameTheMissing(Report& report, const Questions& questions) {
   }
 }
 
-void MeasureGates(Report& report, const Questions& questions, const Answers& answers) {
+/// The most probable domain, in the model's order; of one branch's domains, or of all without one.
+size_t MostProbable(const wire::Routing& routing, const std::vector<DomainClasses>& domains,
+                    const std::string& branch) {
+  size_t most = domains.size();
+  for (size_t g = 0; g < domains.size(); ++g) {
+    if (!branch.empty() && domains[g].branch != branch) continue;
+    const auto probability = [&](size_t d) {
+      return routing.domains(static_cast<int>(d)).probability();
+    };
+    if (most == domains.size() || probability(g) > probability(most)) most = g;
+  }
+  return most;
+}
+
+void MeasureGates(Report& report, const Questions& questions, const Truth& truth,
+                  const Answers& answers) {
   for (size_t i = 0; i < answers.size(); ++i) {
     const wire::Routing& routing = answers[i].routing();
-    const DomainClasses& domain = questions.domains[questions.labels[i].domain];
-    const auto most = std::ranges::max_element(routing.domains(), {},
-                                               [](const auto& d) { return d.probability(); });
-    report.branch.Count(routing.branch() == domain.branch);
-    report.domain.Count(most->domain() == domain.name);
+    const size_t g = questions.labels[i].domain;
+    const bool branch_right = truth.BranchRight(i, answers[i]);
+    report.branch.Count(branch_right);
+    report.domain.Count(MostProbable(routing, questions.domains, "") == g);
+    if (!branch_right) continue;
+    report.domain_in_branch.Count(
+        MostProbable(routing, questions.domains, questions.domains[g].branch) == g);
   }
 }
 
@@ -357,7 +379,7 @@ absl::StatusOr<Report> EvaluateModel(const EvaluateOptions& options) {
   report.experts = ExpertsAsked(routed);
   MeasureDomains(report, questions, truth, routed, pinned, encoder_only);
   NameTheMissing(report, questions);
-  MeasureGates(report, questions, routed);
+  MeasureGates(report, questions, truth, routed);
   MeasureCalibration(report, truth, routed);
   MeasureUnknown(report, routed, unknown);
   report.policies.push_back(MeasurePolicy("exact", routed, questions, truth));

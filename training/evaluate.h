@@ -12,11 +12,12 @@
 
 namespace orchard::training {
 
-/// One domain's pictures, answered four ways.
+/// One domain's pictures, answered five ways.
 struct DomainReport {
   std::string name;
   Hits encoder_only;    ///< the flat linear head; without one: no trials
-  Hits oracle;          ///< the expert, given the true domain (policy PINNED)
+  Hits oracle;          ///< the expert alone, given the true domain (policy PINNED)
+  Hits gate1_oracle;    ///< Gate1's branch and the expert, given the true domain: both right
   Hits routed;          ///< end to end with the default policy: domain and class right
   Hits routed_concept;  ///< end to end: the best concept is right
   Paired routed_against_encoder_only;
@@ -38,8 +39,10 @@ struct Report {
   std::vector<std::string> domains_without_pictures;  ///< left out of the means
   std::vector<std::string> classes_without_pictures;  ///< "<domain>/<class>", of the other domains
   std::vector<PolicyReport> policies;
-  Hits branch, domain;
-  double mean = 0.0;  ///< of the domains' routed accuracies, domains with pictures
+  Hits branch;            ///< Gate1's most probable branch is right
+  Hits domain;            ///< Gate1 and Gate2 together: the most probable domain is right
+  Hits domain_in_branch;  ///< Gate2 alone, among pictures whose branch Gate1 got right
+  double mean = 0.0;      ///< of the domains' routed accuracies, domains with pictures
   double mean_by_concept = 0.0;
   double experts = 0.0;                  ///< asked per picture, default policy
   size_t all_experts = 0;                ///< what DENSE asks

@@ -76,14 +76,17 @@ std::string MeasuredText(const orchard::v1::Evaluation& e) {
   if (e.domains().empty()) return "Not yet: run `orchard-train eval --record`.\n";
   std::string text = absl::StrCat(
       "On ", e.data(), ", policy ", e.policy(), ". Hits, share, Wilson's 95 % interval.\n\n",
-      "| domain | only encoder | gate1 + expert, true domain | routed | routed, by concept |\n",
-      "|---|---|---|---|---|\n");
+      "| domain | only encoder | expert, true domain | Gate1 + that expert | routed | routed, by "
+      "concept |\n",
+      "|---|---|---|---|---|---|\n");
   for (const auto& d : e.domains()) {
     absl::StrAppend(&text, "| ", d.domain(), " | ", Share(d.encoder_only()), " | ",
-                    Share(d.oracle()), " | ", Share(d.routed()), " | ", Share(d.routed_concept()),
-                    " |\n");
+                    Share(d.oracle()), " | ", Share(d.gate1_oracle()), " | ", Share(d.routed()),
+                    " | ", Share(d.routed_concept()), " |\n");
   }
-  absl::StrAppend(&text, "\n- Gate1: ", Share(e.branch()), "\n- domain: ", Share(e.domain()), "\n");
+  absl::StrAppend(&text, "\n- Gate1: ", Share(e.branch()),
+                  "\n- Gate2, of those with the branch right: ", Share(e.domain_in_branch()),
+                  "\n- domain (both): ", Share(e.domain()), "\n");
   absl::StrAppendFormat(&text,
                         "- mean of the domains: %.4f; by concept: %.4f\n"
                         "- experts asked a picture: %.3f\n"

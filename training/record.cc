@@ -23,6 +23,7 @@ void RecordIn(wire::Evaluation& e, const Report& report) {
   e.set_policy(report.policy);
   Set(*e.mutable_branch(), report.branch);
   Set(*e.mutable_domain(), report.domain);
+  Set(*e.mutable_domain_in_branch(), report.domain_in_branch);
   e.clear_domains();
   for (const DomainReport& domain : report.domains) {
     if (domain.routed.total == 0) continue;  // Without a picture nothing was measured.
@@ -30,6 +31,7 @@ void RecordIn(wire::Evaluation& e, const Report& report) {
     d.set_domain(domain.name);
     if (domain.encoder_only.total > 0) Set(*d.mutable_encoder_only(), domain.encoder_only);
     Set(*d.mutable_oracle(), domain.oracle);
+    Set(*d.mutable_gate1_oracle(), domain.gate1_oracle);
     Set(*d.mutable_routed(), domain.routed);
     Set(*d.mutable_routed_concept(), domain.routed_concept);
   }

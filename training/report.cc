@@ -53,6 +53,7 @@ ordered_json Json(const DomainReport& domain) {
   return {{"name", domain.name},
           {"encoder_only", Json(domain.encoder_only)},
           {"oracle", Json(domain.oracle)},
+          {"gate1_oracle", Json(domain.gate1_oracle)},
           {"routed", Json(domain.routed)},
           {"routed_concept", Json(domain.routed_concept)},
           {"routed_minus_encoder_only", PairedJson(domain)}};
@@ -63,13 +64,13 @@ ordered_json IfMeasured(bool measured, double value) {
 }
 
 std::string DomainTable(const Report& report) {
-  std::string text =
-      absl::StrFormat("%-15s %-26s %-26s %-26s %-26s %s\n", "domain", "only encoder", "true domain",
-                      "routed", "routed, by concept", "routed - only encoder");
+  std::string text = absl::StrFormat("%-15s %-26s %-26s %-26s %-26s %-26s %s\n", "domain",
+                                     "only encoder", "expert, true domain", "Gate1 + that expert",
+                                     "routed", "routed, by concept", "routed - only encoder");
   for (const DomainReport& domain : report.domains) {
-    absl::StrAppendFormat(&text, "%-15s %-26s %-26s %-26s %-26s %s\n", domain.name,
-                          Cell(domain.encoder_only), Cell(domain.oracle), Cell(domain.routed),
-                          Cell(domain.routed_concept), PairedCell(domain));
+    absl::StrAppendFormat(&text, "%-15s %-26s %-26s %-26s %-26s %-26s %s\n", domain.name,
+                          Cell(domain.encoder_only), Cell(domain.oracle), Cell(domain.gate1_oracle),
+                          Cell(domain.routed), Cell(domain.routed_concept), PairedCell(domain));
   }
   return text;
 }
@@ -104,15 +105,16 @@ std::string ToText(const Report& report) {
   std::string text =
       absl::StrFormat("model %s, %s, policy %s\n\n", report.model, report.data, report.policy);
   absl::StrAppend(&text, DomainTable(report), MissingText(report));
-  absl::StrAppendFormat(&text,
-                        "\nmean %.4f, by concept %.4f\nGate1 %s\ndomain %s\n"
-                        "calibration error of the joint: %.4f (15 equal-mass bins), %.4f (15 of "
-                        "equal width)\nexperts asked a picture: %.3f of %d\n"
-                        "EXACT gives DENSE's first class: %d/%d\n",
-                        report.mean, report.mean_by_concept, Cell(report.branch),
-                        Cell(report.domain), report.calibration_error,
-                        report.calibration_error_width, report.experts, report.all_experts,
-                        report.exact_equals_dense.hits, report.exact_equals_dense.total);
+  absl::StrAppendFormat(
+      &text,
+      "\nmean %.4f, by concept %.4f\nGate1 %s\n"
+      "Gate2, of those with the branch right %s\nboth (domain) %s\n"
+      "calibration error of the joint: %.4f (15 equal-mass bins), %.4f (15 of "
+      "equal width)\nexperts asked a picture: %.3f of %d\n"
+      "EXACT gives DENSE's first class: %d/%d\n",
+      report.mean, report.mean_by_concept, Cell(report.branch), Cell(report.domain_in_branch),
+      Cell(report.domain), report.calibration_error, report.calibration_error_width, report.experts,
+      report.all_experts, report.exact_equals_dense.hits, report.exact_equals_dense.total);
   absl::StrAppendFormat(&text, "known accepted: %s\n", Cell(report.known_accepted));
   if (report.has_unknown) {
     absl::StrAppendFormat(&text,
@@ -138,6 +140,7 @@ std::string ToJson(const Report& report) {
       {"mean_by_concept", report.mean_by_concept},
       {"branch", Json(report.branch)},
       {"domain", Json(report.domain)},
+      {"domain_in_branch", Json(report.domain_in_branch)},
       {"calibration_error", report.calibration_error},
       {"calibration_error_equal_width", report.calibration_error_width},
       {"experts_asked", report.experts},

@@ -1,9 +1,11 @@
 // What `orchard-train eval` measures on a tiny model, says, and records.
 #include "training/evaluate.h"
 
+#include <map>
 #include <memory>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -15,6 +17,7 @@
 #include "training/export.h"
 #include "training/record.h"
 #include "training/report.h"
+#include "training/served.h"
 
 namespace orchard::training {
 namespace {
@@ -28,8 +31,15 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::SizeIs;
 
 using Json = nlohmann::ordered_json;
+
+std::vector<std::string> Keys(const Json& object) {
+  std::vector<std::string> keys;
+  for (const auto& item : object.items()) keys.push_back(item.key());
+  return keys;
+}
 
 /// One tiny model for all tests: they only read it, and record into copies.
 class EvaluateTest : public ::testing::Test {
@@ -79,8 +89,8 @@ TEST_F(EvaluateTest, MeasuresThePicturesOfASplitAndSaysHowManyItLeavesOut) {
   ASSERT_THAT(report, IsOk());
   // A quarter of two classes of eight, in both domains.
   for (const DomainReport& domain : report->domains) {
-    for (const Hits* hits :
-         {&domain.encoder_only, &domain.oracle, &domain.routed, &domain.routed_concept}) {
+    for (const Hits* hits : {&domain.encoder_only, &domain.oracle, &domain.gate1_oracle,
+                             &domain.routed, &domain.routed_concept}) {
       EXPECT_EQ(hits->total, 4U) << domain.name;
     }
   }
@@ -91,6 +101,145 @@ TEST_F(EvaluateTest, MeasuresThePicturesOfASplitAndSaysHowManyItLeavesOut) {
   EXPECT_EQ(report->unknown_rejected.total, kPictures);
   EXPECT_THAT(report->domains_without_pictures, IsEmpty());
   EXPECT_THAT(report->classes_without_pictures, IsEmpty());
+}
+
+/// What the figures are made of, asked of the model without EvaluateModel.
+struct Counted {
+  std::map<std::string, Hits> routed, oracle, gate1_oracle;  // by domain
+  Hits branch, domain;
+};
+
+Counted CountByHand(const fs::path& model, const fs::path& data) {
+  Counted counted;
+  const std::map<std::string, std::string> branch_of = {{"leaf", "sick"}, {"plain", "sound"}};
+  const auto served = ServedModel::Load(model, /*threads=*/1, model::EncoderPrecision::kAuto);
+  for (const auto& [domain, branch] : branch_of) {
+    const std::vector<fs::path> files = *ListPictures(data / domain);
+    std::vector<orchard::v1::ClassifyOptions> pinned(1);
+    pinned[0].set_domain(domain);
+    const auto routed = *(*served)->Classify(files, std::vector<orchard::v1::ClassifyOptions>(1));
+    const auto given = *(*served)->Classify(files, pinned);
+    for (size_t i = 0; i < files.size(); ++i) {
+      const std::string label = files[i].parent_path().filename();
+      const auto right = [&](const orchard::v1::ClassifyResponse& answer) {
+        return answer.predictions(0).domain() == domain && answer.predictions(0).label() == label;
+      };
+      const bool branch_right = routed[i].routing().branch() == branch;
+      counted.branch.Count(branch_right);
+      const auto& domains = routed[i].routing().domains();
+      const bool leaf = domains[0].probability() >= domains[1].probability();
+      counted.domain.Count(domain == (leaf ? "leaf" : "plain"));
+      counted.routed[domain].Count(right(routed[i]));
+      counted.oracle[domain].Count(right(given[i]));
+      counted.gate1_oracle[domain].Count(branch_right && right(given[i]));
+    }
+  }
+  return counted;
+}
+
+/// "12/16 0.750 (".
+std::string Cell(const Hits& hits) {
+  return absl::StrFormat("%d/%d %.3f (", hits.hits, hits.total, hits.Share());
+}
+
+TEST_F(EvaluateTest, ItsTextHasTheFiguresThatCountingByHandGives) {
+  const Counted counted = CountByHand(Model() / "1", Data());
+  const auto report = EvaluateModel({.model = Model(), .data = Data(), .split = "all"});
+  ASSERT_THAT(report, IsOk());
+  const std::string text = ToText(*report);
+  EXPECT_EQ(report->left_out, 0U);
+  EXPECT_THAT(text, HasSubstr("all 32 pictures"));
+  EXPECT_THAT(text, HasSubstr("\nGate1 " + Cell(counted.branch)));
+  EXPECT_THAT(text, HasSubstr("\nboth (domain) " + Cell(counted.domain)));
+  // A branch has one domain here: Gate2 cannot be wrong where the branch is right.
+  EXPECT_EQ(report->domain_in_branch.total, counted.branch.hits);
+  EXPECT_EQ(report->domain_in_branch.hits, counted.branch.hits);
+  double sum = 0.0;
+  for (const DomainReport& domain : report->domains) {
+    const size_t row = text.find("\n" + domain.name + " ");
+    ASSERT_NE(row, std::string::npos);
+    const std::string line = text.substr(row + 1, text.find('\n', row + 1) - row - 1);
+    for (const Hits& hits : {counted.oracle.at(domain.name), counted.gate1_oracle.at(domain.name),
+                             counted.routed.at(domain.name)}) {
+      EXPECT_THAT(line, HasSubstr(Cell(hits)));
+    }
+    EXPECT_EQ(domain.routed.hits, counted.routed.at(domain.name).hits);
+    EXPECT_EQ(domain.oracle.hits, counted.oracle.at(domain.name).hits);
+    EXPECT_EQ(domain.gate1_oracle.hits, counted.gate1_oracle.at(domain.name).hits);
+    sum += domain.routed.Share();
+  }
+  EXPECT_NEAR(report->mean, sum / 2, 1e-12);
+  EXPECT_THAT(text, HasSubstr(absl::StrFormat("mean %.4f, by concept %.4f", report->mean,
+                                              report->mean_by_concept)));
+  for (const PolicyReport& policy : report->policies) {
+    EXPECT_THAT(text, HasSubstr("\n" + policy.name + " "));
+  }
+  EXPECT_THAT(text, HasSubstr("unknown rejected: " + Cell(report->unknown_rejected)));
+}
+
+TEST_F(EvaluateTest, ItsJsonHasEveryField) {
+  const auto report = EvaluateModel({.model = Model(), .data = Data()});
+  ASSERT_THAT(report, IsOk());
+  const Json json = Json::parse(ToJson(*report));
+  EXPECT_THAT(Keys(json),
+              ElementsAre("model", "data", "left_out", "policy", "domains",
+                          "domains_without_pictures", "classes_without_pictures", "mean",
+                          "mean_by_concept", "branch", "domain", "domain_in_branch",
+                          "calibration_error", "calibration_error_equal_width", "experts_asked",
+                          "experts", "experts_asked_share", "exact_equals_dense", "known_accepted",
+                          "unknown_rejected", "unknown_auroc", "unknown_fpr95", "policies"));
+  EXPECT_EQ(json["model"], "default/1");
+  EXPECT_EQ(json["data"], "8 pictures of the test split");
+  EXPECT_EQ(json["left_out"], 24);
+  EXPECT_EQ(json["policy"], "EXACT");
+  EXPECT_EQ(json["mean"], report->mean);
+  EXPECT_EQ(json["mean_by_concept"], report->mean_by_concept);
+  EXPECT_EQ(json["calibration_error"], report->calibration_error);
+  EXPECT_EQ(json["calibration_error_equal_width"], report->calibration_error_width);
+  EXPECT_EQ(json["experts_asked"], report->experts);
+  EXPECT_EQ(json["experts"], 2);
+  EXPECT_EQ(json["experts_asked_share"], report->experts / 2);
+  EXPECT_EQ(json["unknown_auroc"], report->unknown_auroc);
+  EXPECT_EQ(json["unknown_fpr95"], report->unknown_fpr95);
+  for (const auto& [name, hits] :
+       std::map<std::string, Hits>{{"branch", report->branch},
+                                   {"domain", report->domain},
+                                   {"exact_equals_dense", report->exact_equals_dense},
+                                   {"known_accepted", report->known_accepted},
+                                   {"unknown_rejected", report->unknown_rejected}}) {
+    ASSERT_THAT(Keys(json[name]), ElementsAre("hits", "total", "share", "low", "high")) << name;
+    EXPECT_EQ(json[name]["hits"], hits.hits) << name;
+    EXPECT_EQ(json[name]["total"], hits.total) << name;
+    EXPECT_EQ(json[name]["share"], hits.Share()) << name;
+    EXPECT_EQ(json[name]["low"], Wilson(hits.hits, hits.total).low) << name;
+    EXPECT_EQ(json[name]["high"], Wilson(hits.hits, hits.total).high) << name;
+  }
+  ASSERT_THAT(json["domains"], SizeIs(2));
+  for (size_t g = 0; g < 2; ++g) {
+    const Json& domain = json["domains"][g];
+    ASSERT_THAT(Keys(domain), ElementsAre("name", "encoder_only", "oracle", "gate1_oracle",
+                                          "routed", "routed_concept", "routed_minus_encoder_only"));
+    EXPECT_EQ(domain["name"], report->domains[g].name);
+    EXPECT_EQ(domain["encoder_only"]["hits"], report->domains[g].encoder_only.hits);
+    EXPECT_EQ(domain["oracle"]["hits"], report->domains[g].oracle.hits);
+    EXPECT_EQ(domain["gate1_oracle"]["hits"], report->domains[g].gate1_oracle.hits);
+    EXPECT_EQ(domain["routed"]["hits"], report->domains[g].routed.hits);
+    EXPECT_EQ(domain["routed_concept"]["hits"], report->domains[g].routed_concept.hits);
+    EXPECT_THAT(
+        Keys(domain["routed_minus_encoder_only"]),
+        ElementsAre("difference", "low", "high", "only_routed", "only_encoder_only", "mcnemar_p"));
+    EXPECT_EQ(domain["routed_minus_encoder_only"]["difference"],
+              report->domains[g].routed_against_encoder_only.Difference());
+  }
+  ASSERT_THAT(json["policies"], SizeIs(report->policies.size()));
+  for (size_t p = 0; p < report->policies.size(); ++p) {
+    const Json& policy = json["policies"][p];
+    ASSERT_THAT(Keys(policy), ElementsAre("name", "right", "mean", "experts_asked"));
+    EXPECT_EQ(policy["name"], report->policies[p].name);
+    EXPECT_EQ(policy["right"]["hits"], report->policies[p].right.hits);
+    EXPECT_EQ(policy["mean"], report->policies[p].mean);
+    EXPECT_EQ(policy["experts_asked"], report->policies[p].experts);
+  }
 }
 
 TEST_F(EvaluateTest, TakesDataThatLacksClassesAndDomains) {
@@ -165,10 +314,12 @@ TEST_F(EvaluateTest, RecordsIntoManifestAndProvenanceAndKeepsWhatItDidNotMeasure
   EXPECT_EQ(first.policy(), "EXACT");
   EXPECT_EQ(first.branch().hits(), whole->branch.hits);
   EXPECT_EQ(first.domain().hits(), whole->domain.hits);
+  EXPECT_EQ(first.domain_in_branch().total(), whole->branch.hits);
   ASSERT_EQ(first.domains_size(), 2);
   EXPECT_EQ(first.domains(0).domain(), "leaf");
   EXPECT_EQ(first.domains(0).encoder_only().total(), 4U);
   EXPECT_EQ(first.domains(0).oracle().hits(), whole->domains[0].oracle.hits);
+  EXPECT_EQ(first.domains(0).gate1_oracle().hits(), whole->domains[0].gate1_oracle.hits);
   EXPECT_EQ(first.domains(0).routed().hits(), whole->domains[0].routed.hits);
   EXPECT_EQ(first.domains(0).routed_concept().hits(), whole->domains[0].routed_concept.hits);
   EXPECT_EQ(first.mean_accuracy(), whole->mean);
