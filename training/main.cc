@@ -61,7 +61,7 @@ absl::Status Import(const Settings& settings) {
       "largest difference of a probability %.4f\n",
       check.top1, check.pictures, check.top5, check.pictures, check.other_top1,
       check.largest_difference);
-  return absl::OkStatus();
+  return JudgeImport(check);
 }
 
 absl::Status RunFit(const Settings& settings) {
@@ -101,7 +101,8 @@ void Declare(CLI::App& app, Settings& s) {
   CLI::App* import = app.add_subcommand("import", "Check a pretrained MobileNetV2 and copy it");
   import->add_option("--weights", s.weights, "folder with mobilenet_v2*.safetensors")->required();
   import->add_option("--out", s.out, "file to write the encoder to (safetensors)");
-  import->add_flag("--verify", s.verify, "classify the folder's imagenet_check pictures");
+  import->add_flag("--verify", s.verify,
+                   "classify the folder's imagenet_check pictures; fails if they differ");
 
   CLI::App* fit = app.add_subcommand("fit", "Train by a recipe; may be killed and resumed");
   fit->add_option("--recipe", s.recipe, "text proto, see training/recipes/")->required();

@@ -6,7 +6,6 @@
 
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/training/tiny_run.h"
-#include "training/import.h"
 
 namespace orchard::training {
 namespace {
@@ -112,12 +111,6 @@ TEST_F(FitTest, RefusesToGoOnWithAnotherRecipe) {
   recipe.set_seed(6);
   EXPECT_THAT(Fit(recipe, Places("work"), {.resume = true}),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another recipe")));
-}
-
-TEST(ImportTest, SaysWhereItLookedForWeights) {
-  const testing::TempDir empty;
-  EXPECT_THAT(ImportMobileNetV2(empty.path()).status(),
-              StatusIs(absl::StatusCode::kNotFound, HasSubstr(empty.path().string())));
 }
 
 }  // namespace
