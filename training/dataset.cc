@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 
 #include "core/digest.h"
@@ -24,20 +25,48 @@ bool IsPicture(const fs::path& path) {
   return std::ranges::find(kExtensions, extension) != kExtensions.end();
 }
 
-absl::StatusOr<std::vector<std::string>> ClassFolders(const fs::path& folder) {
+/// Names of the folders in `folder`, sorted; hidden ones are an editor's or a tool's.
+absl::StatusOr<std::vector<std::string>> Folders(const fs::path& folder) {
   std::error_code error;
-  std::vector<std::string> classes;
+  std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (entry.is_directory()) classes.push_back(entry.path().filename());
+    const std::string name = entry.path().filename();
+    if (entry.is_directory() && !name.starts_with('.')) names.push_back(name);
   }
   if (error) {
     return absl::NotFoundError(
         absl::StrCat(folder.string(), ": ", error.message(), "; a domain is a folder of classes"));
   }
-  std::ranges::sort(classes);
+  std::ranges::sort(names);
+  return names;
+}
+
+absl::StatusOr<std::vector<std::string>> ClassFolders(const fs::path& folder) {
+  ORCHARD_ASSIGN_OR_RETURN(std::vector<std::string> classes, Folders(folder));
   if (classes.size() >= 2) return classes;
   return absl::InvalidArgumentError(absl::StrCat(folder.string(), " holds ", classes.size(),
                                                  " class folders, a domain needs at least 2"));
+}
+
+/// The folders of `data` that no domain or class of `domains` is named after.
+absl::StatusOr<std::vector<std::string>> StrangeFolders(const fs::path& data,
+                                                        const std::vector<DomainClasses>& domains) {
+  std::vector<std::string> strange;
+  ORCHARD_ASSIGN_OR_RETURN(const std::vector<std::string> found, Folders(data));
+  for (const std::string& name : found) {
+    if (name == kUnknownFolder) continue;
+    const auto domain = std::ranges::find(domains, name, &DomainClasses::name);
+    if (domain == domains.end()) {
+      strange.push_back(name);
+      continue;
+    }
+    ORCHARD_ASSIGN_OR_RETURN(const std::vector<std::string> classes, Folders(data / name));
+    for (const std::string& label : classes) {
+      if (std::ranges::find(domain->classes, label) != domain->classes.end()) continue;
+      strange.push_back(absl::StrCat(name, "/", label));
+    }
+  }
+  return strange;
 }
 
 /// "<class>/<id>" → group, from a list with the columns class, id and group.
@@ -88,6 +117,7 @@ absl::StatusOr<std::vector<Picture>> ReadDomain(const fs::path& data, size_t ind
   std::vector<Picture> pictures;
   for (size_t label = 0; label < domain.classes.size(); ++label) {
     const fs::path folder = data / domain.name / domain.classes[label];
+    if (!fs::exists(folder)) continue;  // A known class of which there is no picture.
     ORCHARD_ASSIGN_OR_RETURN(const std::vector<fs::path> files, ListPictures(folder));
     for (const fs::path& file : files) {
       ORCHARD_ASSIGN_OR_RETURN(const std::string bytes, core::ReadFile(file));
@@ -106,6 +136,26 @@ absl::StatusOr<std::vector<Picture>> ReadDomain(const fs::path& data, size_t ind
   return pictures;
 }
 
+/// Fills in the pictures of the dataset's domains.
+absl::Status ReadPictures(const fs::path& data, Dataset& dataset) {
+  for (size_t g = 0; g < dataset.domains.size(); ++g) {
+    ORCHARD_ASSIGN_OR_RETURN(const std::vector<Picture> pictures,
+                             ReadDomain(data, g, dataset.domains[g]));
+    dataset.pictures.insert(dataset.pictures.end(), pictures.begin(), pictures.end());
+  }
+  dataset.dropped = DropContradictions(dataset.domains, dataset.pictures);
+  return absl::OkStatus();
+}
+
+/// "leaf (broad, narrow), plain (blue, red)".
+std::string KnownNames(const std::vector<DomainClasses>& domains) {
+  std::vector<std::string> names;
+  for (const DomainClasses& domain : domains) {
+    names.push_back(absl::StrCat(domain.name, " (", absl::StrJoin(domain.classes, ", "), ")"));
+  }
+  return absl::StrJoin(names, ", ");
+}
+
 }  // namespace
 
 absl::StatusOr<Dataset> ReadDataset(const fs::path& data, const v1::Recipe& recipe) {
@@ -114,11 +164,21 @@ absl::StatusOr<Dataset> ReadDataset(const fs::path& data, const v1::Recipe& reci
     ORCHARD_ASSIGN_OR_RETURN(std::vector<std::string> classes, ClassFolders(data / domain.name()));
     dataset.domains.push_back(
         {.name = domain.name(), .branch = domain.branch(), .classes = std::move(classes)});
-    ORCHARD_ASSIGN_OR_RETURN(const std::vector<Picture> pictures,
-                             ReadDomain(data, dataset.domains.size() - 1, dataset.domains.back()));
-    dataset.pictures.insert(dataset.pictures.end(), pictures.begin(), pictures.end());
   }
-  dataset.dropped = DropContradictions(dataset.domains, dataset.pictures);
+  ORCHARD_RETURN_IF_ERROR(ReadPictures(data, dataset));
+  return dataset;
+}
+
+absl::StatusOr<Dataset> ReadKnownDataset(const fs::path& data,
+                                         const std::vector<DomainClasses>& domains) {
+  ORCHARD_ASSIGN_OR_RETURN(const std::vector<std::string> strange, StrangeFolders(data, domains));
+  if (!strange.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(data.string(), " holds folders that are no domain or class of the model: ",
+                     absl::StrJoin(strange, ", "), "; it knows ", KnownNames(domains)));
+  }
+  Dataset dataset{.domains = domains, .pictures = {}, .dropped = {}};
+  ORCHARD_RETURN_IF_ERROR(ReadPictures(data, dataset));
   return dataset;
 }
 

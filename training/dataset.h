@@ -26,10 +26,19 @@ struct Dataset {
   std::vector<std::string> dropped;  ///< groups with two labels, in words
 };
 
+/// The folder of pictures of no domain, beside the domains.
+inline constexpr const char* kUnknownFolder = "unknown";
+
 /// Reads <data>/<domain>/<class>/*.{jpg,jpeg,png,webp} for the recipe's domains, and the groups:
 /// from the column "group" of <data>/<domain>.tsv where that list is there, otherwise by content
 /// (groups.h). Groups with two labels are left out and listed. Errors name the folder or the file.
 absl::StatusOr<Dataset> ReadDataset(const std::filesystem::path& data, const v1::Recipe& recipe);
+
+/// The same for domains whose classes are known, a model's: a folder of pictures may lack classes
+/// and whole domains. Hidden folders and `unknown` are no domains. Errors: NOT_FOUND naming `data`;
+/// INVALID_ARGUMENT naming every folder of another name.
+absl::StatusOr<Dataset> ReadKnownDataset(const std::filesystem::path& data,
+                                         const std::vector<DomainClasses>& domains);
 
 /// Pictures below `folder`, in the order of their paths. Errors: NOT_FOUND naming the folder.
 absl::StatusOr<std::vector<std::filesystem::path>> ListPictures(

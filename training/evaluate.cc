@@ -1,21 +1,21 @@
 #include "training/evaluate.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
-#include <optional>
+#include <numeric>
+#include <set>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include <torch/nn.h>
 
 #include "core/status.h"
-#include "core/text.h"
 #include "model/encoder.h"
 #include "model/store.h"
 #include "model/torch_state.h"
 #include "training/picture_store.h"
 #include "training/recipe.h"
+#include "training/run.h"
 #include "training/served.h"
 #include "training/split.h"
 
@@ -61,65 +61,77 @@ struct Questions {
   std::vector<fs::path> files;
   std::vector<Label> labels;
   std::vector<fs::path> unknown;
+  size_t left_out = 0;  ///< pictures that the split leaves out
 };
 
-/// The recipe that splits the pictures: the model's own, or (for all of them) just its domains.
-absl::StatusOr<v1::Recipe> SplitRecipe(const fs::path& model, const wire::ModelManifest& manifest,
-                                       const std::string& split) {
-  const fs::path file = model / "evaluation" / "recipe.textproto";
-  if (fs::exists(file)) return ReadRecipe(file, {});
-  if (split != "all") {
+std::vector<DomainClasses> DomainsOf(const wire::ModelManifest& manifest) {
+  std::vector<DomainClasses> domains;
+  for (const wire::ExpertPart& expert : manifest.experts()) {
+    domains.push_back({.name = expert.domain(),
+                       .branch = expert.branch(),
+                       .classes = {expert.classes().begin(), expert.classes().end()}});
+  }
+  return domains;
+}
+
+/// Which pictures of the dataset are asked. Divides them as training did: by the shares of the
+/// model's own recipe and by content, so that the same folder gives the same sides.
+absl::StatusOr<std::vector<size_t>> OfSplit(const Dataset& dataset, const fs::path& model,
+                                            const std::string& split) {
+  if (split == "all") {
+    std::vector<size_t> all(dataset.pictures.size());
+    std::iota(all.begin(), all.end(), size_t{0});
+    return all;
+  }
+  const std::map<std::string, Side> sides = {
+      {"train", Side::kTrain}, {"validation", Side::kValidation}, {"test", Side::kTest}};
+  const auto wanted = sides.find(split);
+  if (wanted == sides.end()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("split \"", split, "\" is not one of train, validation, test, all"));
+  }
+  const fs::path file = model / "evaluation" / kRecipe;
+  if (!fs::exists(file)) {
     return absl::InvalidArgumentError(absl::StrCat(
         file.string(), " is not there, so nobody knows the split \"", split, "\"; use all"));
   }
-  v1::Recipe recipe;
-  for (const wire::ExpertPart& expert : manifest.experts()) {
-    v1::Domain& domain = *recipe.add_domains();
-    domain.set_name(expert.domain());
-    domain.set_branch(expert.branch());
-  }
-  return recipe;
+  ORCHARD_ASSIGN_OR_RETURN(const v1::Recipe recipe, ReadRecipe(file, {}));
+  return On(Split(dataset, recipe.data().validation_share(), recipe.data().test_share()),
+            wanted->second);
 }
 
-absl::Status CheckClasses(const wire::ModelManifest& manifest,
-                          const std::vector<DomainClasses>& domains) {
-  for (int g = 0; g < manifest.experts_size(); ++g) {
-    const wire::ExpertPart& expert = manifest.experts(g);
-    const std::vector<std::string> known(expert.classes().begin(), expert.classes().end());
-    const auto& found = domains[static_cast<size_t>(g)];
-    if (found.name == expert.domain() && found.classes == known) continue;
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the data's domain ", found.name, " has the classes ", absl::StrJoin(found.classes, ", "),
-        "; the model's ", expert.domain(), " has ", absl::StrJoin(known, ", ")));
-  }
-  return absl::OkStatus();
+/// What a split means for pictures that training never saw; said before the long part begins.
+void RemarkOnSplit(const EvaluateOptions& options, size_t asked, size_t left_out) {
+  if (options.split == "all") return;
+  std::fprintf(stderr,
+               "--split %s: %zu of %zu pictures of %s, %zu are left out. The split divides the "
+               "pictures that it finds as training did, so it means something for training's own "
+               "folder alone; pictures that training never saw are measured with --split all\n",
+               options.split.c_str(), asked, asked + left_out, options.data.c_str(), left_out);
 }
 
 absl::StatusOr<Questions> ReadQuestions(const fs::path& model, const wire::ModelManifest& manifest,
                                         const EvaluateOptions& options) {
-  ORCHARD_ASSIGN_OR_RETURN(const v1::Recipe recipe, SplitRecipe(model, manifest, options.split));
-  ORCHARD_ASSIGN_OR_RETURN(const Dataset dataset, ReadDataset(options.data, recipe));
-  ORCHARD_RETURN_IF_ERROR(CheckClasses(manifest, dataset.domains));
-  const std::map<std::string, Side> sides = {
-      {"train", Side::kTrain}, {"validation", Side::kValidation}, {"test", Side::kTest}};
-  const auto wanted = sides.find(options.split);
-  if (wanted == sides.end() && options.split != "all") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("split \"", options.split, "\" is not one of train, validation, test, all"));
-  }
-  const std::vector<Side> split =
-      Split(dataset, recipe.data().validation_share(), recipe.data().test_share());
-  Questions questions{.domains = dataset.domains, .files = {}, .labels = {}, .unknown = {}};
-  for (size_t i = 0; i < dataset.pictures.size(); ++i) {
-    if (wanted != sides.end() && split[i] != wanted->second) continue;
+  ORCHARD_ASSIGN_OR_RETURN(const Dataset dataset,
+                           ReadKnownDataset(options.data, DomainsOf(manifest)));
+  ORCHARD_ASSIGN_OR_RETURN(const std::vector<size_t> asked, OfSplit(dataset, model, options.split));
+  Questions questions{.domains = dataset.domains,
+                      .files = {},
+                      .labels = {},
+                      .unknown = {},
+                      .left_out = dataset.pictures.size() - asked.size()};
+  for (const size_t i : asked) {
     questions.files.push_back(dataset.pictures[i].path);
     questions.labels.push_back(dataset.pictures[i].label);
   }
   if (questions.files.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("split ", options.split, " has no picture"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        options.data.string(), ": none of ", dataset.pictures.size(), " pictures is of split ",
+        options.split, options.split == "all" ? "" : "; --split all takes them all"));
   }
-  if (fs::exists(options.data / "unknown")) {
-    ORCHARD_ASSIGN_OR_RETURN(questions.unknown, ListPictures(options.data / "unknown"));
+  RemarkOnSplit(options, asked.size(), questions.left_out);
+  if (fs::exists(options.data / kUnknownFolder)) {
+    ORCHARD_ASSIGN_OR_RETURN(questions.unknown, ListPictures(options.data / kUnknownFolder));
   }
   return questions;
 }
@@ -144,6 +156,9 @@ class Truth {
   bool Right(size_t i, const wire::ClassifyResponse& answer) const {
     const wire::Prediction& first = answer.predictions(0);
     return first.domain() == Domain(i).name && first.label() == Class(i);
+  }
+  bool BranchRight(size_t i, const wire::ClassifyResponse& answer) const {
+    return answer.routing().branch() == Domain(i).branch;
   }
 
  private:
@@ -225,7 +240,9 @@ void MeasureDomains(Report& report, const Questions& questions, const Truth& tru
     DomainReport& domain = report.domains[questions.labels[i].domain];
     const bool right = truth.Right(i, routed[i]);
     domain.routed.Count(right);
-    domain.oracle.Count(truth.Right(i, pinned[i]));
+    const bool expert_right = truth.Right(i, pinned[i]);
+    domain.oracle.Count(expert_right);
+    domain.gate1_oracle.Count(expert_right && truth.BranchRight(i, routed[i]));
     domain.routed_concept.Count(routed[i].concepts(0).label() == truth.Concept(i));
     if (encoder_only.empty()) continue;
     domain.encoder_only.Count(encoder_only[i]);
@@ -243,14 +260,49 @@ void MeasureDomains(Report& report, const Questions& questions, const Truth& tru
   report.mean_by_concept = MeanShare(by_concept);
 }
 
-void MeasureGates(Report& report, const Questions& questions, const Answers& answers) {
+/// Names what the means are not about.
+void NameTheMissing(Report& report, const Questions& questions) {
+  std::set<size_t> seen;
+  for (const Label& label : questions.labels) seen.insert(FlatIndex(questions.domains, label));
+  for (size_t g = 0; g < questions.domains.size(); ++g) {
+    const DomainClasses& domain = questions.domains[g];
+    if (report.domains[g].routed.total == 0) {
+      report.domains_without_pictures.push_back(domain.name);
+      continue;
+    }
+    for (size_t label = 0; label < domain.classes.size(); ++label) {
+      if (seen.contains(FlatIndex(questions.domains, {.domain = g, .label = label}))) continue;
+      report.classes_without_pictures.push_back(
+          absl::StrCat(domain.name, "/", domain.classes[label]));
+    }
+  }
+}
+
+/// The most probable domain, in the model's order; of one branch's domains, or of all without one.
+size_t MostProbable(const wire::Routing& routing, const std::vector<DomainClasses>& domains,
+                    const std::string& branch) {
+  size_t most = domains.size();
+  for (size_t g = 0; g < domains.size(); ++g) {
+    if (!branch.empty() && domains[g].branch != branch) continue;
+    const auto probability = [&](size_t d) {
+      return routing.domains(static_cast<int>(d)).probability();
+    };
+    if (most == domains.size() || probability(g) > probability(most)) most = g;
+  }
+  return most;
+}
+
+void MeasureGates(Report& report, const Questions& questions, const Truth& truth,
+                  const Answers& answers) {
   for (size_t i = 0; i < answers.size(); ++i) {
     const wire::Routing& routing = answers[i].routing();
-    const DomainClasses& domain = questions.domains[questions.labels[i].domain];
-    const auto most = std::ranges::max_element(routing.domains(), {},
-                                               [](const auto& d) { return d.probability(); });
-    report.branch.Count(routing.branch() == domain.branch);
-    report.domain.Count(most->domain() == domain.name);
+    const size_t g = questions.labels[i].domain;
+    const bool branch_right = truth.BranchRight(i, answers[i]);
+    report.branch.Count(branch_right);
+    report.domain.Count(MostProbable(routing, questions.domains, "") == g);
+    if (!branch_right) continue;
+    report.domain_in_branch.Count(
+        MostProbable(routing, questions.domains, questions.domains[g].branch) == g);
   }
 }
 
@@ -321,11 +373,13 @@ absl::StatusOr<Report> EvaluateModel(const EvaluateOptions& options) {
   Report report;
   report.model = absl::StrCat(manifest.name(), "/", manifest.version());
   report.data = DataText(options, questions.files.size());
+  report.left_out = questions.left_out;
   report.policy = wire::Policy_Name(routed.front().routing().policy());
   report.all_experts = questions.domains.size();
   report.experts = ExpertsAsked(routed);
   MeasureDomains(report, questions, truth, routed, pinned, encoder_only);
-  MeasureGates(report, questions, routed);
+  NameTheMissing(report, questions);
+  MeasureGates(report, questions, truth, routed);
   MeasureCalibration(report, truth, routed);
   MeasureUnknown(report, routed, unknown);
   report.policies.push_back(MeasurePolicy("exact", routed, questions, truth));
@@ -341,37 +395,6 @@ absl::StatusOr<Report> EvaluateModel(const EvaluateOptions& options) {
     }
   }
   return report;
-}
-
-orchard::v1::Evaluation ToManifest(const Report& report) {
-  const auto proportion = [](const Hits& hits) {
-    wire::Proportion p;
-    p.set_hits(static_cast<std::uint32_t>(hits.hits));
-    p.set_total(static_cast<std::uint32_t>(hits.total));
-    return p;
-  };
-  wire::Evaluation e;
-  e.set_data(report.data);
-  e.set_policy(report.policy);
-  *e.mutable_branch() = proportion(report.branch);
-  *e.mutable_domain() = proportion(report.domain);
-  for (const DomainReport& domain : report.domains) {
-    wire::DomainEvaluation& d = *e.add_domains();
-    d.set_domain(domain.name);
-    *d.mutable_encoder_only() = proportion(domain.encoder_only);
-    *d.mutable_oracle() = proportion(domain.oracle);
-    *d.mutable_routed() = proportion(domain.routed);
-    *d.mutable_routed_concept() = proportion(domain.routed_concept);
-  }
-  e.set_mean_accuracy(report.mean);
-  e.set_mean_concept(report.mean_by_concept);
-  e.set_mean_experts(report.experts);
-  e.set_calibration_error(report.calibration_error);
-  e.set_unknown_auroc(report.unknown_auroc);
-  e.set_unknown_fpr95(report.unknown_fpr95);
-  *e.mutable_unknown_rejected() = proportion(report.unknown_rejected);
-  *e.mutable_known_accepted() = proportion(report.known_accepted);
-  return e;
 }
 
 }  // namespace orchard::training

@@ -75,20 +75,26 @@ class FitRun {
 
   absl::Status Go() {
     ORCHARD_RETURN_IF_ERROR(LoadValidation());
-    const fs::path file = run_.places.work / kCheckpoint;
-    if (options_.resume && fs::exists(file)) {
-      ORCHARD_ASSIGN_OR_RETURN(saved_, ReadSnapshot(file));
-      LoadNetwork(*run_.network, Under(saved_, "network."));
-    } else if (!options_.start_from.empty()) {
-      ORCHARD_ASSIGN_OR_RETURN(const Snapshot start, ReadSnapshot(options_.start_from / kFinal));
-      LoadNetwork(*run_.network, start);
-    }
-    ORCHARD_RETURN_IF_ERROR(TrainHeads());
+    ORCHARD_RETURN_IF_ERROR(Begin());
     ORCHARD_RETURN_IF_ERROR(FineTune());
     return LastEpoch() < run_.recipe.optimisation().epochs() ? absl::OkStatus() : Refit();
   }
 
  private:
+  /// Up to where the epochs begin: from a checkpoint, another run's network, or the import.
+  absl::Status Begin() {
+    ORCHARD_ASSIGN_OR_RETURN(const FeatureTable table, ChoosePictures());
+    if (GoesOn()) {
+      ORCHARD_ASSIGN_OR_RETURN(saved_, ReadSnapshot(run_.places.work / kCheckpoint));
+      LoadNetwork(*run_.network, Under(saved_, "network."));
+      return absl::OkStatus();
+    }
+    if (options_.start_from.empty()) return TrainHeads(table);
+    ORCHARD_ASSIGN_OR_RETURN(const Snapshot start, ReadSnapshot(options_.start_from / kFinal));
+    LoadNetwork(*run_.network, start);
+    return Save(/*epoch=*/0, nullptr);
+  }
+
   ShardedEncoder::Options EncoderOptions() const {
     return {.first_trained = first_trained_, .threads = run_.places.threads};
   }
@@ -107,21 +113,26 @@ class FitRun {
     return absl::OkStatus();
   }
 
-  /// The picture quotas, the tails' statistics and the head epochs: all on the frozen encoder.
-  absl::Status TrainHeads() {
-    const v1::Optimisation& o = run_.recipe.optimisation();
-    MaskedMoeImpl& network = *run_.network;
-    const bool done = !saved_.empty() || !options_.start_from.empty();
-    const bool need = !done || NeedsFeaturesToChoose();
+  bool GoesOn() const { return options_.resume && fs::exists(run_.places.work / kCheckpoint); }
+
+  /// Applies the quotas; returns the features of what is kept, where something needs them. Comes
+  /// before any weights are loaded: medoids are chosen by the encoder as it was imported, so that a
+  /// run that goes on keeps the pictures it began with.
+  absl::StatusOr<FeatureTable> ChoosePictures() {
     FeatureTable table;
-    if (need) {
-      ShardedEncoder encoder(network.encoder, ImageNetPreprocessing(), EncoderOptions());
-      // A resumed run chooses its pictures by the features of the encoder as it was imported.
+    const bool trains_heads = !GoesOn() && options_.start_from.empty();
+    if (trains_heads || NeedsFeaturesToChoose()) {
+      ShardedEncoder encoder(run_.network->encoder, ImageNetPreprocessing(), EncoderOptions());
       ORCHARD_ASSIGN_OR_RETURN(table, EncodeFiles(encoder, run_.Files(train_), EncoderProfile(),
                                                   run_.places.threads, "encode"));
     }
     Choose(table);
-    if (done) return saved_.empty() ? Save(/*epoch=*/0, nullptr) : absl::OkStatus();
+    return trains_heads ? std::move(table) : FeatureTable{};
+  }
+
+  /// The tails' statistics and the head epochs: all on the frozen encoder.
+  absl::Status TrainHeads(const FeatureTable& table) {
+    const v1::Optimisation& o = run_.recipe.optimisation();
     MeasureTails(table, run_.Labels(train_));
     if (o.head_epochs() > 0) {
       const HeadPhase phase{.title = "heads",
@@ -212,10 +223,6 @@ class FitRun {
   /// encoder ← (1 - share) · encoder + share · the encoder that the run began with. Source:
   /// Wortsman et al. 2022 (arXiv:2203.05482).
   absl::Status MixWithStart(double share) {
-    if (options_.start_from.empty()) {
-      return absl::InvalidArgumentError(
-          "the recipe has a start_share: say with --start-from what the run began with");
-    }
     ORCHARD_ASSIGN_OR_RETURN(const Snapshot start, ReadSnapshot(options_.start_from / kFinal));
     const torch::NoGradGuard guard;
     for (auto& item : run_.network->encoder->named_parameters()) {
@@ -352,6 +359,24 @@ absl::Status CheckWorkFolder(const v1::Recipe& recipe, const fs::path& work, boo
       absl::StrCat((work / kRecipe).string(), " is another recipe than the one to go on with"));
 }
 
+/// What the run begins with is read again in the end, hours later: better found missing now.
+absl::Status CheckStart(const v1::Recipe& recipe, const fs::path& start_from) {
+  if (start_from.empty()) {
+    const double share = recipe.optimisation().start_share();
+    if (share == 0.0) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(
+        "optimisation.start_share is ", share,
+        ": say with --start-from (also with --resume) what the run begins with, or set it to 0"));
+  }
+  for (const char* name : {kFinal, kRecipe}) {
+    if (fs::exists(start_from / name)) continue;
+    return absl::NotFoundError(absl::StrCat((start_from / name).string(),
+                                            " is not there; --start-from wants the work folder of "
+                                            "a finished run"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status WriteSplit(const Run& run) {
   constexpr std::array<const char*, 3> kNames = {"train", "validation", "test"};
   std::string text = "side\tdomain\tclass\tfile\tgroup\n";
@@ -368,6 +393,7 @@ absl::Status WriteSplit(const Run& run) {
 }  // namespace
 
 absl::Status Fit(const v1::Recipe& recipe, const RunPlaces& places, const FitOptions& options) {
+  ORCHARD_RETURN_IF_ERROR(CheckStart(recipe, options.start_from));
   fs::create_directories(places.work);
   ORCHARD_RETURN_IF_ERROR(CheckWorkFolder(recipe, places.work, options.resume));
   ORCHARD_ASSIGN_OR_RETURN(Run run, PrepareRun(recipe, places));

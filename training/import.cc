@@ -1,10 +1,13 @@
 #include "training/import.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 
 #include "core/status.h"
@@ -90,6 +93,16 @@ orchard::v1::Preprocessing ImageNetPreprocessing() {
   return preprocessing;
 }
 
+absl::Status JudgeImport(const ImportCheck& check) {
+  const bool near = check.largest_difference <= kImportTolerance;
+  if (check.pictures > 0 && check.other_top1 == 0 && near) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "the import is not the reference's network: of %d pictures %d have another first class "
+      "(there "
+      "must be pictures, and none such), and a probability is off by %.4f (at most %.2f)",
+      check.pictures, check.other_top1, check.largest_difference, kImportTolerance));
+}
+
 absl::StatusOr<ImportCheck> CheckImport(ImportedNetwork& network, const fs::path& weights) {
   const fs::path folder = weights / "imagenet_check";
   ORCHARD_ASSIGN_OR_RETURN(const auto references, ReadReferences(folder / "labels.tsv"));
@@ -116,7 +129,10 @@ absl::StatusOr<ImportCheck> CheckImport(ImportedNetwork& network, const fs::path
     check.other_top1 += first == reference.top1 ? 0 : 1;
     const double difference =
         std::abs(probabilities[reference.top1].item<double>() - reference.probability);
-    check.largest_difference = std::max(check.largest_difference, difference);
+    // A difference that is no number must not be forgotten, as std::max would.
+    check.largest_difference =
+        std::max(check.largest_difference,
+                 std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference);
   }
   return check;
 }

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include <torch/nn.h>
 
@@ -32,6 +33,14 @@ struct ImportCheck {
   size_t other_top1 = 0;            ///< first class is not the reference's
   double largest_difference = 0.0;  ///< of a first class's probability from the reference's
 };
+
+/// The most that a probability may be off: the reference decodes and resizes a little differently.
+inline constexpr double kImportTolerance = 0.02;
+
+/// Whether the import is the network that the reference was: every first class equal, no
+/// probability off by more than kImportTolerance. Errors: FAILED_PRECONDITION saying what differs;
+/// also without a picture.
+absl::Status JudgeImport(const ImportCheck& check);
 
 /// Classifies <weights>/imagenet_check/ and compares with its labels.tsv.
 absl::StatusOr<ImportCheck> CheckImport(ImportedNetwork& network,

@@ -8,17 +8,15 @@
 #include "core/status.h"
 #include "core/text.h"
 #include "model/encoder.h"
-#include "model/manifest.h"
 #include "model/safetensors.h"
-#include "model/store.h"
 #include "model/torch_state.h"
 #include "server/allocator.h"
 #include "training/evaluate.h"
 #include "training/export.h"
 #include "training/fit.h"
 #include "training/import.h"
-#include "training/provenance.h"
 #include "training/recipe.h"
+#include "training/record.h"
 #include "training/report.h"
 
 namespace orchard::training {
@@ -63,7 +61,7 @@ absl::Status Import(const Settings& settings) {
       "largest difference of a probability %.4f\n",
       check.top1, check.pictures, check.top5, check.pictures, check.other_top1,
       check.largest_difference);
-  return absl::OkStatus();
+  return JudgeImport(check);
 }
 
 absl::Status RunFit(const Settings& settings) {
@@ -80,15 +78,6 @@ absl::Status RunExport(const Settings& settings) {
                                     .name = settings.name,
                                     .version = settings.version,
                                     .overwrite = settings.overwrite});
-}
-
-/// Writes what was measured into the model's own manifest and PROVENANCE.md.
-absl::Status Record(const fs::path& model, const Report& report) {
-  ORCHARD_ASSIGN_OR_RETURN(const fs::path folder, model::ResolveVersion(model));
-  ORCHARD_ASSIGN_OR_RETURN(orchard::v1::ModelManifest manifest, model::ReadManifest(folder));
-  *manifest.mutable_evaluation() = ToManifest(report);
-  ORCHARD_RETURN_IF_ERROR(model::WriteManifest(folder, manifest));
-  return UpdateProvenance(folder, manifest.evaluation());
 }
 
 absl::Status RunEvaluation(const Settings& settings) {
@@ -112,7 +101,8 @@ void Declare(CLI::App& app, Settings& s) {
   CLI::App* import = app.add_subcommand("import", "Check a pretrained MobileNetV2 and copy it");
   import->add_option("--weights", s.weights, "folder with mobilenet_v2*.safetensors")->required();
   import->add_option("--out", s.out, "file to write the encoder to (safetensors)");
-  import->add_flag("--verify", s.verify, "classify the folder's imagenet_check pictures");
+  import->add_flag("--verify", s.verify,
+                   "classify the folder's imagenet_check pictures; fails if they differ");
 
   CLI::App* fit = app.add_subcommand("fit", "Train by a recipe; may be killed and resumed");
   fit->add_option("--recipe", s.recipe, "text proto, see training/recipes/")->required();
@@ -140,7 +130,7 @@ void Declare(CLI::App& app, Settings& s) {
   CLI::App* eval = app.add_subcommand("eval", "Measure a model with the router's own pipeline");
   eval->add_option("--model", s.model, "version folder, or folder of versions")->required();
   eval->add_option("--data", s.data, "folder of <domain>/<class>/ pictures")->required();
-  eval->add_option("--split", s.split, "which pictures")
+  eval->add_option("--split", s.split, "which pictures; all for those that training never saw")
       ->check(CLI::IsMember({"train", "validation", "test", "all"}))
       ->capture_default_str();
   eval->add_option("--encoder-precision", s.precision, "how the encoder multiplies")

@@ -47,7 +47,9 @@ void ShardedEncoder::OnThreads(size_t count, const std::function<void(size_t)>& 
   std::mutex mutex;
   const bool gradients = torch::GradMode::is_enabled();
   const auto run = [&] {
-    at::set_num_threads(1);  // Of this thread only.
+    // Sets this thread's OpenMP threads, and ATen's default of the process with them: threads that
+    // never set their own have 1 from then on. The caller's stay as PrepareRun set them.
+    at::set_num_threads(1);
     const torch::AutoGradMode mode(gradients);
     try {
       for (size_t i = next++; i < count; i = next++) work(i);

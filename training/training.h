@@ -12,7 +12,7 @@
 ///   folded.h, sharded_encoder.h (the network and its loss); optimiser.h, schedule.h, average.h,
 ///   checkpoint.h, loop.h, tasks.h, run.h, fit.h (the training); calibrate.h, encoder_only.h,
 ///   export.h, provenance.h (from weights to a version folder); statistics.h, metrics.h, served.h,
-///   evaluate.h, report.h (the measurement); progress.h, main.cc.
+///   evaluate.h, report.h, record.h (the measurement); progress.h, main.cc.
 /// Conventions: everything is seeded; a label is an index; domains are in the recipe's order,
 /// classes of a domain in the order of their names; logarithms are natural.
 

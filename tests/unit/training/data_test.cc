@@ -80,6 +80,17 @@ TEST(ReadDatasetTest, DropsAndNamesAGroupWithTwoLabels) {
   EXPECT_THAT(dataset->dropped.front(), HasSubstr("leaf/broad, plain/red"));
 }
 
+TEST(ReadKnownDatasetTest, KeepsTheIndicesOfClassesWhoseFoldersAreMissing) {
+  const testing::TempDir data;
+  WritePicture(data / "plain" / "red" / "0.jpg", testing::DrawGrains(64, 64, 1));
+  const std::vector<DomainClasses> domains = {{"leaf", "sick", {"broad", "narrow"}},
+                                              {"plain", "sound", {"blue", "red"}}};
+  const auto dataset = ReadKnownDataset(data.path(), domains);
+  ASSERT_THAT(dataset, IsOk());
+  ASSERT_THAT(dataset->pictures, SizeIs(1));
+  EXPECT_EQ(dataset->pictures[0].label, (Label{.domain = 1, .label = 1}));
+}
+
 TEST(ReadDatasetTest, GroupsByWhatIsSeenWhereThereIsNoList) {
   const testing::TempDir data;
   const auto leaf = testing::DrawLeaf(128, 96, 3);

@@ -1,18 +1,11 @@
-// A whole run on a handful of drawn pictures: train, stop, go on, export, load, measure.
+// A whole run on a handful of drawn pictures: train, stop, go on, begin with another.
 #include "training/fit.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/text.h"
-#include "model/loaded_model.h"
-#include "model/torch_state.h"
 #include "tests/testing/status_matchers.h"
-#include "tests/unit/training/pictures_on_disk.h"
-#include "training/evaluate.h"
-#include "training/export.h"
-#include "training/import.h"
-#include "training/report.h"
+#include "tests/unit/training/tiny_run.h"
 
 namespace orchard::training {
 namespace {
@@ -21,68 +14,20 @@ using ::orchard::testing::IsOk;
 using ::orchard::testing::StatusIs;
 using ::testing::HasSubstr;
 
-constexpr size_t kPictures = 8;  ///< a class
-
-v1::Recipe TinyRecipe() {
-  v1::Recipe recipe;
-  recipe.set_name("tiny");
-  recipe.set_seed(5);
-  const auto add = [&](const char* name, const char* branch, const char* architecture) {
-    v1::Domain& domain = *recipe.add_domains();
-    domain.set_name(name);
-    domain.set_branch(branch);
-    domain.set_architecture(architecture);
-  };
-  add("leaf", "sick", "bottleneck_tail");
-  add("plain", "sound", "linear");
-  recipe.set_gate_architecture("linear");
-  recipe.mutable_data()->set_validation_share(0.25);
-  recipe.mutable_data()->set_test_share(0.25);
-  v1::Optimisation& o = *recipe.mutable_optimisation();
-  o.set_epochs(2);
-  o.set_batch(4);
-  o.set_encoder_rate(1e-3);
-  o.set_head_rate(1e-3);
-  o.set_average_decay(0.9);
-  o.set_frozen_blocks(16);
-  o.set_head_epochs(1);
-  o.set_head_dropout(0.2);
-  o.set_refit_epochs(1);
-  o.add_sides(64);
-  recipe.mutable_augmentation()->set_min_area(0.5);
-  recipe.mutable_augmentation()->set_horizontal_flip(0.5);
-  recipe.mutable_losses()->set_branch(1.0);
-  recipe.mutable_losses()->set_domain(1.0);
-  recipe.mutable_losses()->set_expert(1.0);
-  return recipe;
-}
-
-/// Random weights with torchvision's names, so that no test needs the real ones.
-void WriteWeights(const std::filesystem::path& folder) {
-  torch::manual_seed(9);
-  nets::MobileNetV2 encoder;
-  torch::nn::Linear classifier(1280, 1000);
-  model::TensorMap tensors = model::StateOf(*encoder, "", model::Precision::kHalf);
-  tensors.merge(model::StateOf(*classifier, "classifier.1.", model::Precision::kHalf));
-  std::filesystem::create_directories(folder);
-  core::WriteFile(folder / "mobilenet_v2.safetensors", model::SerialiseSafetensors(tensors))
-      .IgnoreError();
+void ExpectSame(const Snapshot& wanted, const std::filesystem::path& file) {
+  const auto found = ReadSnapshot(file);
+  ASSERT_THAT(found, IsOk());
+  ASSERT_EQ(found->size(), wanted.size());
+  for (const auto& [name, tensor] : wanted) {
+    EXPECT_TRUE(torch::allclose(tensor, found->at(name), 1e-6, 1e-6)) << name;
+  }
 }
 
 class FitTest : public ::testing::Test {
  protected:
-  FitTest() {
-    WriteTinyData(root_ / "data", kPictures);
-    WriteTinyLists(root_ / "data", kPictures);
-    WriteWeights(root_ / "weights");
-  }
+  RunPlaces Places(const std::string& work) const { return root_.Places(work); }
 
-  RunPlaces Places(const std::string& work) const {
-    return {
-        .data = root_ / "data", .weights = root_ / "weights", .work = root_ / work, .threads = 2};
-  }
-
-  testing::TempDir root_;
+  TinyRun root_;
 };
 
 TEST_F(FitTest, GoingOnAfterAStopGivesTheSameNetworkAsNeverHavingStopped) {
@@ -94,13 +39,8 @@ TEST_F(FitTest, GoingOnAfterAStopGivesTheSameNetworkAsNeverHavingStopped) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("--resume")));
   ASSERT_THAT(Fit(recipe, Places("halves"), {.resume = true}), IsOk());
   const auto whole = ReadSnapshot(root_ / "whole" / kFinal);
-  const auto halves = ReadSnapshot(root_ / "halves" / kFinal);
   ASSERT_THAT(whole, IsOk());
-  ASSERT_THAT(halves, IsOk());
-  ASSERT_EQ(whole->size(), halves->size());
-  for (const auto& [name, tensor] : *whole) {
-    EXPECT_TRUE(torch::allclose(tensor, halves->at(name), 1e-6, 1e-6)) << name;
-  }
+  ExpectSame(*whole, root_ / "halves" / kFinal);
 }
 
 TEST_F(FitTest, AStartShareIsTheMeanOfWhatARunBeganWithAndWhatItLearned) {
@@ -120,6 +60,50 @@ TEST_F(FitTest, AStartShareIsTheMeanOfWhatARunBeganWithAndWhatItLearned) {
                               1e-5, 1e-7));
 }
 
+TEST_F(FitTest, GoingOnAfterAKillDuringTheRefitGivesTheSameNetwork) {
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_optimisation()->set_epochs(1);
+  recipe.mutable_optimisation()->set_head_epochs(0);
+  ASSERT_THAT(Fit(recipe, Places("work"), {}), IsOk());
+  const auto whole = ReadSnapshot(root_ / "work" / kFinal);
+  ASSERT_THAT(whole, IsOk());
+  std::filesystem::remove(root_ / "work" / kFinal);  // The last epoch's checkpoint stays.
+  ASSERT_THAT(Fit(recipe, Places("work"), {.resume = true}), IsOk());
+  ExpectSame(*whole, root_ / "work" / kFinal);
+}
+
+TEST_F(FitTest, GoingOnKeepsTheMedoidsThatTheRunBeganWith) {
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_data()->set_undersampling(v1::MEDOID);
+  for (v1::Domain& domain : *recipe.mutable_domains()) domain.set_quota(2);
+  recipe.mutable_data()->set_validation_share(0.0);
+  recipe.mutable_optimisation()->set_head_epochs(0);
+  recipe.mutable_optimisation()->set_refit_epochs(0);
+  recipe.mutable_optimisation()->set_encoder_rate(0.1);  // The trained encoder would choose others.
+  ASSERT_THAT(Fit(recipe, Places("whole"), {}), IsOk());
+  ASSERT_THAT(Fit(recipe, Places("halves"), {.stop_after = 1}), IsOk());
+  ASSERT_THAT(Fit(recipe, Places("halves"), {.resume = true}), IsOk());
+  const auto whole = ReadSnapshot(root_ / "whole" / kFinal);
+  ASSERT_THAT(whole, IsOk());
+  ExpectSame(*whole, root_ / "halves" / kFinal);
+}
+
+TEST_F(FitTest, AStartShareWithoutAStartIsRefusedBeforeAnythingIsDone) {
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_optimisation()->set_start_share(0.5);
+  for (const bool resume : {false, true}) {
+    EXPECT_THAT(Fit(recipe, Places("work"), {.resume = resume}),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--start-from")));
+  }
+  EXPECT_FALSE(std::filesystem::exists(root_ / "work"));
+}
+
+TEST_F(FitTest, AStartThatIsNoFinishedRunIsRefusedBeforeAnythingIsDone) {
+  EXPECT_THAT(Fit(TinyRecipe(), Places("work"), {.start_from = root_ / "nowhere"}),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("nowhere/final.safetensors")));
+  EXPECT_FALSE(std::filesystem::exists(root_ / "work"));
+}
+
 TEST_F(FitTest, RefusesToGoOnWithAnotherRecipe) {
   v1::Recipe recipe = TinyRecipe();
   recipe.mutable_optimisation()->set_epochs(1);
@@ -127,49 +111,6 @@ TEST_F(FitTest, RefusesToGoOnWithAnotherRecipe) {
   recipe.set_seed(6);
   EXPECT_THAT(Fit(recipe, Places("work"), {.resume = true}),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another recipe")));
-}
-
-TEST_F(FitTest, WhatIsExportedCanBeServedAndMeasured) {
-  v1::Recipe recipe = TinyRecipe();
-  recipe.mutable_optimisation()->set_epochs(1);
-  ASSERT_THAT(Fit(recipe, Places("work"), {}), IsOk());
-  const std::filesystem::path out = root_ / "model" / "1";
-  ASSERT_THAT(Export(Places("work"), {.out = out}), IsOk());
-  EXPECT_THAT(Export(Places("work"), {.out = out}),
-              StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("--overwrite")));
-  const auto loaded = model::LoadRouterModel(out, /*max_batch=*/1);
-  ASSERT_THAT(loaded, IsOk());
-  EXPECT_EQ(loaded->taxonomy.domains(), 2U);
-  for (const auto& file : std::filesystem::directory_iterator(root_ / "data" / "leaf" / "broad")) {
-    std::filesystem::create_directories(root_ / "data" / "unknown" / "odd");
-    std::filesystem::copy_file(file, root_ / "data" / "unknown" / "odd" / file.path().filename());
-  }
-  const auto report = EvaluateModel({.model = root_ / "model", .data = root_ / "data"});
-  ASSERT_THAT(report, IsOk());
-  EXPECT_EQ(report->domains[0].routed.total, 4U);  // A quarter of two classes of eight.
-  EXPECT_EQ(report->domains[0].encoder_only.total, 4U);
-  EXPECT_EQ(report->exact_equals_dense.hits, report->exact_equals_dense.total);
-  EXPECT_EQ(report->unknown_rejected.total, kPictures);
-  EXPECT_THAT(ToText(*report), HasSubstr("dense"));
-  EXPECT_THAT(ToJson(*report), HasSubstr("\"mean_by_concept\""));
-  EXPECT_EQ(ToManifest(*report).domains_size(), 2);
-}
-
-TEST_F(FitTest, EvaluationSaysWhichClassesTheDataLacks) {
-  v1::Recipe recipe = TinyRecipe();
-  recipe.mutable_optimisation()->set_epochs(1);
-  ASSERT_THAT(Fit(recipe, Places("work"), {}), IsOk());
-  ASSERT_THAT(Export(Places("work"), {.out = root_ / "model" / "1"}), IsOk());
-  std::filesystem::rename(root_ / "data" / "leaf" / "broad", root_ / "data" / "leaf" / "wide");
-  std::filesystem::remove(root_ / "data" / "leaf.tsv");
-  EXPECT_THAT(EvaluateModel({.model = root_ / "model", .data = root_ / "data"}).status(),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("wide")));
-}
-
-TEST(ImportTest, SaysWhereItLookedForWeights) {
-  const testing::TempDir empty;
-  EXPECT_THAT(ImportMobileNetV2(empty.path()).status(),
-              StatusIs(absl::StatusCode::kNotFound, HasSubstr(empty.path().string())));
 }
 
 }  // namespace

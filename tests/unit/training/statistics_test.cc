@@ -1,5 +1,6 @@
 #include "training/statistics.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -80,6 +81,25 @@ TEST(ThresholdTest, LetsAtLeastTheShareOfKnownPicturesPass) {
   const double threshold = ThresholdAtShare(known, 0.95);
   EXPECT_EQ(threshold, 5.0);
   EXPECT_NEAR(FalsePositiveRateAt95(known, std::vector<double>{4.0, 5.0, 6.0, -1.0}), 0.5, 1e-12);
+}
+
+// models.md section 5.3.
+TEST(ThresholdTest, IsTheLargestThatTheShareReachesWhateverTheCount) {
+  for (size_t count = 1; count <= 130; ++count) {
+    std::vector<double> known;
+    for (size_t i = 0; i < count; ++i) known.push_back(static_cast<double>((7 * i) % count / 2));
+    const double threshold = ThresholdAtShare(known, 0.95);
+    const auto reach = [&](double t) {
+      return static_cast<double>(std::ranges::count_if(known, [&](double s) { return s >= t; }));
+    };
+    const double wanted = 0.95 * static_cast<double>(count) - 1e-9;
+    EXPECT_GE(reach(threshold), wanted) << count;
+    for (const double score : known) {
+      if (score > threshold) {
+        EXPECT_LT(reach(score), wanted) << count;
+      }
+    }
+  }
 }
 
 TEST(GoldenSectionTest, FindsTheOneMinimum) {
