@@ -35,6 +35,9 @@ class Engine {
   static absl::StatusOr<std::unique_ptr<Engine>> Load(const Config& config,
                                                       prometheus::Registry& registry);
 
+  /// Ends what is in progress: calls to experts are cancelled, as nobody waits for them any more.
+  ~Engine();
+
   Pipeline& pipeline() { return *pipeline_; }
   Metrics& metrics() { return *metrics_; }
   const ExpertFleet& fleet() const { return *fleet_; }

@@ -70,7 +70,7 @@ void StreamCall::Classify(std::unique_ptr<Picture> picture) {
           .options = request.request().options(),
           .deadline = std::min(own, deadline_.value_or(own)),
           .request_id = picture->request_id,
-          .cancelled = [this] { return cancelled_.load(std::memory_order_relaxed); }};
+          .cancelled = cancelled_.get_token()};
   services_.pipeline.Start(std::move(job), [this, picture = std::move(picture)](
                                                absl::StatusOr<v1::ClassifyResponse> answer) {
     Answer(*picture, std::move(answer));

@@ -1,9 +1,10 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
+#include <stop_token>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -33,7 +34,7 @@ class StreamCall final
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
-  void OnCancel() override { cancelled_ = true; }
+  void OnCancel() override { cancelled_.request_stop(); }  // Answers what waits for experts.
   void OnDone() override { delete this; }
 
  private:
@@ -63,7 +64,7 @@ class StreamCall final
   const CallServices services_;
   const std::string request_id_;
   const std::optional<core::Clock::time_point> deadline_;
-  std::atomic<bool> cancelled_ = false;
+  std::stop_source cancelled_;
   std::unique_ptr<Picture> incoming_;  // Of the one read in progress.
 
   core::Mutex mutex_;

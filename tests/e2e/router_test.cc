@@ -1,6 +1,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <future>
 #include <string>
 #include <thread>
 #include <vector>
@@ -81,13 +82,13 @@ class ProcessesTest : public ::testing::Test {
         "127.0.0.1:" + std::to_string(PortIn(ready_, "grpc")), grpc::InsecureChannelCredentials()));
   }
 
-  absl::StatusOr<v1::ClassifyResponse> Classify(v1::Classifier::Stub& stub,
-                                                v1::Policy policy) const {
+  absl::StatusOr<v1::ClassifyResponse> Classify(v1::Classifier::Stub& stub, v1::Policy policy,
+                                                std::chrono::seconds deadline = kPatience) const {
     v1::ClassifyRequest request;
     request.set_image(picture_);
     request.mutable_options()->set_policy(policy);
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + kPatience);
+    context.set_deadline(std::chrono::system_clock::now() + deadline);
     v1::ClassifyResponse response;
     const grpc::Status status = stub.Classify(&context, request, &response);
     if (!status.ok()) return server::FromGrpc(status);
@@ -160,6 +161,43 @@ TEST_F(ProcessesTest, SigtermUnderTrafficLosesNoRequest) {
   EXPECT_EQ(router->Wait(), 0);
   EXPECT_FALSE(router->killed_by_signal());
   EXPECT_GE(answered, 20);
+}
+
+/// A call that is in progress at an expert, which does not answer: the process is stopped.
+class StoppedExpertTest : public ProcessesTest {
+ protected:
+  void BeginCall(const std::vector<std::string>& router_flags) {
+    expert_ = SpawnExpert(0, domains_.size());
+    std::vector<std::string> flags = expert_flags_;
+    flags.insert(flags.end(), {"--drain-delay", "0s"});
+    flags.insert(flags.end(), router_flags.begin(), router_flags.end());
+    router_ = SpawnRouter(flags);
+    ASSERT_NE(PortIn(ready_, "grpc"), 0) << ready_;
+    stub_ = Stub();
+    ASSERT_THAT(Classify(*stub_, v1::DENSE), IsOk());
+    expert_->Signal(SIGSTOP);
+    answer_ = std::async(std::launch::async, [this] {
+      return Classify(*stub_, v1::DENSE, /*deadline=*/std::chrono::hours(1));
+    });
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (HttpGet(PortIn(ready_, "metrics"), "/metrics").find("orchard_in_flight 1") ==
+               std::string::npos &&
+           std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::yield();
+    }
+  }
+
+  std::unique_ptr<ChildProcess> expert_;
+  std::unique_ptr<ChildProcess> router_;
+  std::unique_ptr<v1::Classifier::Stub> stub_;
+  std::future<absl::StatusOr<v1::ClassifyResponse>> answer_;
+};
+
+TEST_F(StoppedExpertTest, ADrainThatIsCutEndsTheRouterLongBeforeTheCallsDeadline) {
+  BeginCall({"--drain-timeout", "100ms"});
+  router_->Signal(SIGTERM);
+  EXPECT_EQ(router_->Wait(), 0);
+  EXPECT_THAT(answer_.get(), Not(IsOk()));
 }
 
 TEST_F(ProcessesTest, AnUnknownDomainIsAStartupFaultThatNamesTheKnownOnes) {

@@ -41,7 +41,12 @@ class FakeExpert final : public experts::Expert {
 
   FakeExpert() = default;
   explicit FakeExpert(Rule rule) : rule_(std::move(rule)) {}
-  ~FakeExpert() override { AnswerAll(absl::UnavailableError("the fake expert is gone")); }
+  ~FakeExpert() override { Stop(); }
+
+  void Stop() override {
+    AnswerBy([](const auto&, const auto&) -> Answer { return Gone(); });
+    AnswerAll(Gone());
+  }
 
   void Score(experts::SubBatch batch, const experts::CallContext& context, Done done) override {
     Rule rule;
@@ -103,6 +108,8 @@ class FakeExpert final : public experts::Expert {
   }
 
  private:
+  static absl::Status Gone() { return absl::UnavailableError("the fake expert is gone"); }
+
   struct Waiting {
     experts::SubBatch batch;
     experts::CallContext context;

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
@@ -81,6 +82,7 @@ class Line {
   }
 
   Pipeline& pipeline() { return *pipeline_; }
+  ExpertFleet& fleet() { return *fleet_; }
   orchard::testing::FakeExpert& expert(size_t domain) { return *experts_[domain]; }
   prometheus::Registry& registry() { return registry_; }
 
@@ -96,7 +98,7 @@ class Line {
   /// A future breaks when its request is never answered, and throws when it is answered twice.
   std::future<Answer> Start(std::uint8_t red, v1::ClassifyOptions options = {},
                             std::optional<core::Clock::time_point> deadline = std::nullopt,
-                            std::function<bool()> cancelled = nullptr) {
+                            std::stop_token cancelled = {}) {
     auto promise = std::make_shared<std::promise<Answer>>();  // Owned by the callback.
     auto file = std::make_shared<const std::string>(Picture(red));
     Job job{.image = *file,
