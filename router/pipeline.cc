@@ -72,8 +72,10 @@ absl::Status Pipeline::Admit(Request& request) {
                         request.image.size(), settings_.limits.max_bytes));
   }
   ORCHARD_ASSIGN_OR_RETURN(request.slot, limiter_.Admit());
+  ORCHARD_RETURN_IF_ERROR(request.CheckWorthIt(request.passage.admitted, Clock::duration::zero()));
   absl::Status worth = request.CheckWorthIt(request.passage.admitted, TimeNeeded());
-  if (absl::IsDeadlineExceeded(worth)) times_.Refused();
+  const bool alone = limiter_.in_flight() == 1;
+  if (absl::IsDeadlineExceeded(worth) && alone) times_.Refused();
   return worth;
 }
 

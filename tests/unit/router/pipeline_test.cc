@@ -25,6 +25,7 @@ using testing::kFruit;
 using testing::kRiceDisease;
 using testing::kVegetable;
 using testing::Line;
+using ::testing::Not;
 using testing::With;
 using namespace std::chrono_literals;
 
@@ -223,6 +224,54 @@ TEST(PipelineTest, ADeadlineThatPassesInTheQueueIsNotSpentOnTheEncoder) {
   EXPECT_EQ(second.get().status().code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(first.get(), IsOk());
   EXPECT_EQ(encoder.passes, 1);
+}
+
+/// A line whose first forward pass took long: what has less time than that is refused.
+class SlowSpellTest : public ::testing::Test {
+ protected:
+  static constexpr auto kSlow = 200ms;
+  static constexpr auto kLittle = 100ms;
+
+  SlowSpellTest()
+      : line_({.on_encode = [this] {
+          const Clock::time_point until = Clock::now() + (slow_ ? Clock::duration(kSlow) : 0ms);
+          while (Clock::now() < until) std::this_thread::yield();
+          return absl::OkStatus();
+        }}) {
+    EXPECT_THAT(line_.Classify(), IsOk());
+    slow_ = false;
+  }
+
+  /// Whether a picture is refused that has less time than the slow pass took, and enough in truth.
+  bool Refused() {
+    const absl::Status status = line_.Start(1, {}, Clock::now() + kLittle).get().status();
+    return absl::IsDeadlineExceeded(status);
+  }
+
+  std::atomic<bool> slow_ = true;
+  Line line_;
+};
+
+TEST_F(SlowSpellTest, RefusalsUnderLoadDoNotLowerTheEstimate) {
+  line_.expert(kFruit).AnswerBy(nullptr);
+  auto busy = line_.Start(2, Pinned("fruit"));
+  line_.expert(kFruit).WaitForCalls(1);
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(Refused()) << i;
+  line_.expert(kFruit).AnswerAll(testing::Scores(1, 3, 0.9));
+  EXPECT_THAT(busy.get(), IsOk());
+}
+
+TEST_F(SlowSpellTest, ADeadlineThatHadPassedSaysNothingOfTheTimeNeeded) {
+  for (int i = 0; i < 100; ++i)
+    EXPECT_THAT(line_.Start(1, {}, Clock::now() - 1ms).get(), Not(IsOk()));
+  EXPECT_TRUE(Refused());
+}
+
+TEST_F(SlowSpellTest, EndsWhenNobodyElseIsThere) {
+  int refused = 0;
+  while (Refused() && refused < 1000) ++refused;
+  EXPECT_GT(refused, 0);
+  EXPECT_LT(refused, 100);
 }
 
 TEST(PipelineTest, AFailingEncoderIsInternal) {
