@@ -8,22 +8,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "core/text.h"
 #include "server/grpc_status.h"
 
 namespace orchard::router {
 namespace {
 
 constexpr size_t kMaxId = 128;  // bytes
-
-/// At most kMaxId bytes, not cut inside a character: invalid UTF-8 would break the answer.
-std::string CutId(const std::string& id) {
-  size_t end = std::min(id.size(), kMaxId);
-  const auto continues = [&](size_t at) {
-    return at < id.size() && (static_cast<unsigned char>(id[at]) & 0xC0U) == 0x80U;
-  };
-  while (end > 0 && continues(end)) --end;
-  return id.substr(0, end);
-}
 
 }  // namespace
 
@@ -81,7 +72,7 @@ void StreamCall::Answer(const Picture& picture, absl::StatusOr<v1::ClassifyRespo
   const absl::Status status = answer.status();
   const core::Clock::duration took = core::Clock::now() - picture.begin;
   auto message = std::make_unique<v1::ClassifyStreamResponse>();
-  message->set_id(CutId(picture.request.id()));
+  message->set_id(std::string(core::CutAtCharacter(picture.request.id(), kMaxId)));
   if (answer.ok()) {
     *message->mutable_response() = *std::move(answer);
   } else {
