@@ -83,6 +83,8 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
 
   void Advance() ABSL_LOCKS_EXCLUDED(mutex_);
   Step TakeStep() ABSL_LOCKS_EXCLUDED(mutex_);
+  std::optional<size_t> PlanNext(const std::vector<bool>& available)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Call TakeCall() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Settled Take(size_t row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Ask(Call call) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -137,25 +139,39 @@ void Scatter::Advance() {
 
 /// Answers before questions: a picture that is complete should not wait for its mates' experts.
 Scatter::Step Scatter::TakeStep() {
-  const std::vector<bool> available = stage_.fleet_.Available();
-  const Clock::time_point now = Clock::now();
-  core::MutexLock lock(mutex_);
-  while (!ready_.empty()) {
-    const size_t row = ready_.back();
-    ready_.pop_back();
-    Picture& picture = pictures_[row];
-    if (!picture.request) continue;  // The timer, or the caller's going, was first.
-    if (now >= picture.request->give_up || picture.request->Cancelled()) {
-      picture.gather.GiveUp();
-      return Take(row);
+  std::optional<std::vector<bool>>
+      available;  // Asked without the lock, and only when there is something to plan.
+  while (true) {
+    {
+      core::MutexLock lock(mutex_);
+      if (ready_.empty()) {
+        if (!planned_.empty()) return TakeCall();
+        advancing_ = false;
+        return {};
+      }
+      if (available) {
+        if (const std::optional<size_t> row = PlanNext(*available)) return Take(*row);
+        continue;
+      }
     }
-    const std::vector<size_t> wave = picture.gather.Next(available);
-    if (wave.empty()) return Take(row);
-    for (const size_t domain : wave) planned_[domain].push_back(row);
+    available = stage_.fleet_.Available();
   }
-  if (!planned_.empty()) return TakeCall();
-  advancing_ = false;
-  return {};
+}
+
+/// Plans for one picture that is ready; returns its row when its gathering is over.
+std::optional<size_t> Scatter::PlanNext(const std::vector<bool>& available) {
+  const size_t row = ready_.back();
+  ready_.pop_back();
+  Picture& picture = pictures_[row];
+  if (!picture.request) return std::nullopt;  // The timer, or the caller's going, was first.
+  if (Clock::now() >= picture.request->give_up || picture.request->Cancelled()) {
+    picture.gather.GiveUp();
+    return row;
+  }
+  const std::vector<size_t> wave = picture.gather.Next(available);
+  if (wave.empty()) return row;
+  for (const size_t domain : wave) planned_[domain].push_back(row);
+  return std::nullopt;
 }
 
 /// A call may serve several pictures: it may take as long as the most patient one waits. Rows that

@@ -260,6 +260,12 @@ TEST(ScatterTest, AnExpertThatIsDownIsMissingAndNeverAsked) {
   EXPECT_EQ(line.expert(kVegetable).calls(), 0U);
 }
 
+TEST(ScatterTest, AsksWhoIsUpOnceAWaveAndNotForEachCall) {
+  Line line;
+  EXPECT_THAT(line.Classify(1, With(v1::DENSE)), IsOk());
+  EXPECT_EQ(line.expert(kRiceDisease).looks(), 2U);  // Three calls; then: is there another wave?
+}
+
 TEST(ScatterTest, IsUnavailableWhenAllAreDown) {
   Line line({.has_expert = {false, false, false}});
   EXPECT_THAT(line.Classify(1, With(v1::DENSE)),
