@@ -47,12 +47,12 @@ class ProcessesTest : public ::testing::Test {
     picture_ = testing::EncodeJpeg(testing::DrawLeaf(300, 280, 3));
   }
 
-  /// A child that listens on ports of the system's choice, and does not log: nobody reads it.
+  /// A child that listens on ports of the system's choice. It logs, and nobody needs to read it.
   std::unique_ptr<ChildProcess> Spawn(const std::string& program,
                                       const std::vector<std::string>& more) const {
-    std::vector<std::string> command = {BinaryPath(program),    "--listen",    "127.0.0.1:0",
-                                        "--metrics-listen",     "127.0.0.1:0", "--model",
-                                        model_.path().string(), "--log-level", "error"};
+    std::vector<std::string> command = {BinaryPath(program),   "--listen",    "127.0.0.1:0",
+                                        "--metrics-listen",    "127.0.0.1:0", "--model",
+                                        model_.path().string()};
     command.insert(command.end(), more.begin(), more.end());
     return std::make_unique<ChildProcess>(command);
   }
