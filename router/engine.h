@@ -41,6 +41,10 @@ class Engine {
   Pipeline& pipeline() { return *pipeline_; }
   Metrics& metrics() { return *metrics_; }
   const ExpertFleet& fleet() const { return *fleet_; }
+
+  /// Ends the calls to experts that are in progress, and refuses further ones.
+  void StopExperts() { fleet_->Stop(); }
+
   const model::Encoder& encoder() const { return *model_.encoder; }
   const Catalogue& catalogue() const { return catalogue_; }
   const v1::ModelManifest& manifest() const { return model_.manifest; }

@@ -166,7 +166,7 @@ TEST_F(ProcessesTest, SigtermUnderTrafficLosesNoRequest) {
 /// A call that is in progress at an expert, which does not answer: the process is stopped.
 class StoppedExpertTest : public ProcessesTest {
  protected:
-  void BeginCall(const std::vector<std::string>& router_flags) {
+  void StartBoth(const std::vector<std::string>& router_flags) {
     expert_ = SpawnExpert(0, domains_.size());
     std::vector<std::string> flags = expert_flags_;
     flags.insert(flags.end(), {"--drain-delay", "0s"});
@@ -175,15 +175,23 @@ class StoppedExpertTest : public ProcessesTest {
     ASSERT_NE(PortIn(ready_, "grpc"), 0) << ready_;
     stub_ = Stub();
     ASSERT_THAT(Classify(*stub_, v1::DENSE), IsOk());
+  }
+
+  void BeginCall(const std::vector<std::string>& router_flags) {
+    StartBoth(router_flags);
     expert_->Signal(SIGSTOP);
     answer_ = std::async(std::launch::async, [this] {
       return Classify(*stub_, v1::DENSE, /*deadline=*/std::chrono::hours(1));
     });
+    AwaitInFlight(1);
+  }
+
+  /// Until so many requests are in progress.
+  void AwaitInFlight(int requests) const {
+    const std::string line = "orchard_in_flight " + std::to_string(requests) + "\n";
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
-    while (HttpGet(PortIn(ready_, "metrics"), "/metrics").find("orchard_in_flight 1") ==
-               std::string::npos &&
-           std::chrono::steady_clock::now() < deadline) {
-      std::this_thread::yield();
+    while (HttpGet(PortIn(ready_, "metrics"), "/metrics").find(line) == std::string::npos) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "never " << line;
     }
   }
 
@@ -198,6 +206,59 @@ TEST_F(StoppedExpertTest, ADrainThatIsCutEndsTheRouterLongBeforeTheCallsDeadline
   router_->Signal(SIGTERM);
   EXPECT_EQ(router_->Wait(), 0);
   EXPECT_THAT(answer_.get(), Not(IsOk()));
+}
+
+TEST_F(StoppedExpertTest, ACallInProgressWhenTheServerShutsDownIsAnswered) {
+  BeginCall({"--drain-timeout", "10min"});
+  router_->Signal(SIGTERM);
+  ASSERT_NE(router_->ReadErrUntil("event=drain_shutdown in_flight=1"), "");
+  expert_->Signal(SIGCONT);
+  const auto answer = answer_.get();
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_FALSE(answer->degraded());
+  EXPECT_EQ(router_->Wait(), 0);
+}
+
+TEST_F(StoppedExpertTest, PicturesInProgressOnAStreamAreAnsweredBeforeItEnds) {
+  constexpr int kPictures = 3;
+  StartBoth({"--drain-timeout", "10min", "--default-deadline", "10min"});
+  expert_->Signal(SIGSTOP);
+  grpc::ClientContext context;
+  const auto stream = stub_->ClassifyStream(&context);
+  for (int i = 0; i < kPictures; ++i) {
+    v1::ClassifyStreamRequest request;
+    request.set_id(std::to_string(i));
+    request.mutable_request()->set_image(picture_);
+    ASSERT_TRUE(stream->Write(request));
+  }
+  AwaitInFlight(kPictures);
+  router_->Signal(SIGTERM);
+  ASSERT_NE(router_->ReadErrUntil("event=drain_shutdown in_flight=3"), "");
+  expert_->Signal(SIGCONT);
+  v1::ClassifyStreamResponse answer;
+  for (int i = 0; i < kPictures; ++i) {
+    ASSERT_TRUE(stream->Read(&answer));
+    EXPECT_TRUE(answer.has_response()) << answer.error().message();
+  }
+  EXPECT_FALSE(stream->Read(&answer));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(router_->Wait(), 0);
+}
+
+TEST_F(ProcessesTest, AnIdleStreamDoesNotHoldTheDrainUp) {
+  const auto router = SpawnRouter({"--drain-delay", "0s", "--drain-timeout", "10min"});
+  const auto stub = Stub();
+  grpc::ClientContext context;
+  const auto stream = stub->ClassifyStream(&context);
+  v1::ClassifyStreamRequest request;
+  request.mutable_request()->set_image(picture_);
+  ASSERT_TRUE(stream->Write(request));
+  v1::ClassifyStreamResponse answer;
+  ASSERT_TRUE(stream->Read(&answer));
+  router->Signal(SIGTERM);
+  EXPECT_FALSE(stream->Read(&answer));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(router->Wait(), 0);
 }
 
 TEST_F(ProcessesTest, AnUnknownDomainIsAStartupFaultThatNamesTheKnownOnes) {

@@ -90,5 +90,58 @@ TEST(StuckExpertTest, PicturesOfAStreamAreGivenUpWithIt) {
   EXPECT_EQ(router.engine().pipeline().Load().in_flight, 0);
 }
 
+// Streams: an open one must not hold the shutdown up.
+
+using Stream = grpc::ClientReaderWriter<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse>;
+
+v1::ClassifyStreamRequest Request(const std::string& id) {
+  v1::ClassifyStreamRequest request;
+  request.set_id(id);
+  request.mutable_request()->set_image(Leaf());
+  return request;
+}
+
+void ExpectCut(Stream& stream) {
+  v1::ClassifyStreamResponse answer;
+  EXPECT_FALSE(stream.Read(&answer));
+  const grpc::Status status = stream.Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(status.error_message(), ::testing::HasSubstr("draining"));
+}
+
+TEST(StreamDrainTest, AnIdleStreamEndsAtOnce) {
+  RunningRouter router;
+  grpc::ClientContext context;
+  const std::unique_ptr<Stream> stream = router.stub().ClassifyStream(&context);
+  v1::ClassifyStreamResponse answer;
+  ASSERT_TRUE(stream->Write(Request("a")));
+  ASSERT_TRUE(stream->Read(&answer));
+  EXPECT_TRUE(router.host().Shutdown(std::chrono::steady_clock::now() + 10min));
+  ExpectCut(*stream);
+}
+
+TEST(StreamDrainTest, AStreamThatComesWhileStreamsEndIsToldSo) {
+  RunningRouter router;
+  router.service().EndStreams();
+  grpc::ClientContext context;
+  ExpectCut(*router.stub().ClassifyStream(&context));
+}
+
+TEST(StreamDrainTest, WhatIsInProgressIsAnsweredAndNoMoreIsRead) {
+  const SilentExperts experts({});
+  RunningRouter router(WithExpertsAt(experts.address()));
+  grpc::ClientContext context;
+  const std::unique_ptr<Stream> stream = router.stub().ClassifyStream(&context);
+  ASSERT_TRUE(stream->Write(Request("a")));
+  experts.WaitForCalls(1);
+  router.service().EndStreams();
+  ASSERT_TRUE(stream->Write(Request("late")));
+  router.engine().StopExperts();
+  v1::ClassifyStreamResponse answer;
+  ASSERT_TRUE(stream->Read(&answer));
+  EXPECT_EQ(answer.id(), "a");
+  ExpectCut(*stream);
+}
+
 }  // namespace
 }  // namespace orchard::router

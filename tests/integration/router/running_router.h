@@ -124,7 +124,9 @@ class RunningRouter {
     server::GrpcLimits limits;
     limits.max_message_bytes = config.pipeline.limits.max_bytes;
     host_ = *server::GrpcHost::Start(
-        {"127.0.0.1", 0}, {{v1::Classifier::service_full_name(), service_.get()}}, limits);
+        {"127.0.0.1", 0},
+        {{v1::Classifier::service_full_name(), service_.get(), [this] { service_->EndStreams(); }}},
+        limits);
     host_->SetServing(true);
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(-1);
@@ -135,6 +137,7 @@ class RunningRouter {
 
   v1::Classifier::Stub& stub() { return *stub_; }
   Engine& engine() { return *engine_; }
+  ClassifierService& service() { return *service_; }
   server::GrpcHost& host() { return *host_; }
   prometheus::Registry& registry() { return registry_; }
 
