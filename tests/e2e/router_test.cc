@@ -1,6 +1,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <future>
 #include <string>
 #include <thread>
@@ -10,6 +11,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include "core/text.h"
 #include "model/manifest.h"
 #include "orchard/v1/classifier.grpc.pb.h"
 #include "router/catalogue.h"
@@ -288,6 +290,36 @@ INSTANTIATE_TEST_SUITE_P(
                       std::pair(testing::TinyPart::kGates, testing::TinyFault::kWrongShape),
                       std::pair(testing::TinyPart::kFirstExpert,
                                 testing::TinyFault::kTruncatedFile)));
+
+TEST_F(ProcessesTest, AMissingOrCorruptManifestIsSaidByBothPrograms) {
+  const std::filesystem::path manifest = model_ / "1/manifest.json";
+  const std::string whole = *core::ReadFile(manifest);
+  for (const std::string program : {"orchard-router", "orchard-expert"}) {
+    const std::string half = whole.substr(0, whole.size() / 2);
+    for (const std::string& text :
+         {half, std::string("not json"), std::string(R"({"nmae": "x"})")}) {
+      ASSERT_THAT(core::WriteFile(manifest, text), IsOk());
+      const auto corrupt = Spawn(program, {});
+      EXPECT_THAT(corrupt->ReadErrUntil(program + ": "), HasSubstr(manifest.string())) << text;
+      EXPECT_EQ(corrupt->Wait(), 1);
+    }
+    std::filesystem::remove(manifest);
+    const auto missing = Spawn(program, {});
+    EXPECT_THAT(missing->ReadErrUntil(program + ": "), HasSubstr(model_.path().string()));
+    EXPECT_EQ(missing->Wait(), 1);
+  }
+}
+
+TEST_F(ProcessesTest, BmpIsReadWhereFormatsAllowIt) {
+  const auto router = SpawnRouter({"--formats", "jpeg", "--formats", "bmp"});
+  const auto stub = Stub();
+  EXPECT_THAT(Classify(*stub, v1::EXACT), IsOk());
+  picture_ = testing::EncodeBmp(testing::DrawLeaf(300, 280, 3));
+  EXPECT_THAT(Classify(*stub, v1::EXACT), IsOk());
+  picture_ = testing::EncodePng(testing::DrawLeaf(300, 280, 3));
+  EXPECT_THAT(Classify(*stub, v1::EXACT),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("png")));
+}
 
 TEST_F(ProcessesTest, APortInUseIsSaid) {
   const auto first = SpawnRouter({});

@@ -182,6 +182,15 @@ TEST(ClassifyTest, AFullRouterAsksForPatience) {
   EXPECT_THAT(first.get_future().get(), StatusIs(absl::StatusCode::kCancelled, HasSubstr("gone")));
 }
 
+TEST(ClassifyTest, ACallWithoutADeadlineHasTheServers) {
+  const SilentExperts experts({});
+  Engine::Config config = WithExpertsAt(experts.address());
+  config.pipeline.default_deadline = 300ms;
+  RunningRouter router(config);
+  EXPECT_THAT(router.Classify(Leaf()),  // And so it ends at all.
+              StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("is late")));
+}
+
 TEST(ClassifyTest, AnExpiredDeadlineIsNotSpentOn) {
   RunningRouter router;
   grpc::ClientContext context;

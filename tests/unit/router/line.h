@@ -57,6 +57,7 @@ class Line {
     Gates gates = {};
     std::vector<double> usual_gates = {0.7, 0.2, 0.1};
     Pipeline::Settings settings = {};
+    double unknown_score = 0.0;  ///< of every picture; the small model's threshold is -10
     std::function<absl::Status()> on_encode = {};  ///< runs before each forward pass
     std::vector<bool> has_expert = {true, true, true};
   };
@@ -140,7 +141,7 @@ class Line {
       encoded.features.pooled.push_back(red);
       for (const double log : Logs({p[0], p[1] + p[2]})) encoded.gates.log_branch.push_back(log);
       for (const double log : Logs(p)) encoded.gates.log_domain.push_back(log);
-      encoded.gates.unknown_score.push_back(0.0);
+      encoded.gates.unknown_score.push_back(options_.unknown_score);
     }
     return encoded;
   }

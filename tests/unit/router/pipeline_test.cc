@@ -123,7 +123,24 @@ TEST(PipelineTest, MicroBatchesStayWithinTheirLimit) {
 TEST(PipelineTest, BelowTheThresholdTheAnswerIsOfLowConfidence) {
   Line line({.usual_gates = {0.4, 0.3, 0.3}});
   for (size_t domain = 0; domain < testing::kSmallDomains; ++domain) line.AnswerWell(domain, 0.5);
-  EXPECT_EQ(line.Classify()->outcome(), v1::LOW_CONFIDENCE);
+  const auto answer = line.Classify();
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_EQ(answer->outcome(), v1::LOW_CONFIDENCE);
+  EXPECT_EQ(answer->predictions(0).domain(), "rice_disease");
+  EXPECT_NEAR(answer->predictions(0).probability(), 0.2, 1e-6);
+  EXPECT_EQ(answer->concepts(0).label(), "carrot");  // Of two domains.
+  EXPECT_NEAR(answer->concepts(0).probability(), 0.225, 1e-6);
+}
+
+TEST(PipelineTest, APictureUnlikeAnyKnownIsOfAnUnknownDomainAndStillHasPredictions) {
+  Line line({.unknown_score = -11.0});
+  const auto answer = line.Classify();
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_EQ(answer->outcome(), v1::UNKNOWN_DOMAIN);
+  EXPECT_EQ(answer->unknown_score(), -11.0);
+  EXPECT_EQ(answer->predictions(0).label(), "blast");
+  EXPECT_NEAR(answer->predictions(0).probability(), 0.63, 1e-6);
+  EXPECT_EQ(answer->concepts(0).label(), "blast");
 }
 
 TEST(PipelineTest, EqualLabelsOfTwoDomainsAreOneConcept) {
