@@ -23,6 +23,13 @@ std::string HumanBytes(std::uint64_t bytes) {
   return absl::StrFormat("%.1f %s", value, unit);
 }
 
+std::string_view CutAtCharacter(std::string_view text, size_t max_bytes) {
+  if (text.size() <= max_bytes) return text;
+  size_t end = max_bytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+  return text.substr(0, end);
+}
+
 absl::StatusOr<std::string> ReadFile(const std::filesystem::path& path) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);

@@ -39,6 +39,10 @@ class Expert {
   /// `batch.rows`. A status means that the expert failed, whatever its code.
   virtual void Score(SubBatch batch, const CallContext& context, Done done) = 0;
 
+  /// Ends the calls in progress early and refuses those that come, with UNAVAILABLE. When this
+  /// returns, every `done` has run. Idempotent; not from a `done`.
+  virtual void Stop() = 0;
+
   /// False when it is known that nobody would answer (all endpoints are down): not worth asking.
   virtual bool Available() const = 0;
 };

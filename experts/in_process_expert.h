@@ -20,6 +20,9 @@ class InProcessExpert final : public Expert {
   /// CheckScores refuses, and the Scorer's own.
   void Score(SubBatch batch, const CallContext& context, Done done) override;
 
+  /// Nothing is ever in progress on another thread than its caller's.
+  void Stop() override {}
+
   /// Always: it lives as long as we do.
   bool Available() const override { return true; }
 

@@ -112,7 +112,9 @@ RemoteExpert::RemoteExpert(ExpertSpec spec, RemoteExpertOptions options)
       choices_(options_.seed),
       calls_(std::make_unique<internal::CallGroup>()) {}
 
-RemoteExpert::~RemoteExpert() { calls_->CancelAndWait(); }
+RemoteExpert::~RemoteExpert() { Stop(); }
+
+void RemoteExpert::Stop() { calls_->CancelAndWait(); }
 
 void RemoteExpert::Score(SubBatch batch, const CallContext& context, Done done) {
   if (Clock::now() >= context.deadline) {

@@ -50,8 +50,7 @@ class RemoteExpert final : public Expert {
   static absl::StatusOr<std::unique_ptr<RemoteExpert>> Create(
       ExpertSpec spec, const std::vector<std::string>& addresses, RemoteExpertOptions options = {});
 
-  /// Cancels what is in progress and waits until its `done`s have run, with UNAVAILABLE.
-  ~RemoteExpert() override;
+  ~RemoteExpert() override;  ///< Stop().
   RemoteExpert(const RemoteExpert&) = delete;
   RemoteExpert& operator=(const RemoteExpert&) = delete;
 
@@ -59,6 +58,9 @@ class RemoteExpert final : public Expert {
   /// them; DEADLINE_EXCEEDED; INTERNAL for an answer that is none (NaN, another shape); those of
   /// WriteRequest. Except for the first and the last, the endpoint is named.
   void Score(SubBatch batch, const CallContext& context, Done done) override;
+
+  /// Cancels what is in progress and waits until its `done`s have run.
+  void Stop() override;
 
   /// Whether an endpoint is not known to be down. Also what wakes idle channels and probes
   /// endpoints that held another model: ask it often, it costs a microsecond.

@@ -47,8 +47,10 @@ class InFlightLimiter {
 /// How long a stage took recently: an exponentially weighted mean. Zero until something was added.
 ///
 /// Requests that can't be served in this time are refused. Were only served ones to count, one slow
-/// spell could refuse everything for ever; so each refusal lowers the estimate a little, until one
-/// request passes and measures anew. Thread-safe; concurrent updates may lose one another.
+/// spell could refuse everything for ever; so a refusal when nothing else is in progress that could
+/// measure anew lowers the estimate a little, until one request passes. Under load refusals say
+/// nothing about the time, and must not lower it. Thread-safe; concurrent updates may lose one
+/// another.
 class ServiceTime {
  public:
   void Add(core::Clock::duration took) {
@@ -58,6 +60,7 @@ class ServiceTime {
                    std::memory_order_relaxed);
   }
 
+  /// Somebody was refused for want of this time, and nobody else is in progress.
   void Refused() {
     seconds_.store(seconds_.load(std::memory_order_relaxed) * kForget, std::memory_order_relaxed);
   }

@@ -24,8 +24,10 @@ std::optional<core::Clock::time_point> DeadlineOf(const grpc::CallbackServerCont
   using std::chrono::system_clock;
   const system_clock::time_point deadline = context.deadline();
   const system_clock::time_point now = system_clock::now();
-  // "None" is the far end of gRPC's clock; a day is beyond any real request.
-  if (deadline - now > std::chrono::hours(24)) return std::nullopt;
+  // "None" is the far end of gRPC's clock. A day is beyond what the pipeline allows anyway, and the
+  // arithmetic of clocks must not overflow.
+  if (deadline == system_clock::time_point::max()) return std::nullopt;
+  if (deadline > now + std::chrono::hours(24)) return core::Clock::now() + std::chrono::hours(24);
   return core::Clock::now() + std::chrono::duration_cast<core::Clock::duration>(deadline - now);
 }
 

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "absl/status/status.h"
@@ -28,6 +29,7 @@ struct CallServices {
   Pipeline& pipeline;
   Metrics& metrics;
   size_t max_stream_in_flight = 16;  ///< requests in progress per stream
+  std::stop_token draining = {};     ///< asks to stop when streams are to end
 };
 
 /// The caller's deadline on our clock; without a value when it gave none.

@@ -13,7 +13,8 @@ ClassifierService::ClassifierService(Engine& engine, const Options& options)
     : engine_(engine),
       services_{.pipeline = engine.pipeline(),
                 .metrics = engine.metrics(),
-                .max_stream_in_flight = options.max_stream_in_flight} {}
+                .max_stream_in_flight = options.max_stream_in_flight,
+                .draining = draining_.get_token()} {}
 
 grpc::ServerUnaryReactor* ClassifierService::Classify(grpc::CallbackServerContext* context,
                                                       const v1::ClassifyRequest* request,

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <stop_token>
+
 #include "orchard/v1/classifier.grpc.pb.h"
 #include "router/call_context.h"
 #include "router/engine.h"
@@ -26,8 +28,13 @@ class ClassifierService final : public v1::Classifier::CallbackService {
                                           const v1::DescribeModelRequest* request,
                                           v1::ModelDescription* response) override;
 
+  /// Open streams read no further, answer what is in progress and end with UNAVAILABLE; so do those
+  /// that come. Idempotent.
+  void EndStreams() { draining_.request_stop(); }
+
  private:
   Engine& engine_;
+  std::stop_source draining_;
   const CallServices services_;
 };
 

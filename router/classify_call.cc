@@ -17,7 +17,7 @@ ClassifyCall::ClassifyCall(const CallServices& services, grpc::CallbackServerCon
           .options = request.options(),
           .deadline = DeadlineOf(context),
           .request_id = request_id_,
-          .cancelled = [this] { return cancelled_.load(std::memory_order_relaxed); }};
+          .cancelled = cancelled_.get_token()};
   // `this` is safe in the callback: OnDone comes only after Finish, which it calls exactly once.
   services_.pipeline.Start(std::move(job), [this](absl::StatusOr<v1::ClassifyResponse> answer) {
     Answer(std::move(answer));

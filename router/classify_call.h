@@ -1,6 +1,6 @@
 #pragma once
 
-#include <atomic>
+#include <stop_token>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -19,7 +19,7 @@ class ClassifyCall final : public grpc::ServerUnaryReactor {
   ClassifyCall(const CallServices& services, grpc::CallbackServerContext& context,
                const v1::ClassifyRequest& request, v1::ClassifyResponse& response);
 
-  void OnCancel() override { cancelled_ = true; }
+  void OnCancel() override { cancelled_.request_stop(); }  // Answers, when an expert is waited for.
   void OnDone() override { delete this; }
 
  private:
@@ -31,7 +31,7 @@ class ClassifyCall final : public grpc::ServerUnaryReactor {
   v1::ClassifyResponse& response_;
   const core::Clock::time_point begin_ = core::Clock::now();
   const std::string request_id_;
-  std::atomic<bool> cancelled_ = false;
+  std::stop_source cancelled_;
 };
 
 }  // namespace orchard::router

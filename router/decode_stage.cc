@@ -34,10 +34,7 @@ absl::Status DecodeStage::Decode(Request& request) {
   passage.decode_begin = Clock::now();
   const Clock::duration needed =
       times_.decode.Recent() + times_.encode.Recent() + times_.experts.Recent();
-  if (absl::Status worth = request.CheckWorthIt(passage.decode_begin, needed); !worth.ok()) {
-    if (absl::IsDeadlineExceeded(worth)) times_.Refused();
-    return worth;
-  }
+  ORCHARD_RETURN_IF_ERROR(request.CheckWorthIt(passage.decode_begin, needed));
   const size_t side = options_.profile.crop;
   request.pixels.resize(side * side * 3);
   ORCHARD_RETURN_IF_ERROR(

@@ -49,7 +49,6 @@ void EncodeStage::DropUnwanted(std::vector<RequestPtr>& batch) {
   std::erase_if(batch, [&](RequestPtr& request) {
     absl::Status worth = request->CheckWorthIt(now, needed);
     if (worth.ok()) return false;
-    if (absl::IsDeadlineExceeded(worth)) times_.Refused();
     request->Finish(std::move(worth));
     return true;
   });

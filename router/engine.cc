@@ -36,6 +36,11 @@ absl::StatusOr<std::unique_ptr<ExpertFleet>> MakeFleet(const Engine::Config& con
 Engine::Engine(model::RouterModel model)
     : model_(std::move(model)), catalogue_(CatalogueOf(model_.manifest)) {}
 
+Engine::~Engine() {
+  // Before the pipeline goes: it would wait for an expert that never answers until the deadline.
+  if (fleet_) fleet_->Stop();
+}
+
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Config& config,
                                                      prometheus::Registry& registry) {
   // The cheap faults first: a misspelt domain should not cost the time to load the weights.

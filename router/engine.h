@@ -35,9 +35,16 @@ class Engine {
   static absl::StatusOr<std::unique_ptr<Engine>> Load(const Config& config,
                                                       prometheus::Registry& registry);
 
+  /// Ends what is in progress: calls to experts are cancelled, as nobody waits for them any more.
+  ~Engine();
+
   Pipeline& pipeline() { return *pipeline_; }
   Metrics& metrics() { return *metrics_; }
   const ExpertFleet& fleet() const { return *fleet_; }
+
+  /// Ends the calls to experts that are in progress, and refuses further ones.
+  void StopExperts() { fleet_->Stop(); }
+
   const model::Encoder& encoder() const { return *model_.encoder; }
   const Catalogue& catalogue() const { return catalogue_; }
   const v1::ModelManifest& manifest() const { return model_.manifest; }

@@ -29,6 +29,14 @@ class ExpertFleet {
   /// The expert of a domain that Available() named.
   experts::Expert& expert(size_t domain) { return *experts_[domain]; }
 
+  /// Ends the calls in progress: for what is on its way when the router goes. Every `done` has run
+  /// when this returns.
+  void Stop() {
+    for (const auto& expert : experts_) {
+      if (expert != nullptr) expert->Stop();
+    }
+  }
+
   bool Available(size_t domain) const {
     return experts_[domain] != nullptr && experts_[domain]->Available();
   }

@@ -11,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
+#include "core/text.h"
+
 namespace orchard::router {
 namespace {
 
@@ -23,6 +25,8 @@ constexpr std::array<std::pair<v1::Policy, moe::PolicyKind>, 7> kPolicies = {{
     {v1::DENSE, moe::PolicyKind::kDense},
     {v1::PINNED, moe::PolicyKind::kPinned},
 }};
+
+constexpr size_t kShownBytes = 64;
 
 std::string PolicyNumbers() {
   return absl::StrJoin(kPolicies, ", ", [](std::string* out, const auto& entry) {
@@ -48,10 +52,10 @@ std::optional<moe::PolicyKind> KindOf(const v1::ClassifyOptions& options,
 /// The index of the pinned domain, when one is named and known.
 std::optional<size_t> PinOf(const v1::ClassifyOptions& options, const Catalogue& catalogue,
                             std::optional<moe::PolicyKind> kind, std::vector<std::string>& faults) {
-  const std::string known = absl::StrJoin(catalogue.domains, ", ");
+  const auto known = [&catalogue] { return absl::StrJoin(catalogue.domains, ", "); };
   if (options.domain().empty()) {
     if (kind == moe::PolicyKind::kPinned) {
-      faults.push_back(absl::StrCat("domain is missing, PINNED needs one of ", known));
+      faults.push_back(absl::StrCat("domain is missing, PINNED needs one of ", known()));
     }
     return std::nullopt;
   }
@@ -60,8 +64,8 @@ std::optional<size_t> PinOf(const v1::ClassifyOptions& options, const Catalogue&
     return static_cast<size_t>(found - catalogue.domains.begin());
   }
   // A caller's text goes into a message: not more of it than a name can have.
-  faults.push_back(
-      absl::StrCat("domain is \"", options.domain().substr(0, 64), "\", must be one of ", known));
+  const std::string shown(core::CutAtCharacter(options.domain(), kShownBytes));
+  faults.push_back(absl::StrCat("domain is \"", shown, "\", must be one of ", known()));
   return std::nullopt;
 }
 

@@ -48,8 +48,11 @@ void Pipeline::Start(Job job, Done done) {
   const Clock::time_point now = Clock::now();
   absl::StatusOr<Options> options = ParseOptions(job.options, catalogue_, settings_.default_policy);
   if (!options.ok()) return std::move(done)(options.status());
-  const Clock::time_point deadline = job.deadline.value_or(
-      now + std::chrono::duration_cast<Clock::duration>(settings_.default_deadline));
+  const auto in = [now](std::chrono::nanoseconds time) {
+    return now + std::chrono::duration_cast<Clock::duration>(time);
+  };
+  const Clock::time_point deadline =
+      std::min(job.deadline.value_or(in(settings_.default_deadline)), in(settings_.max_deadline));
   auto request = std::make_unique<Request>(job.image, *options, deadline - Reserve(deadline - now),
                                            std::move(done));
   request->id = std::move(job.request_id);
@@ -69,8 +72,10 @@ absl::Status Pipeline::Admit(Request& request) {
                         request.image.size(), settings_.limits.max_bytes));
   }
   ORCHARD_ASSIGN_OR_RETURN(request.slot, limiter_.Admit());
+  ORCHARD_RETURN_IF_ERROR(request.CheckWorthIt(request.passage.admitted, Clock::duration::zero()));
   absl::Status worth = request.CheckWorthIt(request.passage.admitted, TimeNeeded());
-  if (absl::IsDeadlineExceeded(worth)) times_.Refused();
+  const bool alone = limiter_.in_flight() == 1;
+  if (absl::IsDeadlineExceeded(worth) && alone) times_.Refused();
   return worth;
 }
 

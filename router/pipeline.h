@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -32,9 +33,9 @@ struct Job {
   v1::ClassifyOptions options = {};
   std::optional<core::Clock::time_point> deadline = std::nullopt;  ///< absent: the default
   std::string request_id = {};
-  /// Whether nobody waits any more; called now and then until `done`, on any thread; cheap; may be
-  /// empty.
-  std::function<bool()> cancelled = nullptr;
+  /// Asks to stop when nobody waits any more. A picture that waits for experts is then answered
+  /// within request_stop(), on its thread; any other one when a worker comes to it.
+  std::stop_token cancelled = {};
 };
 
 /// The line, assembled: admit → decode → encode → scatter → combine → answer. Knows no gRPC: the
@@ -46,6 +47,8 @@ class Pipeline {
     vision::Profile profile = {};
     moe::PolicyKind default_policy = moe::PolicyKind::kExact;
     std::chrono::nanoseconds default_deadline = std::chrono::seconds(10);
+    /// No request stays longer, whatever deadline its caller gave.
+    std::chrono::nanoseconds max_deadline = std::chrono::minutes(10);
     size_t in_flight = 256;  ///< requests in progress; one more is refused
     size_t queue = 256;      ///< requests that wait to be decoded; one more is refused
     size_t decode_workers = 1;
@@ -69,7 +72,7 @@ class Pipeline {
   ///
   /// Errors: INVALID_ARGUMENT (options, or no picture: with value and limit), RESOURCE_EXHAUSTED
   /// (in-flight limit, queue), DEADLINE_EXCEEDED (it can't be kept), UNAVAILABLE (no expert
-  /// answered: their names), CANCELLED (`cancelled` said so), INTERNAL (the encoder failed).
+  /// answered: their names), CANCELLED (`cancelled` asked for it), INTERNAL (the encoder failed).
   void Start(Job job, Done done);
 
   /// What is in progress now, for gauges.

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -54,7 +54,7 @@ class Request {
     std::move(std::exchange(done_, nullptr))(std::move(answer));
   }
 
-  bool Cancelled() const { return cancelled && cancelled(); }
+  bool Cancelled() const { return cancelled.stop_requested(); }
 
   /// Whether more work is worth it. Errors: CANCELLED when nobody waits any more; DEADLINE_EXCEEDED
   /// when `needed` can't be done in time.
@@ -67,7 +67,7 @@ class Request {
   const Options options;
   const core::Clock::time_point give_up;  ///< the deadline less what sending an answer takes
   std::string id;
-  std::function<bool()> cancelled;  ///< cheap; may be empty
+  std::stop_token cancelled;  ///< asks to stop when the caller has gone; may have no state
   InFlightLimiter::Slot slot;
   Passage passage;
   std::vector<std::uint8_t> pixels;  ///< [crop, crop, 3]; from decode to encode

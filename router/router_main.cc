@@ -58,7 +58,10 @@ int Serve(const Config& config, server::Signals& signals) {
   Engine& ready = **engine;
   ClassifierService service(ready, {.max_stream_in_flight = config.stream_in_flight});
   const absl::Status bound =
-      process.StartGrpc({{v1::Classifier::service_full_name(), &service}}, LimitsOf(config));
+      process.StartGrpc({{.name = v1::Classifier::service_full_name(),
+                          .service = &service,
+                          .end_streams = [&service] { service.EndStreams(); }}},
+                        LimitsOf(config));
   if (!bound.ok()) return Refuse(bound);
   // Not before all may go wrong that can: a scrape must not outlive the engine.
   process.metrics().OnScrape(

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <variant>
@@ -42,20 +43,35 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
   /// Once.
   void Start() {
     Advance();
-    ArmTimers();  // Only for who still waits: in-process experts have answered by now.
+    KeepWatch();  // Only over who still waits: in-process experts have answered by now.
   }
 
  private:
+  /// What a caller's going runs.
+  struct GiveUpOn {
+    std::shared_ptr<Scatter> scatter;
+    size_t row;
+
+    void operator()() const {
+      const std::shared_ptr<Scatter> keep = scatter;  // Settling ends this object's life.
+      keep->GiveUp(row);
+    }
+  };
+  /// Destroyed without the lock: it waits for a callback that runs on another thread.
+  using Watch = std::unique_ptr<std::stop_callback<GiveUpOn>>;
+
   struct Picture {
     RequestPtr request;  // null: answered
     Gather gather;
     core::TimerQueue::Timer timer = {};
+    Watch watch = nullptr;  // Holds the scatter, until it is taken out with the picture.
   };
   /// A picture whose gathering is over, taken out of the scatter.
   struct Settled {
     size_t row;
     RequestPtr request;
     Gather gather;
+    Watch watch;
   };
   /// One Expert::Score to come.
   struct Call {
@@ -67,14 +83,16 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
 
   void Advance() ABSL_LOCKS_EXCLUDED(mutex_);
   Step TakeStep() ABSL_LOCKS_EXCLUDED(mutex_);
+  std::optional<size_t> PlanNext(const std::vector<bool>& available)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Call TakeCall() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Settled Take(size_t row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Ask(Call call) ABSL_LOCKS_EXCLUDED(mutex_);
   void Arrive(const Call& call, Clock::duration took, absl::StatusOr<model::ScoreBatch> answer)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void Report(const Call& call, Clock::duration took, const absl::Status& status);
-  void ArmTimers() ABSL_LOCKS_EXCLUDED(mutex_);
-  void Expire(size_t row) ABSL_LOCKS_EXCLUDED(mutex_);
+  void KeepWatch() ABSL_LOCKS_EXCLUDED(mutex_);
+  void GiveUp(size_t row) ABSL_LOCKS_EXCLUDED(mutex_);
   void Settle(Settled settled);
 
   ScatterStage& stage_;
@@ -121,25 +139,39 @@ void Scatter::Advance() {
 
 /// Answers before questions: a picture that is complete should not wait for its mates' experts.
 Scatter::Step Scatter::TakeStep() {
-  const std::vector<bool> available = stage_.fleet_.Available();
-  const Clock::time_point now = Clock::now();
-  core::MutexLock lock(mutex_);
-  while (!ready_.empty()) {
-    const size_t row = ready_.back();
-    ready_.pop_back();
-    Picture& picture = pictures_[row];
-    if (!picture.request) continue;  // The timer was first.
-    if (now >= picture.request->give_up || picture.request->Cancelled()) {
-      picture.gather.GiveUp();
-      return Take(row);
+  std::optional<std::vector<bool>>
+      available;  // Asked without the lock, and only when there is something to plan.
+  while (true) {
+    {
+      core::MutexLock lock(mutex_);
+      if (ready_.empty()) {
+        if (!planned_.empty()) return TakeCall();
+        advancing_ = false;
+        return {};
+      }
+      if (available) {
+        if (const std::optional<size_t> row = PlanNext(*available)) return Take(*row);
+        continue;
+      }
     }
-    const std::vector<size_t> wave = picture.gather.Next(available);
-    if (wave.empty()) return Take(row);
-    for (const size_t domain : wave) planned_[domain].push_back(row);
+    available = stage_.fleet_.Available();
   }
-  if (!planned_.empty()) return TakeCall();
-  advancing_ = false;
-  return {};
+}
+
+/// Plans for one picture that is ready; returns its row when its gathering is over.
+std::optional<size_t> Scatter::PlanNext(const std::vector<bool>& available) {
+  const size_t row = ready_.back();
+  ready_.pop_back();
+  Picture& picture = pictures_[row];
+  if (!picture.request) return std::nullopt;  // The timer, or the caller's going, was first.
+  if (Clock::now() >= picture.request->give_up || picture.request->Cancelled()) {
+    picture.gather.GiveUp();
+    return row;
+  }
+  const std::vector<size_t> wave = picture.gather.Next(available);
+  if (wave.empty()) return row;
+  for (const size_t domain : wave) planned_[domain].push_back(row);
+  return std::nullopt;
 }
 
 /// A call may serve several pictures: it may take as long as the most patient one waits. Rows that
@@ -160,7 +192,7 @@ Scatter::Call Scatter::TakeCall() {
 Scatter::Settled Scatter::Take(size_t row) {
   Picture& picture = pictures_[row];
   if (picture.timer != core::TimerQueue::Timer{}) stage_.timers_.Cancel(picture.timer);
-  return {row, std::move(picture.request), std::move(picture.gather)};
+  return {row, std::move(picture.request), std::move(picture.gather), std::move(picture.watch)};
 }
 
 void Scatter::Ask(Call call) {
@@ -209,17 +241,27 @@ void Scatter::Report(const Call& call, Clock::duration took, const absl::Status&
                {"reason", std::string(status.message())}});
 }
 
-void Scatter::ArmTimers() {
-  core::MutexLock lock(mutex_);
-  for (size_t row = 0; row < pictures_.size(); ++row) {
-    Picture& picture = pictures_[row];
-    if (!picture.request) continue;
-    picture.timer = stage_.timers_.At(picture.request->give_up,
-                                      [self = shared_from_this(), row] { self->Expire(row); });
+/// Nobody waits beyond its deadline, or for a caller that has gone.
+void Scatter::KeepWatch() {
+  for (size_t row = 0; row < features_->rows; ++row) {
+    std::stop_token cancelled;
+    {
+      core::MutexLock lock(mutex_);
+      Picture& picture = pictures_[row];
+      if (!picture.request) continue;
+      picture.timer = stage_.timers_.At(picture.request->give_up,
+                                        [self = shared_from_this(), row] { self->GiveUp(row); });
+      cancelled = picture.request->cancelled;
+    }
+    // Without the lock: when the caller has gone already, this gives up at once.
+    auto watch = std::make_unique<std::stop_callback<GiveUpOn>>(std::move(cancelled),
+                                                                GiveUpOn{shared_from_this(), row});
+    core::MutexLock lock(mutex_);
+    if (pictures_[row].request) pictures_[row].watch = std::move(watch);
   }
 }
 
-void Scatter::Expire(size_t row) {
+void Scatter::GiveUp(size_t row) {
   std::optional<Settled> settled;
   {
     core::MutexLock lock(mutex_);

@@ -21,9 +21,10 @@ namespace orchard::router {
 /// wave; then combine and answer.
 ///
 /// A picture waits for nobody but the experts that it asked itself, and not beyond its deadline:
-/// what has answered by then is combined, and the answer is degraded. Pictures of one micro-batch
-/// that ask the same expert at the same time share one call. Experts that answer at once (in
-/// process) are asked in a loop, so the stack does not grow with the waves. Thread-safe.
+/// what has answered by then is combined, and the answer is degraded. When its caller goes it is
+/// answered (CANCELLED) at once, so that nobody's place is held by a stuck expert. Pictures of one
+/// micro-batch that ask the same expert at the same time share one call. Experts that answer at
+/// once (in process) are asked in a loop, so the stack does not grow with the waves. Thread-safe.
 class ScatterStage {
  public:
   /// Everything given outlives the stage.
@@ -31,8 +32,8 @@ class ScatterStage {
                ServiceTimes& times, Metrics& metrics)
       : catalogue_(catalogue), fleet_(fleet), timers_(timers), times_(times), metrics_(metrics) {}
 
-  /// Waits for the micro-batches in progress: experts answer at the latest shortly after the
-  /// deadline.
+  /// Waits for the micro-batches in progress, until the last expert that was asked has answered: at
+  /// the latest shortly after the deadline, or when the fleet is stopped (fleet.h).
   ~ScatterStage();
 
   ScatterStage(const ScatterStage&) = delete;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "core/text.h"
 #include "server/grpc_status.h"
 
 namespace orchard::router {
@@ -15,20 +16,13 @@ namespace {
 
 constexpr size_t kMaxId = 128;  // bytes
 
-/// At most kMaxId bytes, not cut inside a character: invalid UTF-8 would break the answer.
-std::string CutId(const std::string& id) {
-  size_t end = std::min(id.size(), kMaxId);
-  const auto continues = [&](size_t at) {
-    return at < id.size() && (static_cast<unsigned char>(id[at]) & 0xC0U) == 0x80U;
-  };
-  while (end > 0 && continues(end)) --end;
-  return id.substr(0, end);
-}
-
 }  // namespace
 
 StreamCall::StreamCall(const CallServices& services, grpc::CallbackServerContext& context)
-    : services_(services), request_id_(RequestIdOf(context)), deadline_(DeadlineOf(context)) {
+    : services_(services),
+      request_id_(RequestIdOf(context)),
+      deadline_(DeadlineOf(context)),
+      on_drain_(services.draining, OnDrain{this}) {
   Next next;
   {
     core::MutexLock lock(mutex_);
@@ -43,16 +37,28 @@ void StreamCall::OnReadDone(bool ok) {
   {
     core::MutexLock lock(mutex_);
     reading_ = false;
-    if (ok) {
+    if (!ok) {
+      read_all_ = true;
+    } else if (!draining_) {
       ++in_progress_;  // From here on the stream can't end under this picture.
       picture->request_id = absl::StrCat(request_id_, ".", ++read_);
     } else {
-      read_all_ = true;
+      picture.reset();  // Too late: it gets no answer.
     }
     next = Decide();
   }
   Start(next);
-  if (ok) Classify(std::move(picture));
+  if (ok && picture) Classify(std::move(picture));
+}
+
+void StreamCall::Drain() {
+  Next next;
+  {
+    core::MutexLock lock(mutex_);
+    draining_ = true;
+    next = Decide();
+  }
+  Start(next);
 }
 
 void StreamCall::Classify(std::unique_ptr<Picture> picture) {
@@ -70,7 +76,7 @@ void StreamCall::Classify(std::unique_ptr<Picture> picture) {
           .options = request.request().options(),
           .deadline = std::min(own, deadline_.value_or(own)),
           .request_id = picture->request_id,
-          .cancelled = [this] { return cancelled_.load(std::memory_order_relaxed); }};
+          .cancelled = cancelled_.get_token()};
   services_.pipeline.Start(std::move(job), [this, picture = std::move(picture)](
                                                absl::StatusOr<v1::ClassifyResponse> answer) {
     Answer(*picture, std::move(answer));
@@ -81,7 +87,7 @@ void StreamCall::Answer(const Picture& picture, absl::StatusOr<v1::ClassifyRespo
   const absl::Status status = answer.status();
   const core::Clock::duration took = core::Clock::now() - picture.begin;
   auto message = std::make_unique<v1::ClassifyStreamResponse>();
-  message->set_id(CutId(picture.request.id()));
+  message->set_id(std::string(core::CutAtCharacter(picture.request.id(), kMaxId)));
   if (answer.ok()) {
     *message->mutable_response() = *std::move(answer);
   } else {
@@ -131,7 +137,7 @@ void StreamCall::OnWriteDone(bool ok) {
 StreamCall::Next StreamCall::Decide() {
   Next next;
   read_all_ = read_all_ || broken_;
-  if (!read_all_ && !reading_ && in_progress_ < services_.max_stream_in_flight) {
+  if (!read_all_ && !draining_ && !reading_ && in_progress_ < services_.max_stream_in_flight) {
     next.read = reading_ = true;
     incoming_ = std::make_unique<Picture>();
   }
@@ -139,16 +145,23 @@ StreamCall::Next StreamCall::Decide() {
     writing_ = true;
     next.write = outgoing_.front().get();
   }
-  next.end = read_all_ && !reading_ && in_progress_ == 0 && !finished_;
+  const bool has_read_all = read_all_ && !reading_;
+  next.end = (has_read_all || draining_) && in_progress_ == 0 && !finished_;
+  next.cut = next.end && !has_read_all;
   finished_ = finished_ || next.end;
   return next;
 }
 
 void StreamCall::Start(const Next& next) {
-  // What is started keeps the stream from ending until gRPC reports it done.
+  // What is started keeps the stream from ending until gRPC reports it done. A read that is open
+  // when the stream is cut off fails then.
   if (next.read) StartRead(&incoming_->request);
   if (next.write != nullptr) StartWrite(next.write);
-  if (next.end) Finish(grpc::Status::OK);
+  if (next.end && !next.cut) Finish(grpc::Status::OK);
+  if (next.cut) {
+    Finish({grpc::StatusCode::UNAVAILABLE,
+            "draining: the server ends; send again elsewhere what has no answer"});
+  }
 }
 
 }  // namespace orchard::router

@@ -1,9 +1,10 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
+#include <stop_token>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -22,7 +23,9 @@ namespace orchard::router {
 /// Flow control: a picture is in progress from its reading until its answer is written; with
 /// `max_stream_in_flight` of them no further one is read, so that neither a quick sender nor a slow
 /// reader can fill our memory. A picture that fails has an error in its answer and the stream goes
-/// on. When the caller goes, what is in progress is dropped at its next stage.
+/// on. When the caller goes, what is in progress is dropped. When the server drains, no further
+/// picture is read, what is in progress is answered, and the stream ends with UNAVAILABLE: the
+/// caller sends again what has no answer.
 ///
 /// gRPC owns its life: created in the handler, deleted in OnDone. Finish comes last of all: after
 /// the last picture, read and write. Thread-safe, as reactions and answers come on many threads.
@@ -33,7 +36,7 @@ class StreamCall final
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
-  void OnCancel() override { cancelled_ = true; }
+  void OnCancel() override { cancelled_.request_stop(); }  // Answers what waits for experts.
   void OnDone() override { delete this; }
 
  private:
@@ -44,6 +47,13 @@ class StreamCall final
   };
   using Message = std::unique_ptr<v1::ClassifyStreamResponse>;
 
+  /// What the server's drain runs.
+  struct OnDrain {
+    StreamCall* call;
+    void operator()() const { call->Drain(); }
+  };
+
+  void Drain() ABSL_LOCKS_EXCLUDED(mutex_);
   void Classify(std::unique_ptr<Picture> picture);
   void Answer(const Picture& picture, absl::StatusOr<v1::ClassifyResponse> answer);
   void Send(Message message) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -53,6 +63,7 @@ class StreamCall final
     bool read = false;
     const v1::ClassifyStreamResponse* write = nullptr;
     bool end = false;
+    bool cut = false;  // The end comes before the caller's.
   };
   /// What the state allows; from here on it counts as started.
   Next Decide() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -63,7 +74,7 @@ class StreamCall final
   const CallServices services_;
   const std::string request_id_;
   const std::optional<core::Clock::time_point> deadline_;
-  std::atomic<bool> cancelled_ = false;
+  std::stop_source cancelled_;
   std::unique_ptr<Picture> incoming_;  // Of the one read in progress.
 
   core::Mutex mutex_;
@@ -74,7 +85,10 @@ class StreamCall final
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool read_all_ ABSL_GUARDED_BY(mutex_) = false;  // The caller is done, or gone.
   bool broken_ ABSL_GUARDED_BY(mutex_) = false;    // No write can succeed any more.
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  // Last: it may run at once, and its end waits for a Drain() on another thread.
+  const std::stop_callback<OnDrain> on_drain_;
 };
 
 }  // namespace orchard::router

@@ -63,6 +63,7 @@ struct GrpcHost::State {
   internal::HealthService health;  // Before the server, so that it dies after it.
   std::unique_ptr<grpc::Server> server;
   std::unique_ptr<internal::Heartbeat> heartbeat;
+  std::vector<std::function<void()>> end_streams;
   core::Mutex mutex;
   bool serving ABSL_GUARDED_BY(mutex) = false;
   bool stopped ABSL_GUARDED_BY(mutex) = false;
@@ -86,7 +87,10 @@ absl::StatusOr<std::unique_ptr<GrpcHost>> GrpcHost::Start(
   int port = 0;
   builder.AddListeningPort(listen.ToString(), grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(&state->health);
-  for (const HostedService& hosted : services) builder.RegisterService(hosted.service);
+  for (const HostedService& hosted : services) {
+    builder.RegisterService(hosted.service);
+    if (hosted.end_streams) state->end_streams.push_back(hosted.end_streams);
+  }
   state->server = builder.BuildAndStart();
   if (state->server == nullptr || port <= 0) return WhyNot(listen);
   std::unique_ptr<GrpcHost> host(new GrpcHost(std::move(state)));
@@ -123,6 +127,7 @@ bool GrpcHost::Shutdown(std::chrono::steady_clock::time_point deadline) {
   }
   state_->heartbeat->Stop();
   state_->health.EndWatches();
+  for (const std::function<void()>& end : state_->end_streams) end();
   const auto left = std::max(deadline - std::chrono::steady_clock::now(),
                              std::chrono::steady_clock::duration::zero());
   state_->server->Shutdown(std::chrono::system_clock::now() + left);

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,9 @@ namespace orchard::server {
 struct HostedService {
   std::string name;  ///< v1::Classifier::service_full_name(); its name in the health service
   grpc::Service* service = nullptr;
+  /// Called when the shutdown begins, on its thread: calls that a caller holds open (streams) are
+  /// to end soon, or they hold the shutdown up until its deadline. May be empty.
+  std::function<void()> end_streams = nullptr;
 };
 
 /// The limits of a gRPC server. Source of the figures: serving.md sections 1.3, 1.7, 4.
@@ -67,10 +71,10 @@ class GrpcHost {
   /// Heartbeats that were answered: grows for as long as the callback threads are awake.
   std::uint64_t heartbeats() const;
 
-  /// Health NOT_SERVING, watches ended, no new calls; waits for those in progress until `deadline`,
-  /// cancels what is left, joins. Returns whether all finished in time. Idempotent. From here on
-  /// gRPC kills calls that arrive on open connections: that is why the drain waits first
-  /// (lifecycle.h).
+  /// Health NOT_SERVING, watches and streams ended, no new calls; waits for those in progress until
+  /// `deadline`, cancels what is left, joins. Returns whether all finished in time. Idempotent.
+  /// From here on gRPC kills calls that arrive on open connections: that is why the drain waits
+  /// first (lifecycle.h).
   bool Shutdown(std::chrono::steady_clock::time_point deadline);
 
  private:

@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "absl/strings/str_cat.h"
+#include "core/text.h"
 
 namespace orchard::server {
 namespace {
@@ -11,12 +11,11 @@ namespace {
 constexpr size_t kMaxMessageBytes = 2048;
 constexpr std::string_view kCut = " ...";
 
-/// Cuts between letters: a broken UTF-8 sequence would upset clients that decode it.
 std::string Shorten(absl::string_view message) {
   if (message.size() <= kMaxMessageBytes) return std::string(message);
-  size_t end = kMaxMessageBytes - kCut.size();
-  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xC0U) == 0x80U) --end;
-  return absl::StrCat(message.substr(0, end), std::string(kCut));
+  std::string shorter(
+      core::CutAtCharacter({message.data(), message.size()}, kMaxMessageBytes - kCut.size()));
+  return shorter.append(kCut);
 }
 
 }  // namespace

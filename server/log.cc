@@ -1,14 +1,26 @@
 #include "server/log.h"
 
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <cstdlib>
 #include <memory>
+#include <mutex>
+#include <poll.h>
 #include <type_traits>
+#include <unistd.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include <grpc/support/log.h>
+#include <spdlog/async_logger.h>
+#include <spdlog/details/thread_pool.h>
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
+
+#include "core/clock.h"
+#include "core/mutex.h"
 
 namespace orchard::server {
 namespace {
@@ -29,17 +41,86 @@ spdlog::level::level_enum ToSpdlog(LogLevel level) {
   return spdlog::level::info;
 }
 
-/// Never destroyed: threads that outlive main may still log.
-spdlog::logger& Logger() {
-  static spdlog::logger& logger = []() -> spdlog::logger& {
-    auto* made = new spdlog::logger("orchard", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_formatter(std::make_unique<spdlog::pattern_formatter>(
+/// For the end: who reads stderr gets the last lines, and who does not can't hold the process.
+constexpr std::chrono::milliseconds kPatienceAtExit{2'000};
+
+/// stderr, and how much has gone there. Thread-safe. Past the stdio of C, whose lock a write that
+/// nobody reads would hold: exit() wants it.
+class CountingSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  /// Waits until `enough` says so of the lines written, or until `deadline`: then false.
+  template <typename Enough>
+  bool Await(const Enough& enough, core::Clock::time_point deadline)
+      ABSL_LOCKS_EXCLUDED(written_mutex_) {
+    core::MutexLock lock(written_mutex_);
+    while (!enough(written_)) {
+      if (!lock.WaitUntil(changed_, deadline)) return enough(written_);
+    }
+    return true;
+  }
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    for (size_t from = 0; from < line.size();) {
+      const ssize_t wrote = write(STDERR_FILENO, line.data() + from, line.size() - from);
+      if (wrote < 0 && errno == EAGAIN) {  // Somebody made it non-blocking.
+        pollfd room{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+        poll(&room, 1, -1);
+        continue;
+      }
+      if (wrote < 0 && errno == EINTR) continue;
+      if (wrote <= 0) break;  // There is nobody to tell.
+      from += static_cast<size_t>(wrote);
+    }
+    core::MutexLock lock(written_mutex_);
+    ++written_;
+    changed_.notify_all();
+  }
+  void flush_() override {}
+
+  core::Mutex written_mutex_;
+  std::condition_variable changed_;
+  std::uint64_t written_ ABSL_GUARDED_BY(written_mutex_) = 0;
+};
+
+/// Where lines go. Never destroyed: threads that outlive main may still log.
+struct Backend {
+  std::shared_ptr<CountingSink> sink = std::make_shared<CountingSink>();
+  std::atomic<std::uint64_t> lines = 0;  // handed over so far
+  spdlog::logger direct{"orchard", sink};
+  // Made by StartLog. The writer is shared with the logger, the logger with the lines that wait.
+  std::shared_ptr<spdlog::details::thread_pool> writer;
+  std::shared_ptr<spdlog::async_logger> queued;
+  std::atomic<spdlog::logger*> logger = &direct;
+
+  Backend() {
+    SetFormat(direct);
+    direct.set_level(spdlog::level::info);
+  }
+
+  static void SetFormat(spdlog::logger& logger) {
+    logger.set_formatter(std::make_unique<spdlog::pattern_formatter>(
         "ts=%Y-%m-%dT%H:%M:%S.%eZ level=%l %v", spdlog::pattern_time_type::utc));
-    made->set_level(spdlog::level::info);
-    return *made;
-  }();
-  return logger;
+  }
+
+  void StartWriter() {
+    writer = std::make_shared<spdlog::details::thread_pool>(kMaxWaitingLogLines, 1);
+    queued = std::make_shared<spdlog::async_logger>("orchard", sink, writer,
+                                                    spdlog::async_overflow_policy::overrun_oldest);
+    SetFormat(*queued);
+    logger = queued.get();
+    std::atexit([] { FlushLog(kPatienceAtExit); });
+  }
+};
+
+Backend& TheBackend() {
+  static Backend& backend = *new Backend;
+  return backend;
 }
+
+spdlog::logger& Logger() { return *TheBackend().logger.load(std::memory_order_acquire); }
 
 void LogForGrpc(gpr_log_func_args* args) {
   const LogLevel level = args->severity == GPR_LOG_SEVERITY_ERROR  ? LogLevel::kError
@@ -136,8 +217,24 @@ void LogField::AppendTo(std::string& line) const {
 }
 
 void StartLog(LogLevel level) {
+  static std::once_flag once;
+  std::call_once(once, [] { TheBackend().StartWriter(); });
   Logger().set_level(ToSpdlog(level));
   gpr_set_log_function(&LogForGrpc);
+}
+
+std::uint64_t DroppedLogLines() {
+  const Backend& backend = TheBackend();
+  if (backend.logger.load(std::memory_order_acquire) == &backend.direct) return 0;
+  return backend.writer->overrun_counter();
+}
+
+bool FlushLog(std::chrono::milliseconds patience) {
+  Backend& backend = TheBackend();
+  const std::uint64_t lines = backend.lines;
+  return backend.sink->Await(
+      [lines](std::uint64_t written) { return written + DroppedLogLines() >= lines; },
+      core::Clock::now() + patience);
 }
 
 bool LogEnabled(LogLevel level) {
@@ -158,6 +255,7 @@ void Log(LogLevel level, std::string_view event, std::initializer_list<LogField>
 
 void Log(LogLevel level, std::string_view event, std::span<const LogField> fields) {
   if (!LogEnabled(level)) return;
+  TheBackend().lines.fetch_add(1, std::memory_order_relaxed);
   Logger().log(ToSpdlog(level), FormatLogLine(event, fields));
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
@@ -46,9 +48,20 @@ class LogField {
   std::variant<std::string_view, bool, double, std::int64_t, std::uint64_t> value_;
 };
 
-/// Starts logging to stderr. Once, in main, after the settings; before it, lines of level info and
-/// above are written as well. Also takes gRPC's own messages over (event=grpc).
+/// Starts logging to stderr. In main, after the settings. Before it, lines of level info and above
+/// are written as well, by whoever logs; from here on by a thread of its own, so that nobody waits
+/// for who reads stderr, or does not. Also takes gRPC's own messages over (event=grpc), and flushes
+/// at exit().
 void StartLog(LogLevel level);
+
+/// Lines that wait to be written, at most: with one more the oldest is dropped, and counted.
+inline constexpr size_t kMaxWaitingLogLines = 4096;
+
+/// Lines dropped since the start, because they came quicker than they were read.
+std::uint64_t DroppedLogLines();
+
+/// Waits until all lines so far are written (or dropped), or until `patience` ends: then false.
+bool FlushLog(std::chrono::milliseconds patience);
 
 /// Whether a line of `level` would be written: for fields that are costly to make.
 bool LogEnabled(LogLevel level);
@@ -56,7 +69,8 @@ bool LogEnabled(LogLevel level);
 /// "event=classify request_id=7f3a code=OK", without time and level.
 std::string FormatLogLine(std::string_view event, std::span<const LogField> fields);
 
-/// Writes one line. Thread-safe; takes a lock and writes: after the answer, not before it.
+/// Writes one line, or hands it to who writes. Thread-safe; takes a lock and formats: after the
+/// answer, not before it.
 ///   Log(LogLevel::kInfo, "classify", {{"request_id", id}, {"ms", 12.3}, {"degraded", false}});
 void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
 void Log(LogLevel level, std::string_view event, std::span<const LogField> fields);

@@ -10,6 +10,8 @@
 #include <prometheus/gauge.h>
 #include <prometheus/text_serializer.h>
 
+#include "server/log.h"
+
 namespace orchard::server {
 namespace {
 
@@ -104,6 +106,9 @@ std::vector<prometheus::MetricFamily> ProcessCollector::Collect() const {
   using prometheus::MetricType;
   const ProcessTimes times = ReadTimes();
   return {
+      Single("orchard_log_lines_dropped_total",
+             "Lines of the log dropped because they came quicker than stderr was read.",
+             MetricType::Counter, static_cast<double>(DroppedLogLines())),
       Single("process_cpu_seconds_total", "User and system CPU time spent, seconds.",
              MetricType::Counter, times.cpu_seconds),
       Single("process_resident_memory_bytes", "Resident memory, bytes.", MetricType::Gauge,

@@ -25,8 +25,9 @@ const prometheus::Histogram::BucketBoundaries& SecondsBuckets();
 /// Edges for batch sizes: 1, 2, 4, 8, 16, 32.
 const prometheus::Histogram::BucketBoundaries& BatchSizeBuckets();
 
-/// process_resident_memory_bytes, process_open_fds, process_max_fds, process_cpu_seconds_total and
-/// process_start_time_seconds, read from /proc when scraped. Thread-safe.
+/// orchard_log_lines_dropped_total; and process_resident_memory_bytes, process_open_fds,
+/// process_max_fds, process_cpu_seconds_total and process_start_time_seconds, read from /proc when
+/// scraped. Thread-safe.
 class ProcessCollector final : public prometheus::Collectable {
  public:
   std::vector<prometheus::MetricFamily> Collect() const override;

@@ -75,6 +75,7 @@ struct Settings::Source {
   struct Given {
     std::vector<std::string> texts;
     std::string from;  ///< for faults; empty for a flag
+    bool separators_alone = false;
   };
   /// The value of the highest precedence, if there is any.
   std::optional<Given> Find(const SettingDefinition& definition,
@@ -149,7 +150,10 @@ std::optional<Settings::Source::Given> Settings::Source::Find(
   const char* text = environment(variable.c_str());
   if (text != nullptr && *text != '\0') {
     Given given{.texts = {text}, .from = absl::StrCat(" (from ", variable, ")")};
-    if (definition.repeatable) given.texts = absl::StrSplit(text, ';', absl::SkipWhitespace());
+    if (definition.repeatable) {
+      given.texts = absl::StrSplit(text, ';', absl::SkipWhitespace());
+      given.separators_alone = given.texts.empty();
+    }
     return given;
   }
   if (const auto entry = file.find(definition.name); entry != file.end()) {
@@ -160,7 +164,9 @@ std::optional<Settings::Source::Given> Settings::Source::Find(
 
 void Settings::Source::Accept(const SettingDefinition& definition, const Given& given) {
   absl::Status status;
-  if (!definition.repeatable && given.texts.size() != 1) {
+  if (given.separators_alone) {
+    status = absl::InvalidArgumentError("separators without a value");
+  } else if (!definition.repeatable && given.texts.size() != 1) {
     status = absl::InvalidArgumentError(absl::StrCat("takes one value, given ", given.texts.size(),
                                                      ": ", absl::StrJoin(given.texts, ", ")));
   } else {

@@ -81,7 +81,7 @@ class CommandTest : public ::testing::Test {
     world_->router = std::make_unique<ChildProcess>(std::vector<std::string>{
         BinaryPath("orchard-router"), "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
         "--metrics-listen", "127.0.0.1:0", "--model", (world_->dir / "model").string(),
-        "--log-level", "error", "--drain-delay", "0s"});
+        "--drain-delay", "0s"});
     const std::string ready = world_->router->ReadOutUntil("ready");
     ASSERT_NE(PortIn(ready, "grpc"), 0) << ready;
     world_->server = "127.0.0.1:" + std::to_string(PortIn(ready, "grpc"));

@@ -1,6 +1,8 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
+#include <future>
 #include <string>
 #include <thread>
 #include <vector>
@@ -9,6 +11,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include "core/text.h"
 #include "model/manifest.h"
 #include "orchard/v1/classifier.grpc.pb.h"
 #include "router/catalogue.h"
@@ -46,12 +49,12 @@ class ProcessesTest : public ::testing::Test {
     picture_ = testing::EncodeJpeg(testing::DrawLeaf(300, 280, 3));
   }
 
-  /// A child that listens on ports of the system's choice, and does not log: nobody reads it.
+  /// A child that listens on ports of the system's choice. It logs, and nobody needs to read it.
   std::unique_ptr<ChildProcess> Spawn(const std::string& program,
                                       const std::vector<std::string>& more) const {
-    std::vector<std::string> command = {BinaryPath(program),    "--listen",    "127.0.0.1:0",
-                                        "--metrics-listen",     "127.0.0.1:0", "--model",
-                                        model_.path().string(), "--log-level", "error"};
+    std::vector<std::string> command = {BinaryPath(program),   "--listen",    "127.0.0.1:0",
+                                        "--metrics-listen",    "127.0.0.1:0", "--model",
+                                        model_.path().string()};
     command.insert(command.end(), more.begin(), more.end());
     return std::make_unique<ChildProcess>(command);
   }
@@ -81,13 +84,13 @@ class ProcessesTest : public ::testing::Test {
         "127.0.0.1:" + std::to_string(PortIn(ready_, "grpc")), grpc::InsecureChannelCredentials()));
   }
 
-  absl::StatusOr<v1::ClassifyResponse> Classify(v1::Classifier::Stub& stub,
-                                                v1::Policy policy) const {
+  absl::StatusOr<v1::ClassifyResponse> Classify(v1::Classifier::Stub& stub, v1::Policy policy,
+                                                std::chrono::seconds deadline = kPatience) const {
     v1::ClassifyRequest request;
     request.set_image(picture_);
     request.mutable_options()->set_policy(policy);
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + kPatience);
+    context.set_deadline(std::chrono::system_clock::now() + deadline);
     v1::ClassifyResponse response;
     const grpc::Status status = stub.Classify(&context, request, &response);
     if (!status.ok()) return server::FromGrpc(status);
@@ -162,6 +165,104 @@ TEST_F(ProcessesTest, SigtermUnderTrafficLosesNoRequest) {
   EXPECT_GE(answered, 20);
 }
 
+/// A call that is in progress at an expert, which does not answer: the process is stopped.
+class StoppedExpertTest : public ProcessesTest {
+ protected:
+  void StartBoth(const std::vector<std::string>& router_flags) {
+    expert_ = SpawnExpert(0, domains_.size());
+    std::vector<std::string> flags = expert_flags_;
+    flags.insert(flags.end(), {"--drain-delay", "0s"});
+    flags.insert(flags.end(), router_flags.begin(), router_flags.end());
+    router_ = SpawnRouter(flags);
+    ASSERT_NE(PortIn(ready_, "grpc"), 0) << ready_;
+    stub_ = Stub();
+    ASSERT_THAT(Classify(*stub_, v1::DENSE), IsOk());
+  }
+
+  void BeginCall(const std::vector<std::string>& router_flags) {
+    StartBoth(router_flags);
+    expert_->Signal(SIGSTOP);
+    answer_ = std::async(std::launch::async, [this] {
+      return Classify(*stub_, v1::DENSE, /*deadline=*/std::chrono::hours(1));
+    });
+    AwaitInFlight(1);
+  }
+
+  /// Until so many requests are in progress.
+  void AwaitInFlight(int requests) const {
+    const std::string line = "orchard_in_flight " + std::to_string(requests) + "\n";
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (HttpGet(PortIn(ready_, "metrics"), "/metrics").find(line) == std::string::npos) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "never " << line;
+    }
+  }
+
+  std::unique_ptr<ChildProcess> expert_;
+  std::unique_ptr<ChildProcess> router_;
+  std::unique_ptr<v1::Classifier::Stub> stub_;
+  std::future<absl::StatusOr<v1::ClassifyResponse>> answer_;
+};
+
+TEST_F(StoppedExpertTest, ADrainThatIsCutEndsTheRouterLongBeforeTheCallsDeadline) {
+  BeginCall({"--drain-timeout", "100ms"});
+  router_->Signal(SIGTERM);
+  EXPECT_EQ(router_->Wait(), 0);
+  EXPECT_THAT(answer_.get(), Not(IsOk()));
+}
+
+TEST_F(StoppedExpertTest, ACallInProgressWhenTheServerShutsDownIsAnswered) {
+  BeginCall({"--drain-timeout", "10min"});
+  router_->Signal(SIGTERM);
+  ASSERT_NE(router_->ReadErrUntil("event=drain_shutdown in_flight=1"), "");
+  expert_->Signal(SIGCONT);
+  const auto answer = answer_.get();
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_FALSE(answer->degraded());
+  EXPECT_EQ(router_->Wait(), 0);
+}
+
+TEST_F(StoppedExpertTest, PicturesInProgressOnAStreamAreAnsweredBeforeItEnds) {
+  constexpr int kPictures = 3;
+  StartBoth({"--drain-timeout", "10min", "--default-deadline", "10min"});
+  expert_->Signal(SIGSTOP);
+  grpc::ClientContext context;
+  const auto stream = stub_->ClassifyStream(&context);
+  for (int i = 0; i < kPictures; ++i) {
+    v1::ClassifyStreamRequest request;
+    request.set_id(std::to_string(i));
+    request.mutable_request()->set_image(picture_);
+    ASSERT_TRUE(stream->Write(request));
+  }
+  AwaitInFlight(kPictures);
+  router_->Signal(SIGTERM);
+  ASSERT_NE(router_->ReadErrUntil("event=drain_shutdown in_flight=3"), "");
+  expert_->Signal(SIGCONT);
+  v1::ClassifyStreamResponse answer;
+  for (int i = 0; i < kPictures; ++i) {
+    ASSERT_TRUE(stream->Read(&answer));
+    EXPECT_TRUE(answer.has_response()) << answer.error().message();
+  }
+  EXPECT_FALSE(stream->Read(&answer));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(router_->Wait(), 0);
+}
+
+TEST_F(ProcessesTest, AnIdleStreamDoesNotHoldTheDrainUp) {
+  const auto router = SpawnRouter({"--drain-delay", "0s", "--drain-timeout", "10min"});
+  const auto stub = Stub();
+  grpc::ClientContext context;
+  const auto stream = stub->ClassifyStream(&context);
+  v1::ClassifyStreamRequest request;
+  request.mutable_request()->set_image(picture_);
+  ASSERT_TRUE(stream->Write(request));
+  v1::ClassifyStreamResponse answer;
+  ASSERT_TRUE(stream->Read(&answer));
+  router->Signal(SIGTERM);
+  EXPECT_FALSE(stream->Read(&answer));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(router->Wait(), 0);
+}
+
 TEST_F(ProcessesTest, AnUnknownDomainIsAStartupFaultThatNamesTheKnownOnes) {
   ChildProcess router({BinaryPath("orchard-router"), "--listen", "127.0.0.1:0", "--http-listen",
                        "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--model",
@@ -189,6 +290,36 @@ INSTANTIATE_TEST_SUITE_P(
                       std::pair(testing::TinyPart::kGates, testing::TinyFault::kWrongShape),
                       std::pair(testing::TinyPart::kFirstExpert,
                                 testing::TinyFault::kTruncatedFile)));
+
+TEST_F(ProcessesTest, AMissingOrCorruptManifestIsSaidByBothPrograms) {
+  const std::filesystem::path manifest = model_ / "1/manifest.json";
+  const std::string whole = *core::ReadFile(manifest);
+  for (const std::string program : {"orchard-router", "orchard-expert"}) {
+    const std::string half = whole.substr(0, whole.size() / 2);
+    for (const std::string& text :
+         {half, std::string("not json"), std::string(R"({"nmae": "x"})")}) {
+      ASSERT_THAT(core::WriteFile(manifest, text), IsOk());
+      const auto corrupt = Spawn(program, {});
+      EXPECT_THAT(corrupt->ReadErrUntil(program + ": "), HasSubstr(manifest.string())) << text;
+      EXPECT_EQ(corrupt->Wait(), 1);
+    }
+    std::filesystem::remove(manifest);
+    const auto missing = Spawn(program, {});
+    EXPECT_THAT(missing->ReadErrUntil(program + ": "), HasSubstr(model_.path().string()));
+    EXPECT_EQ(missing->Wait(), 1);
+  }
+}
+
+TEST_F(ProcessesTest, BmpIsReadWhereFormatsAllowIt) {
+  const auto router = SpawnRouter({"--formats", "jpeg", "--formats", "bmp"});
+  const auto stub = Stub();
+  EXPECT_THAT(Classify(*stub, v1::EXACT), IsOk());
+  picture_ = testing::EncodeBmp(testing::DrawLeaf(300, 280, 3));
+  EXPECT_THAT(Classify(*stub, v1::EXACT), IsOk());
+  picture_ = testing::EncodePng(testing::DrawLeaf(300, 280, 3));
+  EXPECT_THAT(Classify(*stub, v1::EXACT),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("png")));
+}
 
 TEST_F(ProcessesTest, APortInUseIsSaid) {
   const auto first = SpawnRouter({});

@@ -24,9 +24,10 @@ FOREIGN = {
     "LibTorch": (re.compile(r"(torch|ATen|c10|caffe2)/"), (
         "nets/", "model/", "training/", "tests/unit/nets/", "tests/unit/model/",
         "tests/unit/training/", "tests/integration/training", "tests/testing/", "bench/nets/",
-        "bench/model/", "bench/training/")),
+        "bench/model/", "bench/training/", "bench/serving/reference.cc")),
     "OpenCV": (re.compile(r"opencv2?/"), (
-        "vision/", "tests/unit/vision/", "tests/testing/", "bench/vision/")),
+        "vision/", "tests/unit/vision/", "tests/testing/", "bench/vision/",
+        "bench/serving/reference.cc")),
     "libjpeg": (re.compile(r"(jpeglib|jerror|jconfig|jmorecfg|turbojpeg)\.h"), ("vision/",)),
     "gRPC": (re.compile(r"(grpc|grpcpp)/|.*\.grpc\.pb\.h$"), (
         "server/", "experts/", "router/", "clients/", "tests/", "bench/")),

@@ -41,7 +41,12 @@ class FakeExpert final : public experts::Expert {
 
   FakeExpert() = default;
   explicit FakeExpert(Rule rule) : rule_(std::move(rule)) {}
-  ~FakeExpert() override { AnswerAll(absl::UnavailableError("the fake expert is gone")); }
+  ~FakeExpert() override { Stop(); }
+
+  void Stop() override {
+    AnswerBy([](const auto&, const auto&) -> Answer { return Gone(); });
+    AnswerAll(Gone());
+  }
 
   void Score(experts::SubBatch batch, const experts::CallContext& context, Done done) override {
     Rule rule;
@@ -57,7 +62,13 @@ class FakeExpert final : public experts::Expert {
 
   bool Available() const override {
     core::MutexLock lock(mutex_);
+    ++looks_;
     return available_;
+  }
+  /// How often Available() was asked.
+  size_t looks() const {
+    core::MutexLock lock(mutex_);
+    return looks_;
   }
   void SetAvailable(bool available) {
     core::MutexLock lock(mutex_);
@@ -103,6 +114,8 @@ class FakeExpert final : public experts::Expert {
   }
 
  private:
+  static absl::Status Gone() { return absl::UnavailableError("the fake expert is gone"); }
+
   struct Waiting {
     experts::SubBatch batch;
     experts::CallContext context;
@@ -113,6 +126,7 @@ class FakeExpert final : public experts::Expert {
   mutable std::condition_variable changed_;
   Rule rule_ ABSL_GUARDED_BY(mutex_);
   bool available_ ABSL_GUARDED_BY(mutex_) = true;
+  mutable size_t looks_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Asked> asked_ ABSL_GUARDED_BY(mutex_);
   std::vector<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
 };

@@ -14,6 +14,7 @@ namespace orchard::router {
 namespace {
 
 using namespace orchard::testing;  // NOLINT(google-build-using-namespace): the drawing words.
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 router::testing::RunningRouter& Router() {
@@ -98,6 +99,25 @@ TEST(BadOptionsTest, AreRefusedOverTheWire) {
   options.set_policy(static_cast<v1::Policy>(99));
   EXPECT_THAT(Router().Classify(EncodeJpeg(Leaf()), options),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("99")));
+}
+
+TEST(BadOptionsTest, KOutOfRangeIsRefusedOverTheWire) {
+  const size_t domains = Router().engine().catalogue().domains.size();
+  for (const std::uint32_t k : {0U, static_cast<std::uint32_t>(domains) + 1, 4'000'000'000U}) {
+    v1::ClassifyOptions options;
+    options.set_policy(v1::TOP_K);
+    options.set_k(k);
+    EXPECT_THAT(Router().Classify(EncodeJpeg(Leaf()), options),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         AllOf(HasSubstr("k = " + std::to_string(k)),
+                               HasSubstr("1 to " + std::to_string(domains)))));
+  }
+  v1::ClassifyOptions other;
+  other.set_policy(v1::HARD);
+  other.set_k(1);
+  EXPECT_THAT(Router().Classify(EncodeJpeg(Leaf()), other),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("k")));
+  EXPECT_THAT(Router().Classify(EncodeJpeg(Leaf())), IsOk());
 }
 
 TEST(BadSizeTest, FarOverTheLimitGrpcItselfRefuses) {

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <future>
+#include <stop_token>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -18,6 +19,8 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::RunningExperts;
 using testing::RunningRouter;
+using testing::SilentExperts;
+using testing::WithExpertsAt;
 using namespace std::chrono_literals;
 
 std::string Leaf(unsigned seed = 1) {
@@ -158,35 +161,34 @@ TEST(ClassifyTest, RequestIdsComeBack) {
 }
 
 TEST(ClassifyTest, AFullRouterAsksForPatience) {
-  Engine::Config config;
+  const SilentExperts experts({});
+  Engine::Config config = WithExpertsAt(experts.address());
   config.pipeline.in_flight = 1;
   RunningRouter router(config);
-  // The one place is taken by a picture that waits for the test.
-  std::promise<void> release;
-  std::promise<void> taken;
-  std::shared_future<void> released = release.get_future().share();
+  // The one place is taken by a picture that waits for its expert.
   const std::string leaf = Leaf();
+  std::stop_source caller;
   std::promise<absl::Status> first;
-  int looks = 0;
   router.engine().pipeline().Start(
-      {.image = leaf,
-       .cancelled =
-           [&] {
-             if (looks++ == 1) {  // The second look is the decoder's, on its own thread.
-               taken.set_value();
-               released.wait();
-             }
-             return false;
-           }},
+      {.image = leaf, .cancelled = caller.get_token()},
       [&](absl::StatusOr<v1::ClassifyResponse> answer) { first.set_value(answer.status()); });
-  taken.get_future().wait();
+  experts.WaitForCalls(1);
   grpc::ClientContext context;
   // gRPC's own retries would honour the pushback: what we want to see is the refusal.
   EXPECT_THAT(router.Classify(context, leaf),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("limit of 1")));
   EXPECT_EQ(context.GetServerTrailingMetadata().count("grpc-retry-pushback-ms"), 1U);
-  release.set_value();
-  EXPECT_THAT(first.get_future().get(), IsOk());
+  caller.request_stop();
+  EXPECT_THAT(first.get_future().get(), StatusIs(absl::StatusCode::kCancelled, HasSubstr("gone")));
+}
+
+TEST(ClassifyTest, ACallWithoutADeadlineHasTheServers) {
+  const SilentExperts experts({});
+  Engine::Config config = WithExpertsAt(experts.address());
+  config.pipeline.default_deadline = 300ms;
+  RunningRouter router(config);
+  EXPECT_THAT(router.Classify(Leaf()),  // And so it ends at all.
+              StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("is late")));
 }
 
 TEST(ClassifyTest, AnExpiredDeadlineIsNotSpentOn) {

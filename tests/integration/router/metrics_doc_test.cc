@@ -8,10 +8,11 @@
 #include <gtest/gtest.h>
 
 #include "core/text.h"
+#include "experts/expert_metrics.h"
 #include "router/metrics.h"
 #include "server/metrics.h"
 
-/// docs/metrics.md tells every metric of the router, and no other.
+/// docs/metrics.md tells every metric of the router and of the expert service, and no other.
 
 namespace orchard::router {
 namespace {
@@ -34,16 +35,27 @@ std::set<std::string> Documented(const std::string& heading_pattern) {
   return names;
 }
 
-TEST(MetricsPageTest, IsWhatTheDocumentSays) {
-  server::MetricsPage page("orchard-router", "0");
-  const std::vector<std::string> domains = {"apple"};
-  const Metrics metrics(page.registry(), domains, {});
+std::set<std::string> Exposed(server::MetricsPage& page) {
   std::set<std::string> exposed;
   std::istringstream lines(page.Text());
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("# TYPE ")) exposed.insert(line.substr(7, line.find(' ', 7) - 7));
   }
-  EXPECT_EQ(exposed, Documented("Every process|Router"));
+  return exposed;
+}
+
+TEST(MetricsPageTest, OfTheRouterIsWhatTheDocumentSays) {
+  server::MetricsPage page("orchard-router", "0");
+  const std::vector<std::string> domains = {"apple"};
+  const Metrics metrics(page.registry(), domains, {});
+  EXPECT_EQ(Exposed(page), Documented("Every process|Router"));
+}
+
+TEST(MetricsPageTest, OfAnExpertIsWhatTheDocumentSays) {
+  server::MetricsPage page("orchard-expert", "0");
+  const std::vector<experts::ExpertSpec> specs(1);
+  const experts::ExpertMetrics metrics(page.registry(), specs, "tiny", "1");
+  EXPECT_EQ(Exposed(page), Documented("Every process|Expert service"));
 }
 
 }  // namespace

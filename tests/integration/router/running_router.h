@@ -1,8 +1,10 @@
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -71,6 +73,47 @@ class RunningExperts {
   std::unique_ptr<server::GrpcHost> host_;  // Last: its calls use the rest.
 };
 
+/// Experts that take every call and never answer, behind one port: what is stuck looks like this.
+class SilentExperts {
+ public:
+  explicit SilentExperts(const std::vector<std::string>& domains) {
+    host_ = *server::GrpcHost::Start({"127.0.0.1", 0},
+                                     {{v1::Expert::service_full_name(), &service_}}, {}, domains);
+    host_->SetServing(true);
+  }
+
+  std::string address() const { return host_->address().ToString(); }
+  void WaitForCalls(int calls) const {
+    while (service_.calls < calls) std::this_thread::yield();
+  }
+
+ private:
+  struct Service final : v1::Expert::CallbackService {
+    grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext*, const v1::ScoreRequest*,
+                                    v1::ScoreResponse*) override {
+      struct Silence final : grpc::ServerUnaryReactor {
+        void OnCancel() override { Finish(grpc::Status::CANCELLED); }
+        void OnDone() override { delete this; }
+      };
+      ++calls;
+      return new Silence;
+    }
+    std::atomic<int> calls = 0;
+  };
+
+  Service service_;
+  std::unique_ptr<server::GrpcHost> host_;  // Last: its calls use the service.
+};
+
+/// The settings of a router all of whose experts are at `address`.
+inline Engine::Config WithExpertsAt(const std::string& address) {
+  Engine::Config config;
+  for (const std::string& domain : CatalogueOf(*model::ReadManifest(TinyModel())).domains) {
+    config.experts.push_back(domain + "=" + address);
+  }
+  return config;
+}
+
 class RunningRouter {
  public:
   explicit RunningRouter(Engine::Config config = {}, size_t max_stream_in_flight = 16) {
@@ -81,7 +124,9 @@ class RunningRouter {
     server::GrpcLimits limits;
     limits.max_message_bytes = config.pipeline.limits.max_bytes;
     host_ = *server::GrpcHost::Start(
-        {"127.0.0.1", 0}, {{v1::Classifier::service_full_name(), service_.get()}}, limits);
+        {"127.0.0.1", 0},
+        {{v1::Classifier::service_full_name(), service_.get(), [this] { service_->EndStreams(); }}},
+        limits);
     host_->SetServing(true);
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(-1);
@@ -92,6 +137,8 @@ class RunningRouter {
 
   v1::Classifier::Stub& stub() { return *stub_; }
   Engine& engine() { return *engine_; }
+  ClassifierService& service() { return *service_; }
+  server::GrpcHost& host() { return *host_; }
   prometheus::Registry& registry() { return registry_; }
 
   absl::StatusOr<v1::ClassifyResponse> Classify(const std::string& image,

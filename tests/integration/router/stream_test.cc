@@ -36,6 +36,8 @@ class Stream {
     return stream_->Write(Request(id, image));
   }
 
+  bool Send(const v1::ClassifyStreamRequest& request) { return stream_->Write(request); }
+
   /// The answers by id, and the status, until the end.
   std::map<std::string, v1::ClassifyStreamResponse> ReadAll() {
     std::map<std::string, v1::ClassifyStreamResponse> answers;
@@ -100,6 +102,22 @@ TEST(ClassifyStreamTest, ALongIdIsNotCutInsideACharacter) {
   stream.Send(id, Leaf(1));
   stream.WritesDone();
   EXPECT_EQ(stream.ReadAll().count(std::string(127, 'i')), 1U);
+  EXPECT_TRUE(stream.Finish().ok());
+}
+
+TEST(ClassifyStreamTest, AnUnknownDomainThatIsCutInsideACharacterDoesNotBreakTheStream) {
+  RunningRouter router;
+  Stream stream(router);
+  v1::ClassifyStreamRequest request = Request("bad", Leaf(1));
+  request.mutable_request()->mutable_options()->set_domain(std::string(63, 'd') + "\xC3\xA4");
+  stream.Send(request);
+  stream.Send("good", Leaf(1));
+  stream.WritesDone();
+  const auto answers = stream.ReadAll();
+  ASSERT_THAT(answers, SizeIs(2));
+  EXPECT_THAT(answers.at("bad").error().message(),
+              HasSubstr("\"" + std::string(63, 'd') + "\", must be one of"));
+  EXPECT_TRUE(answers.at("good").has_response());
   EXPECT_TRUE(stream.Finish().ok());
 }
 

@@ -29,8 +29,11 @@ int Run(int argc, char** argv) {
   DeclareProcess(settings, config);
   bool load_for_ever = false;
   settings.Add("load-for-ever", load_for_ever, "Never get ready.");
+  int log_lines = 0;
+  settings.Add("log-lines", log_lines, "Log so many lines first.").Range(0, 1'000'000);
   if (const std::optional<int> code = settings.ParseMain(argc, argv)) return *code;
   StartLog(config.log_level);
+  for (int i = 0; i < log_lines; ++i) Log(LogLevel::kInfo, "line", {{"number", i}});
   if (!tuned.ok()) Log(LogLevel::kWarning, "malloc", {{"message", tuned.message().data()}});
 
   orchard::v1::Classifier::Service service;  // Every method says UNIMPLEMENTED.

@@ -72,6 +72,27 @@ TEST(ProcessTest, WhileItDrainsItIsNotReadyButStillServes) {
   EXPECT_EQ(CheckHealth(channel, ""), "NOT_SERVING");  // Answered: it still serves.
 }
 
+TEST(ProcessTest, ALogThatNobodyReadsHoldsNothingUp) {
+  // Far more than a pipe and the queue hold.
+  ChildProcess child(Probe({"--drain-delay=0s", "--log-lines=100000"}));
+  const std::string line = child.ReadOutUntil("ready");
+  ASSERT_NE(line, "");
+  EXPECT_THAT(HttpGet(PortIn(line, "metrics"), "/metrics"),
+              ::testing::ContainsRegex("\norchard_log_lines_dropped_total [1-9]"));
+  child.Signal(SIGTERM);
+  EXPECT_EQ(child.Wait(), 0);
+}
+
+TEST(ProcessTest, TheLastLinesAreWrittenBeforeTheEnd) {
+  ChildProcess child(Probe({"--drain-delay=0s", "--log-lines=1000"}));
+  ASSERT_NE(child.ReadOutUntil("ready"), "");
+  child.Signal(SIGTERM);
+  const std::string log = child.RestOfErr();
+  EXPECT_THAT(log, AllOf(HasSubstr("event=line number=0\n"), HasSubstr("event=line number=999\n"),
+                         HasSubstr("event=drain_done")));
+  EXPECT_EQ(child.Wait(), 0);
+}
+
 TEST(ProcessTest, ASecondSignalEndsItAtOnce) {
   ChildProcess child(Probe({"--drain-delay=10min"}));
   ASSERT_NE(child.ReadOutUntil("ready"), "");

@@ -20,6 +20,16 @@ using ::orchard::testing::TempDir;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
+TEST(CutAtCharacterTest, CutsNoCharacterInTwo) {
+  EXPECT_EQ(CutAtCharacter("apple", 5), "apple");
+  EXPECT_EQ(CutAtCharacter("apple", 3), "app");
+  EXPECT_EQ(CutAtCharacter("a\xC3\xA4", 3), "a\xC3\xA4");  // Two bytes a letter.
+  EXPECT_EQ(CutAtCharacter("a\xC3\xA4", 2), "a");
+  EXPECT_EQ(CutAtCharacter("\xE2\x82\xAC\xE2\x82\xAC", 5), "\xE2\x82\xAC");  // Three.
+  EXPECT_EQ(CutAtCharacter("\xF0\x9F\x8D\x8E", 3), "");                      // Four.
+  EXPECT_EQ(CutAtCharacter("", 0), "");
+}
+
 TEST(HumanBytesTest, ChoosesTheUnit) {
   EXPECT_EQ(HumanBytes(0), "0 B");
   EXPECT_EQ(HumanBytes(1023), "1023 B");

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
@@ -56,6 +57,7 @@ class Line {
     Gates gates = {};
     std::vector<double> usual_gates = {0.7, 0.2, 0.1};
     Pipeline::Settings settings = {};
+    double unknown_score = 0.0;  ///< of every picture; the small model's threshold is -10
     std::function<absl::Status()> on_encode = {};  ///< runs before each forward pass
     std::vector<bool> has_expert = {true, true, true};
   };
@@ -81,6 +83,7 @@ class Line {
   }
 
   Pipeline& pipeline() { return *pipeline_; }
+  ExpertFleet& fleet() { return *fleet_; }
   orchard::testing::FakeExpert& expert(size_t domain) { return *experts_[domain]; }
   prometheus::Registry& registry() { return registry_; }
 
@@ -96,7 +99,7 @@ class Line {
   /// A future breaks when its request is never answered, and throws when it is answered twice.
   std::future<Answer> Start(std::uint8_t red, v1::ClassifyOptions options = {},
                             std::optional<core::Clock::time_point> deadline = std::nullopt,
-                            std::function<bool()> cancelled = nullptr) {
+                            std::stop_token cancelled = {}) {
     auto promise = std::make_shared<std::promise<Answer>>();  // Owned by the callback.
     auto file = std::make_shared<const std::string>(Picture(red));
     Job job{.image = *file,
@@ -138,7 +141,7 @@ class Line {
       encoded.features.pooled.push_back(red);
       for (const double log : Logs({p[0], p[1] + p[2]})) encoded.gates.log_branch.push_back(log);
       for (const double log : Logs(p)) encoded.gates.log_domain.push_back(log);
-      encoded.gates.unknown_score.push_back(0.0);
+      encoded.gates.unknown_score.push_back(options_.unknown_score);
     }
     return encoded;
   }

@@ -25,6 +25,7 @@ using testing::kFruit;
 using testing::kRiceDisease;
 using testing::kVegetable;
 using testing::Line;
+using ::testing::Not;
 using testing::With;
 using namespace std::chrono_literals;
 
@@ -122,7 +123,24 @@ TEST(PipelineTest, MicroBatchesStayWithinTheirLimit) {
 TEST(PipelineTest, BelowTheThresholdTheAnswerIsOfLowConfidence) {
   Line line({.usual_gates = {0.4, 0.3, 0.3}});
   for (size_t domain = 0; domain < testing::kSmallDomains; ++domain) line.AnswerWell(domain, 0.5);
-  EXPECT_EQ(line.Classify()->outcome(), v1::LOW_CONFIDENCE);
+  const auto answer = line.Classify();
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_EQ(answer->outcome(), v1::LOW_CONFIDENCE);
+  EXPECT_EQ(answer->predictions(0).domain(), "rice_disease");
+  EXPECT_NEAR(answer->predictions(0).probability(), 0.2, 1e-6);
+  EXPECT_EQ(answer->concepts(0).label(), "carrot");  // Of two domains.
+  EXPECT_NEAR(answer->concepts(0).probability(), 0.225, 1e-6);
+}
+
+TEST(PipelineTest, APictureUnlikeAnyKnownIsOfAnUnknownDomainAndStillHasPredictions) {
+  Line line({.unknown_score = -11.0});
+  const auto answer = line.Classify();
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_EQ(answer->outcome(), v1::UNKNOWN_DOMAIN);
+  EXPECT_EQ(answer->unknown_score(), -11.0);
+  EXPECT_EQ(answer->predictions(0).label(), "blast");
+  EXPECT_NEAR(answer->predictions(0).probability(), 0.63, 1e-6);
+  EXPECT_EQ(answer->concepts(0).label(), "blast");
 }
 
 TEST(PipelineTest, EqualLabelsOfTwoDomainsAreOneConcept) {
@@ -183,20 +201,15 @@ TEST(PipelineTest, RefusesWhatDoesNotFitTheDecodeQueue) {
   Line line({.settings = {.queue = 1}});
   std::latch decoding(1);
   std::latch release(1);
-  std::atomic<int> looks = 0;
-  auto first = line.Start(1, {}, std::nullopt, [&] {  // Its second look is the decoder's.
-    if (looks.fetch_add(1) == 1) {
-      decoding.count_down();
-      release.wait();
-    }
-    return false;
+  line.pipeline().Start({.image = "not a picture"}, [&](const testing::Answer&) {
+    decoding.count_down();  // On the decoder's one thread, which has nothing else to do meanwhile.
+    release.wait();
   });
   decoding.wait();
   auto second = line.Start(2);
   EXPECT_THAT(line.Classify(3),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("decode queue is full")));
   release.count_down();
-  EXPECT_THAT(first.get(), IsOk());
   EXPECT_THAT(second.get(), IsOk());
 }
 
@@ -205,10 +218,10 @@ TEST(PipelineTest, APictureWhoseCallerHasGoneDoesNotEnterABatch) {
   Line line({.on_encode = encoder.Hook()});
   auto first = line.Start(1);
   encoder.first_started.wait();
-  std::atomic<bool> gone = false;
-  auto second = line.Start(2, {}, std::nullopt, [&] { return gone.load(); });
+  std::stop_source caller;
+  auto second = line.Start(2, {}, std::nullopt, caller.get_token());
   AwaitQueue(line.pipeline(), 1);
-  gone = true;
+  caller.request_stop();
   encoder.release.count_down();
   EXPECT_EQ(second.get().status().code(), absl::StatusCode::kCancelled);
   EXPECT_THAT(first.get(), IsOk());
@@ -228,6 +241,54 @@ TEST(PipelineTest, ADeadlineThatPassesInTheQueueIsNotSpentOnTheEncoder) {
   EXPECT_EQ(second.get().status().code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(first.get(), IsOk());
   EXPECT_EQ(encoder.passes, 1);
+}
+
+/// A line whose first forward pass took long: what has less time than that is refused.
+class SlowSpellTest : public ::testing::Test {
+ protected:
+  static constexpr auto kSlow = 200ms;
+  static constexpr auto kLittle = 100ms;
+
+  SlowSpellTest()
+      : line_({.on_encode = [this] {
+          const Clock::time_point until = Clock::now() + (slow_ ? Clock::duration(kSlow) : 0ms);
+          while (Clock::now() < until) std::this_thread::yield();
+          return absl::OkStatus();
+        }}) {
+    EXPECT_THAT(line_.Classify(), IsOk());
+    slow_ = false;
+  }
+
+  /// Whether a picture is refused that has less time than the slow pass took, and enough in truth.
+  bool Refused() {
+    const absl::Status status = line_.Start(1, {}, Clock::now() + kLittle).get().status();
+    return absl::IsDeadlineExceeded(status);
+  }
+
+  std::atomic<bool> slow_ = true;
+  Line line_;
+};
+
+TEST_F(SlowSpellTest, RefusalsUnderLoadDoNotLowerTheEstimate) {
+  line_.expert(kFruit).AnswerBy(nullptr);
+  auto busy = line_.Start(2, Pinned("fruit"));
+  line_.expert(kFruit).WaitForCalls(1);
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(Refused()) << i;
+  line_.expert(kFruit).AnswerAll(testing::Scores(1, 3, 0.9));
+  EXPECT_THAT(busy.get(), IsOk());
+}
+
+TEST_F(SlowSpellTest, ADeadlineThatHadPassedSaysNothingOfTheTimeNeeded) {
+  for (int i = 0; i < 100; ++i)
+    EXPECT_THAT(line_.Start(1, {}, Clock::now() - 1ms).get(), Not(IsOk()));
+  EXPECT_TRUE(Refused());
+}
+
+TEST_F(SlowSpellTest, EndsWhenNobodyElseIsThere) {
+  int refused = 0;
+  while (Refused() && refused < 1000) ++refused;
+  EXPECT_GT(refused, 0);
+  EXPECT_LT(refused, 100);
 }
 
 TEST(PipelineTest, AFailingEncoderIsInternal) {

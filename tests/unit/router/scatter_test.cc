@@ -34,6 +34,12 @@ using ::testing::SizeIs;
 using testing::With;
 using namespace std::chrono_literals;
 
+v1::ClassifyOptions Pinned(const std::string& domain) {
+  v1::ClassifyOptions options;
+  options.set_domain(domain);
+  return options;
+}
+
 std::vector<std::string> Missing(const v1::ClassifyResponse& response) {
   return {response.missing().begin(), response.missing().end()};
 }
@@ -195,6 +201,56 @@ TEST(ScatterTest, OnlyLateExpertsExceedTheDeadline) {
   line.expert(kRiceDisease).AnswerAll(testing::Scores(1, 2, 0.9));
 }
 
+TEST(ScatterTest, ACallerThatGoesIsAnsweredAtOnceAndItsPlaceIsFree) {
+  Line line({.settings = {.in_flight = 1}});
+  line.expert(kRiceDisease).AnswerBy(nullptr);
+  std::stop_source caller;
+  auto answer = line.Start(1, With(v1::HARD), Clock::now() + 1h, caller.get_token());
+  line.expert(kRiceDisease).WaitForCalls(1);
+  caller.request_stop();
+  EXPECT_EQ(answer.get().status().code(), absl::StatusCode::kCancelled);  // The expert is silent.
+  EXPECT_THAT(line.Classify(2, Pinned("fruit")), IsOk());
+  EXPECT_EQ(line.expert(kRiceDisease).AnswerAll(testing::Scores(1, 2, 0.9)), 1U);  // Dropped.
+}
+
+TEST(ScatterTest, ACallerThatGoesLeavesTheMatesOfItsMicroBatchAlone) {
+  HeldEncoder encoder;
+  Line line({.gates = {{1, {0.1, 0.8, 0.1}}}, .on_encode = encoder.Hook()});
+  line.expert(kRiceDisease).AnswerBy(nullptr);
+  auto first = line.Start(1);
+  encoder.first_started.wait();
+  std::stop_source caller;
+  auto gone = line.Start(2, With(v1::HARD), std::nullopt, caller.get_token());
+  auto mate = line.Start(3, With(v1::HARD));
+  AwaitQueue(line.pipeline(), 2);
+  encoder.release.count_down();
+  line.expert(kRiceDisease).WaitForCalls(1);
+  caller.request_stop();
+  EXPECT_EQ(gone.get().status().code(), absl::StatusCode::kCancelled);
+  line.expert(kRiceDisease).AnswerAll(testing::Scores(2, 2, 0.9));
+  EXPECT_THAT(mate.get(), IsOk());
+  EXPECT_THAT(first.get(), IsOk());
+}
+
+TEST(ScatterTest, NoExpertIsGivenLongerThanTheLongestDeadline) {
+  Line line({.settings = {.max_deadline = 1min}});
+  const Clock::time_point begin = Clock::now();
+  EXPECT_THAT(line.Start(1, {}, begin + 24h).get(), IsOk());
+  EXPECT_LT(line.expert(kRiceDisease).asked().at(0).context.deadline, Clock::now() + 1min);
+  EXPECT_GT(line.expert(kRiceDisease).asked().at(0).context.deadline, begin + 50s);
+}
+
+TEST(ScatterTest, AStoppedFleetEndsWhatWaitsForIt) {
+  Line line;
+  line.expert(kRiceDisease).AnswerBy(nullptr);
+  auto answer = line.Start(1, With(v1::HARD), Clock::now() + 1h);
+  line.expert(kRiceDisease).WaitForCalls(1);
+  line.fleet().Stop();
+  EXPECT_THAT(answer.get(),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("rice_disease failed")));
+  line.Stop();  // Waits for nobody.
+}
+
 TEST(ScatterTest, AnExpertThatIsDownIsMissingAndNeverAsked) {
   Line line({.has_expert = {true, false, true}});
   line.expert(kVegetable).SetAvailable(false);
@@ -202,6 +258,12 @@ TEST(ScatterTest, AnExpertThatIsDownIsMissingAndNeverAsked) {
   ASSERT_THAT(answer, IsOk());
   EXPECT_THAT(Missing(*answer), ElementsAre("fruit", "vegetable"));
   EXPECT_EQ(line.expert(kVegetable).calls(), 0U);
+}
+
+TEST(ScatterTest, AsksWhoIsUpOnceAWaveAndNotForEachCall) {
+  Line line;
+  EXPECT_THAT(line.Classify(1, With(v1::DENSE)), IsOk());
+  EXPECT_EQ(line.expert(kRiceDisease).looks(), 2U);  // Three calls; then: is there another wave?
 }
 
 TEST(ScatterTest, IsUnavailableWhenAllAreDown) {
@@ -242,7 +304,10 @@ TEST(ScatterTest, AnswersEachOfManyExactlyOnceWhateverExpertsDo) {
         for (std::uint8_t i = 0; i < 100; ++i) {
           const auto deadline = i % 10 == 0 ? Clock::now() + 1ms : Clock::now() + 10s;
           const v1::Policy policy = i % 2 == 0 ? v1::DENSE : v1::EXACT;
-          line.Start(i, With(policy), deadline).wait();
+          std::stop_source self;
+          auto answer = line.Start(i, With(policy), deadline, self.get_token());
+          if (i % 5 == 0) self.request_stop();
+          answer.wait();
           answered.fetch_add(1);
         }
       });

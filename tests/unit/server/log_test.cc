@@ -65,6 +65,7 @@ TEST(LogTest, TheLevelDecidesWhatIsWritten) {
   ::testing::internal::CaptureStderr();
   Log(LogLevel::kInfo, "quiet");
   Log(LogLevel::kWarning, "loud", {{"key", "a value"}});
+  EXPECT_TRUE(FlushLog(std::chrono::seconds(60)));
   const std::string text = ::testing::internal::GetCapturedStderr();
   StartLog(LogLevel::kInfo);
   EXPECT_EQ(text.rfind("ts=2", 0), 0u) << text;

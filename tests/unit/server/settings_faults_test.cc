@@ -91,6 +91,16 @@ TEST(SettingsFaultsTest, AllFaultsOfAllSourcesComeAtOnceAndNothingIsWritten) {
   EXPECT_EQ(app.note, std::nullopt);
 }
 
+TEST(SettingsFaultsTest, SeparatorsAloneAreAFaultAndNotAnEmptyList) {
+  for (const char* text : {";", " ; ;"}) {
+    App app;
+    EXPECT_THAT(app.Parse({}, {{"ORCHARD_EXPERT", text}}),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         "--expert: separators without a value (from ORCHARD_EXPERT)"))
+        << text;
+  }
+}
+
 TEST(SettingsFaultsTest, AMissingFileIsNamedBesideTheOtherFaults) {
   App app;
   EXPECT_THAT(app.Parse({"--config", "/no/such/file.toml", "--tau", "x"}),
