@@ -23,7 +23,12 @@ using Type = memory::data_type;
 
 constexpr int64_t kSide = 224;  // pixels
 constexpr int64_t kChannels = 3;
-constexpr size_t kPixels = static_cast<size_t>(kSide * kSide);
+constexpr size_t kBytes = static_cast<size_t>(kSide * kSide * kChannels);  // of a picture
+
+// Whole vectors of 16 pixels: a loop over three channels would run byte by byte.
+constexpr size_t kStride = 16 * kChannels;
+static_assert(kBytes % kStride == 0);
+using Strip = std::array<float, kStride>;
 
 /// The buffers that steps read and write. A block reads one of the block buffers and writes the
 /// other one, or, when its input is added to its output, the same one.
@@ -272,6 +277,16 @@ class Workspace {
   std::vector<std::unordered_map<int, memory>> arguments_;  // of each step
 };
 
+/// As nets::Standardise, without tensors.
+void StandardiseInto(const std::uint8_t* __restrict pixels, const Strip& scale, const Strip& shift,
+                     float* __restrict out) {
+  for (size_t begin = 0; begin < kBytes; begin += kStride) {
+    for (size_t i = 0; i < kStride; ++i) {
+      out[begin + i] = static_cast<float>(pixels[begin + i]) * scale[i] - shift[i];
+    }
+  }
+}
+
 }  // namespace
 
 bool CpuHasBf16() {
@@ -282,8 +297,8 @@ bool CpuHasBf16() {
 
 struct FusedEncoder::Impl {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
-  std::array<float, kChannels> scale{};  // pixel · scale - shift is the standardised value
-  std::array<float, kChannels> shift{};
+  Strip scale{};  // pixel · scale - shift is the standardised value
+  Strip shift{};
   std::vector<Step> steps;
 
   std::unique_ptr<Workspace> Take() {
@@ -322,11 +337,11 @@ absl::StatusOr<FusedEncoder> FusedEncoder::Make(const MobileNetV2& network,
     const torch::NoGradGuard guard;
     const OneThread one_thread;
     auto impl = std::make_unique<Impl>();
-    for (size_t channel = 0; channel < kChannels; ++channel) {
-      const auto index = static_cast<int64_t>(channel);
-      const float deviation = std[index].item<float>();
-      impl->scale[channel] = 1.0F / (deviation * 255.0F);
-      impl->shift[channel] = mean[index].item<float>() / deviation;
+    for (size_t i = 0; i < kStride; ++i) {
+      const int64_t channel = static_cast<int64_t>(i) % kChannels;
+      const float deviation = std[channel].item<float>();
+      impl->scale[i] = 1.0F / (deviation * 255.0F);
+      impl->shift[i] = mean[channel].item<float>() / deviation;
     }
     impl->steps = Compiler(impl->engine, precision).Compile(network);
     return FusedEncoder(std::move(impl));
@@ -336,13 +351,7 @@ absl::StatusOr<FusedEncoder> FusedEncoder::Make(const MobileNetV2& network,
 absl::Status FusedEncoder::Run(const std::uint8_t* pixels, float* map, float* pooled) const {
   return Guarded("running the encoder", [&]() -> absl::Status {
     std::unique_ptr<Workspace> workspace = impl_->Take();
-    float* const input = workspace->input();
-    for (size_t i = 0; i < kPixels * kChannels; i += kChannels) {
-      for (size_t channel = 0; channel < kChannels; ++channel) {
-        input[i + channel] =
-            static_cast<float>(pixels[i + channel]) * impl_->scale[channel] - impl_->shift[channel];
-      }
-    }
+    StandardiseInto(pixels, impl_->scale, impl_->shift, workspace->input());
     workspace->Run(impl_->steps, map, pooled);
     impl_->GiveBack(std::move(workspace));
     return absl::OkStatus();
