@@ -114,8 +114,8 @@ TEST_F(EncoderTest, Bf16StaysNearAndIsRefusedWhereTheCpuHasNone) {
   const auto features = (*encoder)->Encode(pixels, 2);
   ASSERT_THAT(features, IsOk());
   const nets::EncoderFeatures want = RunEagerly(pixels);
-  // Random weights forget the picture from layer to layer and keep the rounding: trained ones give
-  // below 0.01 (docs/results.md).
+  // Random weights forget the picture from layer to layer and keep the rounding. What it does to a
+  // trained encoder's answers: docs/results.md, "Precision".
   EXPECT_LT(RelativeError(features->map, want.map), 0.3);
   EXPECT_LT(RelativeError(features->pooled, want.pooled), 0.1);
   EXPECT_GT(RelativeError(features->map, want.map), 1e-4);  // It is not FP32 after all.
