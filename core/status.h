@@ -17,14 +17,14 @@
       return orchard_status;                                                  \
     }                                                                         \
   } while (false)
-
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration can't stand in parentheses.
 #define ORCHARD_STATUS_JOIN_INNER(a, b) a##b
 #define ORCHARD_STATUS_JOIN(a, b) ORCHARD_STATUS_JOIN_INNER(a, b)
 #define ORCHARD_ASSIGN_OR_RETURN_INNER(temporary, declaration, expression) \
   auto temporary = (expression);                                           \
   if (!temporary.ok()) return std::move(temporary).status();               \
   declaration = *std::move(temporary)
-
+// NOLINTEND(bugprone-macro-parentheses)
 /// Evaluates `expression` (an absl::StatusOr); returns its status when it is not OK, otherwise
 /// assigns its value: ORCHARD_ASSIGN_OR_RETURN(const Image image, Decode(bytes));
 #define ORCHARD_ASSIGN_OR_RETURN(declaration, expression)                                        \
