@@ -13,11 +13,11 @@
 
 #include "core/status.h"
 #include "model/fingerprint.h"
-#include "model/internal/guarded.h"
 #include "model/internal/networks.h"
 #include "model/store.h"
 #include "model/torch_state.h"
 #include "nets/fused_encoder.h"
+#include "nets/guarded.h"
 #include "nets/mobilenet_v2.h"
 
 namespace orchard::model {
@@ -120,7 +120,7 @@ absl::StatusOr<std::unique_ptr<Encoder>> Encoder::Load(const std::filesystem::pa
     return absl::InvalidArgumentError(absl::StrCat(file, ": fingerprint is ", fingerprint,
                                                    ", the manifest says ", part.fingerprint()));
   }
-  return internal::Guarded(file, [&]() -> absl::StatusOr<std::unique_ptr<Encoder>> {
+  return nets::Guarded(file, [&]() -> absl::StatusOr<std::unique_ptr<Encoder>> {
     nets::MobileNetV2 network;
     ORCHARD_RETURN_IF_ERROR(LoadState(*network, tensors, "", file));
     const EncoderPrecision resolved = Resolve(precision);

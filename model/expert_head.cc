@@ -8,11 +8,11 @@
 
 #include "core/log_space.h"
 #include "core/status.h"
-#include "model/internal/guarded.h"
 #include "model/internal/networks.h"
 #include "model/manifest.h"
 #include "model/store.h"
 #include "nets/frozen.h"
+#include "nets/guarded.h"
 
 namespace orchard::model {
 namespace {
@@ -62,7 +62,7 @@ absl::StatusOr<std::unique_ptr<ExpertHead>> ExpertHead::Load(
                                                      manifest.encoder().fingerprint()));
   ORCHARD_ASSIGN_OR_RETURN(const core::FeatureKind kind, KindOf(part, file));
   ORCHARD_ASSIGN_OR_RETURN(const TensorMap tensors, ReadPart(version_dir, part.file()));
-  return internal::Guarded(file, [&]() -> absl::StatusOr<std::unique_ptr<ExpertHead>> {
+  return nets::Guarded(file, [&]() -> absl::StatusOr<std::unique_ptr<ExpertHead>> {
     ORCHARD_ASSIGN_OR_RETURN(
         const nets::Head head,
         internal::LoadHead(part.architecture(), kind, part.classes_size(), tensors, "", file));
@@ -84,7 +84,7 @@ absl::StatusOr<ScoreBatch> ExpertHead::Score(std::span<const float> features, si
                                                    " numbers for ", rows, " rows of ",
                                                    impl_->row_width));
   }
-  return internal::Guarded("expert " + part.domain(), [&]() -> absl::StatusOr<ScoreBatch> {
+  return nets::Guarded("expert " + part.domain(), [&]() -> absl::StatusOr<ScoreBatch> {
     const c10::InferenceMode guard;
     ORCHARD_ASSIGN_OR_RETURN(
         const std::vector<torch::Tensor> outputs,

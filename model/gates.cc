@@ -13,11 +13,11 @@
 
 #include "core/log_space.h"
 #include "core/status.h"
-#include "model/internal/guarded.h"
 #include "model/internal/networks.h"
 #include "model/store.h"
 #include "model/unknown_score.h"
 #include "nets/frozen.h"
+#include "nets/guarded.h"
 #include "nets/mobilenet_v2.h"
 
 namespace orchard::model {
@@ -167,7 +167,7 @@ absl::StatusOr<std::unique_ptr<Gates>> Gates::Load(const std::filesystem::path& 
   ORCHARD_ASSIGN_OR_RETURN(const TensorMap tensors, ReadPart(version_dir, part.file()));
   std::vector<Choice> choices = ChoicesOf(manifest);
   ORCHARD_RETURN_IF_ERROR(CheckNames(tensors, choices, file));
-  return internal::Guarded(file, [&]() -> absl::StatusOr<std::unique_ptr<Gates>> {
+  return nets::Guarded(file, [&]() -> absl::StatusOr<std::unique_ptr<Gates>> {
     ORCHARD_ASSIGN_OR_RETURN(nets::FrozenNet networks, LoadNetworks(part, tensors, choices, file));
     ORCHARD_ASSIGN_OR_RETURN(
         std::unique_ptr<UnknownScore> unknown,
@@ -184,7 +184,7 @@ absl::StatusOr<GateBatch> Gates::Evaluate(const core::FeatureBatch& features) co
     return absl::InternalError(absl::StrCat("gates: ", features.pooled.size(), " features for ",
                                             rows, " rows of ", nets::kPooledWidth));
   }
-  return internal::Guarded("gates", [&]() -> absl::StatusOr<GateBatch> {
+  return nets::Guarded("gates", [&]() -> absl::StatusOr<GateBatch> {
     const c10::InferenceMode guard;
     const torch::Tensor pooled =
         internal::ViewOf(features.pooled, {static_cast<int64_t>(rows), nets::kPooledWidth});

@@ -8,9 +8,9 @@
 #include <torch/torch.h>
 
 #include "core/status.h"
-#include "model/internal/guarded.h"
 #include "model/internal/unknown_spec.h"
 #include "model/unknown_score.h"
+#include "nets/guarded.h"
 
 namespace orchard::model {
 namespace {
@@ -132,7 +132,7 @@ absl::StatusOr<TensorMap> FitUnknownScore(const v1::UnknownScore& spec,
                                           std::span<const size_t> labels) {
   ORCHARD_ASSIGN_OR_RETURN(const UnknownSpec parsed, internal::ParseUnknownSpec(spec));
   ORCHARD_ASSIGN_OR_RETURN(const size_t classes, CountClasses(parsed, pooled, width, labels));
-  return internal::Guarded("unknown score", [&]() -> absl::StatusOr<TensorMap> {
+  return nets::Guarded("unknown score", [&]() -> absl::StatusOr<TensorMap> {
     const torch::NoGradGuard guard;
     const std::vector<int64_t> indices(labels.begin(), labels.end());
     const Fitted fitted = Fit(parsed, Transformed(parsed, pooled, width),

@@ -1,8 +1,9 @@
 #include "nets/frozen.h"
 
-#include "absl/strings/str_cat.h"
 #include <torch/csrc/jit/frontend/tracer.h>
 #include <torch/csrc/jit/passes/graph_rewrite_helper.h>
+
+#include "nets/guarded.h"
 
 namespace orchard::nets {
 namespace {
@@ -32,22 +33,11 @@ jit::Module Trace(const std::string& name, const FrozenNet::Forward& forward,
   return traced;
 }
 
-template <typename Call>
-auto Guarded(const char* what, const Call& call) -> absl::StatusOr<decltype(call())> {
-  try {
-    return call();
-  } catch (const c10::Error& error) {
-    return absl::InternalError(absl::StrCat(what, ": ", error.what_without_backtrace()));
-  } catch (const std::exception& error) {
-    return absl::InternalError(absl::StrCat(what, ": ", error.what()));
-  }
-}
-
 }  // namespace
 
 absl::StatusOr<FrozenNet> FrozenNet::Make(const std::string& name, torch::nn::Module& module,
                                           const Forward& forward, const torch::Tensor& example) {
-  return Guarded("freezing a network", [&] {
+  return Guarded("freezing a network", [&]() -> absl::StatusOr<FrozenNet> {
     module.eval();
     for (torch::Tensor& parameter : module.parameters()) parameter.set_requires_grad(false);
     const torch::NoGradGuard guard;
@@ -59,7 +49,7 @@ absl::StatusOr<FrozenNet> FrozenNet::Make(const std::string& name, torch::nn::Mo
 }
 
 absl::StatusOr<std::vector<torch::Tensor>> FrozenNet::Run(const torch::Tensor& input) const {
-  return Guarded("running a network", [&] {
+  return Guarded("running a network", [&]() -> absl::StatusOr<std::vector<torch::Tensor>> {
     const c10::InferenceMode guard;
     const c10::IValue result = graph_.forward({input});  // Named: its elements are borrowed below.
     std::vector<torch::Tensor> outputs;

@@ -2,17 +2,16 @@
 
 #include <algorithm>
 #include <array>
-#include <exception>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include <ATen/Parallel.h>
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include "core/mutex.h"
 #include "nets/folded.h"
+#include "nets/guarded.h"
 
 namespace orchard::nets {
 namespace {
@@ -62,18 +61,6 @@ struct Step {
   Value destination;
   memory::desc scratch;
 };
-
-/// Calls `call`, which returns an absl::Status or an absl::StatusOr; exceptions end here.
-template <typename Call>
-auto Guarded(const char* what, const Call& call) -> decltype(call()) {
-  try {
-    return call();
-  } catch (const c10::Error& error) {
-    return absl::InternalError(absl::StrCat(what, ": ", error.what_without_backtrace()));
-  } catch (const std::exception& error) {
-    return absl::InternalError(absl::StrCat(what, ": ", error.what()));
-  }
-}
 
 /// Primitives keep the number of threads of whoever makes them: one, for the time of its life.
 class OneThread {

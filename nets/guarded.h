@@ -9,10 +9,10 @@
 #include "absl/strings/str_cat.h"
 #include <c10/util/Exception.h>
 
-namespace orchard::model::internal {
+namespace orchard::nets {
 
-/// Where LibTorch's exceptions end: calls `call` and returns what it returns (an absl::Status or an
-/// absl::StatusOr). Errors: INTERNAL with `what` and LibTorch's message.
+/// Where the exceptions of LibTorch and oneDNN end: calls `call` and returns what it returns (an
+/// absl::Status or an absl::StatusOr). Errors: INTERNAL with `what` and the library's message.
 template <typename Call>
 std::invoke_result_t<Call> Guarded(const std::string& what, const Call& call) {
   try {
@@ -24,4 +24,4 @@ std::invoke_result_t<Call> Guarded(const std::string& what, const Call& call) {
   }
 }
 
-}  // namespace orchard::model::internal
+}  // namespace orchard::nets
