@@ -100,6 +100,27 @@ void PrepareInferenceThread() {
   at::init_num_threads();  // A fresh thread has OpenMP's default, whatever another one set.
 }
 
+std::string Name(EncoderPrecision precision) {
+  switch (precision) {
+    case EncoderPrecision::kAuto:
+      return "auto";
+    case EncoderPrecision::kFp32:
+      return "fp32";
+    case EncoderPrecision::kBf16:
+      return "bf16";
+  }
+  return "";
+}
+
+std::vector<std::pair<std::string, EncoderPrecision>> NamedEncoderPrecisions() {
+  std::vector<std::pair<std::string, EncoderPrecision>> named;
+  for (const auto precision :
+       {EncoderPrecision::kAuto, EncoderPrecision::kFp32, EncoderPrecision::kBf16}) {
+    named.emplace_back(Name(precision), precision);
+  }
+  return named;
+}
+
 struct Encoder::Impl {
   nets::FusedEncoder network;
   std::string fingerprint;

@@ -6,6 +6,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -24,6 +26,12 @@ enum class EncoderPrecision {
   kFp32,
   kBf16,
 };
+
+/// "auto", "fp32", "bf16": as settings and logs say it.
+std::string Name(EncoderPrecision precision);
+
+/// Each with its name, for settings.
+std::vector<std::pair<std::string, EncoderPrecision>> NamedEncoderPrecisions();
 
 /// The shared encoder, ready to call: uint8 [N, 224, 224, 3] → features.
 /// Thread-safe: several encode workers share one, and so its weights.

@@ -53,12 +53,6 @@ std::vector<std::pair<std::string, moe::PolicyKind>> DefaultPolicies() {
   return choices;
 }
 
-std::vector<std::pair<std::string, model::EncoderPrecision>> Precisions() {
-  return {{"auto", model::EncoderPrecision::kAuto},
-          {"fp32", model::EncoderPrecision::kFp32},
-          {"bf16", model::EncoderPrecision::kBf16}};
-}
-
 }  // namespace
 
 Config::Config()
@@ -99,7 +93,7 @@ void Declare(server::Settings& settings, Config& config) {
   settings.Add("encode-workers", config.encode_workers, "Threads that run the encoder.")
       .Range(1, 256)
       .DefaultText("the number of cores");
-  settings.AddChoice("encoder-precision", config.encoder_precision, Precisions(),
+  settings.AddChoice("encoder-precision", config.encoder_precision, model::NamedEncoderPrecisions(),
                      "How the encoder multiplies; auto: bf16 where the CPU has it in hardware.");
   settings.Add("max-batch", config.max_batch, "Pictures that one forward pass takes at most.")
       .Range(1, 256);

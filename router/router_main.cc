@@ -46,15 +46,13 @@ int Serve(const Config& config, server::Signals& signals) {
   absl::StatusOr<std::unique_ptr<Engine>> engine =
       Engine::Load(*engine_config, process.metrics().registry());
   if (!engine.ok()) return Refuse(engine.status());
-  server::Log(
-      server::LogLevel::kInfo, "model_loaded",
-      {{"model", (*engine)->catalogue().version},
-       {"path", engine_config->version_dir.string()},
-       {"experts", config.experts.empty() ? "in process" : "remote"},
-       {"encode_workers", config.encode_workers},
-       {"encoder_precision",
-        (*engine)->encoder().precision() == model::EncoderPrecision::kBf16 ? "bf16" : "fp32"},
-       {"ms", core::Milliseconds(core::Clock::now() - begin)}});
+  server::Log(server::LogLevel::kInfo, "model_loaded",
+              {{"model", (*engine)->catalogue().version},
+               {"path", engine_config->version_dir.string()},
+               {"experts", config.experts.empty() ? "in process" : "remote"},
+               {"encode_workers", config.encode_workers},
+               {"encoder_precision", model::Name((*engine)->encoder().precision())},
+               {"ms", core::Milliseconds(core::Clock::now() - begin)}});
   Engine& ready = **engine;
   ClassifierService service(ready, {.max_stream_in_flight = config.stream_in_flight});
   const absl::Status bound =

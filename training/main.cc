@@ -1,5 +1,4 @@
 #include <cstdio>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -134,10 +133,7 @@ void Declare(CLI::App& app, Settings& s) {
       ->check(CLI::IsMember({"train", "validation", "test", "all"}))
       ->capture_default_str();
   eval->add_option("--encoder-precision", s.precision, "how the encoder multiplies")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, model::EncoderPrecision>{{"auto", model::EncoderPrecision::kAuto},
-                                                         {"fp32", model::EncoderPrecision::kFp32},
-                                                         {"bf16", model::EncoderPrecision::kBf16}}))
+      ->transform(CLI::CheckedTransformer(model::NamedEncoderPrecisions()))
       ->default_str("auto");
   eval->add_flag("--json", s.json, "one JSON object instead of tables");
   eval->add_flag("--record", s.record, "write the figures into manifest and PROVENANCE.md");
