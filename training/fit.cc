@@ -16,6 +16,7 @@
 #include "training/import.h"
 #include "training/loop.h"
 #include "training/metrics.h"
+#include "training/recipe.h"
 #include "training/run.h"
 #include "training/tasks.h"
 #include "training/undersample.h"
@@ -62,6 +63,14 @@ Trainer MakeTrainer(const MaskedMoeImpl& network, const v1::Optimisation& o, dou
   return {.optimiser = std::move(optimiser), .average = std::move(average)};
 }
 
+/// Whether `state` has every tensor of `wanted`, in its shape.
+bool HasShapesOf(const Snapshot& state, const Snapshot& wanted) {
+  return std::ranges::all_of(wanted, [&](const auto& item) {
+    const auto found = state.find(item.first);
+    return found != state.end() && found->second.sizes() == item.second.sizes();
+  });
+}
+
 /// A run in progress: its phases share the pictures and the network.
 class FitRun {
  public:
@@ -75,6 +84,9 @@ class FitRun {
 
   absl::Status Go() {
     ORCHARD_RETURN_IF_ERROR(LoadValidation());
+    if (run_.recipe.optimisation().linear_heads()) {
+      ORCHARD_RETURN_IF_ERROR(RenewHeads(WithLinearHeads(run_.recipe), /*number=*/0));
+    }
     ORCHARD_RETURN_IF_ERROR(Begin());
     ORCHARD_RETURN_IF_ERROR(FineTune());
     return LastEpoch() < run_.recipe.optimisation().epochs() ? absl::OkStatus() : Refit();
@@ -90,9 +102,27 @@ class FitRun {
       return absl::OkStatus();
     }
     if (options_.start_from.empty()) return TrainHeads(table);
+    return BeginWithAnotherRun();
+  }
+
+  /// Its whole network; where a head is another one there, its encoder alone.
+  absl::Status BeginWithAnotherRun() {
     ORCHARD_ASSIGN_OR_RETURN(const Snapshot start, ReadSnapshot(options_.start_from / kFinal));
-    LoadNetwork(*run_.network, start);
-    return Save(/*epoch=*/0, nullptr);
+    if (HasShapesOf(start, NetworkState(*run_.network))) {
+      LoadNetwork(*run_.network, start);
+      return Save(/*epoch=*/0, nullptr);
+    }
+    Say("its heads are others: beginning with its encoder");
+    LoadEncoder(start);
+    ORCHARD_ASSIGN_OR_RETURN(const FeatureTable table, Encode());
+    return TrainHeads(table);
+  }
+
+  void LoadEncoder(const Snapshot& state) {
+    const torch::NoGradGuard guard;
+    for (auto& [name, tensor] : NetworkState(*run_.network)) {
+      if (name.starts_with("encoder.")) tensor.copy_(state.at(name));
+    }
   }
 
   ShardedEncoder::Options EncoderOptions() const {
@@ -122,12 +152,17 @@ class FitRun {
     FeatureTable table;
     const bool trains_heads = !GoesOn() && options_.start_from.empty();
     if (trains_heads || NeedsFeaturesToChoose()) {
-      ShardedEncoder encoder(run_.network->encoder, ImageNetPreprocessing(), EncoderOptions());
-      ORCHARD_ASSIGN_OR_RETURN(table, EncodeFiles(encoder, run_.Files(train_), EncoderProfile(),
-                                                  run_.places.threads, "encode"));
+      ORCHARD_ASSIGN_OR_RETURN(table, Encode());
     }
     Choose(table);
     return trains_heads ? std::move(table) : FeatureTable{};
+  }
+
+  /// Features of the training pictures by the encoder as it is now.
+  absl::StatusOr<FeatureTable> Encode() {
+    ShardedEncoder encoder(run_.network->encoder, ImageNetPreprocessing(), EncoderOptions());
+    return EncodeFiles(encoder, run_.Files(train_), EncoderProfile(), run_.places.threads,
+                       "encode");
   }
 
   /// The tails' statistics and the head epochs: all on the frozen encoder.
@@ -233,11 +268,8 @@ class FitRun {
 
   absl::Status RefitHeads() {
     const v1::Optimisation& o = run_.recipe.optimisation();
-    ORCHARD_RETURN_IF_ERROR(RenewHeads());
-    ShardedEncoder encoder(run_.network->encoder, ImageNetPreprocessing(), EncoderOptions());
-    ORCHARD_ASSIGN_OR_RETURN(
-        const FeatureTable table,
-        EncodeFiles(encoder, run_.Files(train_), EncoderProfile(), run_.places.threads, "encode"));
+    ORCHARD_RETURN_IF_ERROR(RenewHeads(run_.recipe, /*number=*/80));
+    ORCHARD_ASSIGN_OR_RETURN(const FeatureTable table, Encode());
     const std::vector<Label> labels = run_.Labels(train_);
     MeasureTails(table, labels);
     HeadPhase phase{.title = "refit",
@@ -256,13 +288,13 @@ class FitRun {
     return HeadEpochs(phase, table, labels);
   }
 
-  /// Fresh gates and experts; tails start from the encoder as it is now.
-  absl::Status RenewHeads() {
-    torch::manual_seed(Mix(run_.recipe.seed(), /*a=*/80));
-    ORCHARD_ASSIGN_OR_RETURN(const auto fresh,
-                             MaskedMoeImpl::Make(run_.recipe, run_.dataset.domains));
+  /// Fresh gates and experts of `recipe`; tails start from the encoder as it is now. `number` makes
+  /// their random numbers their own.
+  absl::Status RenewHeads(const v1::Recipe& recipe, std::uint64_t number) {
+    torch::manual_seed(Mix(run_.recipe.seed(), number));
+    ORCHARD_ASSIGN_OR_RETURN(const auto fresh, MaskedMoeImpl::Make(recipe, run_.dataset.domains));
     fresh->StartFrom(*run_.network->encoder);
-    LoadNetwork(*run_.network, NetworkState(*fresh));
+    run_.network = fresh;
     return absl::OkStatus();
   }
 

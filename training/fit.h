@@ -12,8 +12,9 @@ namespace orchard::training {
 
 struct FitOptions {
   bool resume = false;  ///< go on from the work folder's checkpoint
-  /// Another run's work folder: begin with its finished network, without head epochs. Empty: begin
-  /// with the imported encoder. To resume a run of a recipe with a start_share, say it again.
+  /// Another run's work folder: begin with its finished network, without head epochs; or, where its
+  /// heads are others (also by linear_heads), with its encoder and head epochs. Empty: begin with
+  /// the imported encoder. To resume a run of a recipe with a start_share, say it again.
   std::filesystem::path start_from = {};
   size_t stop_after = 0;  ///< epochs of the recipe's after which to stop for now; 0: none
 };

@@ -119,6 +119,11 @@ void CheckOptimisation(const v1::Optimisation& o, std::vector<std::string>& faul
     faults.push_back(
         absl::StrCat("optimisation.start_share is ", o.start_share(), ", must be in [0, 1)"));
   }
+  if (o.linear_heads() && o.refit_epochs() == 0) {
+    faults.emplace_back(
+        "optimisation.linear_heads is set and refit_epochs is 0: nothing would make the heads that "
+        "the recipe names");
+  }
   if (o.frozen_blocks() > 19) {
     faults.push_back(
         absl::StrCat("optimisation.frozen_blocks is ", o.frozen_blocks(), ", must be at most 19"));
@@ -209,6 +214,17 @@ std::vector<std::string> Branches(const v1::Recipe& recipe) {
     }
   }
   return branches;
+}
+
+v1::Recipe WithLinearHeads(v1::Recipe recipe) {
+  constexpr const char* kLinear = "linear";
+  recipe.set_gate_architecture(kLinear);
+  recipe.clear_gate_arguments();
+  for (v1::Domain& domain : *recipe.mutable_domains()) {
+    domain.set_architecture(kLinear);
+    domain.clear_arguments();
+  }
+  return recipe;
 }
 
 v1::Augmentation AugmentationOf(const v1::Recipe& recipe, const v1::Domain& domain) {

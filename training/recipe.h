@@ -26,6 +26,9 @@ std::vector<std::string> Faults(const v1::Recipe& recipe);
 /// Branches in the order in which domains first name them.
 std::vector<std::string> Branches(const v1::Recipe& recipe);
 
+/// The recipe with one linear layer on pooled features for every gate and expert.
+v1::Recipe WithLinearHeads(v1::Recipe recipe);
+
 /// The recipe's augmentation with what `domain` sets of its own.
 v1::Augmentation AugmentationOf(const v1::Recipe& recipe, const v1::Domain& domain);
 

@@ -59,6 +59,11 @@ absl::StatusOr<Run> LoadRun(const RunPlaces& places) {
   ORCHARD_ASSIGN_OR_RETURN(const v1::Recipe recipe, ReadRecipe(places.work / kRecipe, {}));
   ORCHARD_ASSIGN_OR_RETURN(Run run, PrepareRun(recipe, places));
   const bool finished = fs::exists(places.work / kFinal);
+  if (!finished && recipe.optimisation().linear_heads()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        (places.work / kFinal).string(),
+        " is not there: with linear_heads a run has the recipe's heads only when it is finished"));
+  }
   ORCHARD_ASSIGN_OR_RETURN(const Snapshot saved,
                            ReadSnapshot(places.work / (finished ? kFinal : kCheckpoint)));
   LoadNetwork(*run.network, finished ? saved : AveragedState(saved));

@@ -54,7 +54,7 @@ void LoadNetwork(MaskedMoeImpl& network, const Snapshot& state);
 Snapshot AveragedState(const Snapshot& saved);
 
 /// PrepareRun with the finished network, or else the averaged weights of the last checkpoint.
-/// Errors: NOT_FOUND without one.
+/// Errors: NOT_FOUND without one; FAILED_PRECONDITION while a run with linear_heads isn't finished.
 absl::StatusOr<Run> LoadRun(const RunPlaces& places);
 
 }  // namespace orchard::training

@@ -60,6 +60,38 @@ TEST_F(FitTest, AStartShareIsTheMeanOfWhatARunBeganWithAndWhatItLearned) {
                               1e-5, 1e-7));
 }
 
+TEST_F(FitTest, LinearHeadsGiveWayToTheRecipesOwnInTheRefit) {
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_optimisation()->set_linear_heads(true);
+  ASSERT_THAT(Fit(recipe, Places("work"), {.stop_after = 1}), IsOk());
+  const auto moving = ReadSnapshot(root_ / "work" / kCheckpoint);
+  ASSERT_THAT(moving, IsOk());
+  EXPECT_TRUE(moving->contains("network.experts.leaf.classify.weight"));
+  EXPECT_FALSE(moving->contains("network.experts.leaf.project.0.weight"));
+  EXPECT_THAT(LoadRun(Places("work")),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("final.safetensors")));
+  ASSERT_THAT(Fit(recipe, Places("work"), {.resume = true}), IsOk());
+  const auto run = LoadRun(Places("work"));
+  ASSERT_THAT(run, IsOk());
+  EXPECT_TRUE(run->network->ReadsMap(0));
+}
+
+TEST_F(FitTest, AStartWithOtherHeadsGivesItsEncoder) {
+  v1::Recipe recipe = TinyRecipe();
+  ASSERT_THAT(Fit(recipe, Places("start"), {}), IsOk());
+  recipe.mutable_domains(0)->set_architecture("linear");
+  recipe.mutable_optimisation()->set_epochs(0);
+  recipe.mutable_optimisation()->set_refit_epochs(0);
+  ASSERT_THAT(Fit(recipe, Places("work"), {.start_from = root_ / "start"}), IsOk());
+  const auto start = ReadSnapshot(root_ / "start" / kFinal);
+  const auto work = ReadSnapshot(root_ / "work" / kFinal);
+  ASSERT_THAT(work, IsOk());
+  const std::string last = "encoder.features.17.conv.2.weight";
+  EXPECT_TRUE(torch::equal(start->at(last), work->at(last)));
+  EXPECT_TRUE(work->contains("experts.leaf.classify.weight"));
+  EXPECT_FALSE(work->contains("experts.leaf.project.0.weight"));
+}
+
 TEST_F(FitTest, GoingOnAfterAKillDuringTheRefitGivesTheSameNetwork) {
   v1::Recipe recipe = TinyRecipe();
   recipe.mutable_optimisation()->set_epochs(1);
