@@ -235,6 +235,7 @@ void CheckEvaluation(const v1::ModelManifest& manifest, Collector& faults) {
   const v1::Evaluation& evaluation = manifest.evaluation();
   CheckProportion(evaluation.branch(), "evaluation.branch", faults);
   CheckProportion(evaluation.domain(), "evaluation.domain", faults);
+  CheckProportion(evaluation.domain_in_branch(), "evaluation.domainInBranch", faults);
   CheckProportion(evaluation.unknown_rejected(), "evaluation.unknownRejected", faults);
   CheckProportion(evaluation.known_accepted(), "evaluation.knownAccepted", faults);
   for (const v1::DomainEvaluation& domain : evaluation.domains()) {
@@ -242,6 +243,7 @@ void CheckEvaluation(const v1::ModelManifest& manifest, Collector& faults) {
     faults.Expect(DomainIndex(manifest, domain.domain()) >= 0, place, "is not a domain");
     CheckProportion(domain.encoder_only(), place + ".encoderOnly", faults);
     CheckProportion(domain.oracle(), place + ".oracle", faults);
+    CheckProportion(domain.gate1_oracle(), place + ".gate1Oracle", faults);
     CheckProportion(domain.routed(), place + ".routed", faults);
     CheckProportion(domain.routed_concept(), place + ".routedConcept", faults);
   }

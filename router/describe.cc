@@ -27,6 +27,7 @@ v1::ClassifyLimits Limits(const Pipeline::Settings& settings) {
   v1::ClassifyLimits limits;
   limits.set_max_image_bytes(settings.limits.max_bytes);
   limits.set_max_pixels(settings.limits.max_pixels);
+  limits.set_max_side(settings.limits.max_side);
   for (const vision::Format format : settings.limits.formats) {
     limits.add_formats(std::string(vision::Name(format)));
   }

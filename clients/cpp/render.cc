@@ -79,6 +79,7 @@ Json EvaluationJson(const v1::Evaluation& evaluation) {
     domains.push_back({{"domain", domain.domain()},
                        {"encoder_only", Measured(domain.encoder_only())},
                        {"oracle", Measured(domain.oracle())},
+                       {"gate1_oracle", Measured(domain.gate1_oracle())},
                        {"routed", Measured(domain.routed())},
                        {"routed_concept", Measured(domain.routed_concept())}});
   }
@@ -86,6 +87,7 @@ Json EvaluationJson(const v1::Evaluation& evaluation) {
           {"policy", evaluation.policy()},
           {"branch", Measured(evaluation.branch())},
           {"domain", Measured(evaluation.domain())},
+          {"domain_in_branch", Measured(evaluation.domain_in_branch())},
           {"domains", domains},
           {"mean_accuracy", evaluation.mean_accuracy()},
           {"mean_concept", evaluation.mean_concept()},
@@ -178,6 +180,7 @@ std::string DescriptionJson(const v1::ModelDescription& model) {
       {"limits",
        {{"max_image_bytes", limits.max_image_bytes()},
         {"max_pixels", limits.max_pixels()},
+        {"max_side", limits.max_side()},
         {"max_stream_in_flight", limits.max_stream_in_flight()},
         {"formats", std::vector<std::string>(limits.formats().begin(), limits.formats().end())}}},
       {"evaluation", EvaluationJson(model.evaluation())}};

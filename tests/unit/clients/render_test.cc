@@ -92,6 +92,14 @@ TEST(DescriptionTest, NamesDomainsWithTheirClasses) {
         version: "1"
         domains { name: "rice" branch: "non_disease" classes: "arborio" classes: "basmati" }
         defaults { policy: EXACT }
+        limits { max_side: 4096 }
+        evaluation {
+          domain_in_branch { hits: 7 total: 8 }
+          domains {
+            domain: "rice"
+            gate1_oracle { hits: 5 total: 6 }
+          }
+        }
       )pb",
       &model));
   const auto json = nlohmann::json::parse(DescriptionJson(model));
@@ -100,6 +108,9 @@ TEST(DescriptionTest, NamesDomainsWithTheirClasses) {
   EXPECT_EQ(json.at("domains").at(0).at("classes"),
             (nlohmann::json::array({"arborio", "basmati"})));
   EXPECT_TRUE(json.at("abstention").at("unknown_threshold").is_null());
+  EXPECT_EQ(json.at("limits").at("max_side"), 4096);
+  EXPECT_EQ(json.at("evaluation").at("domain_in_branch").at("hits"), 7);
+  EXPECT_EQ(json.at("evaluation").at("domains").at(0).at("gate1_oracle").at("total"), 6);
   EXPECT_THAT(DescriptionText(model), HasSubstr("rice"));
   EXPECT_THAT(DescriptionText(model), HasSubstr("default policy exact"));
 }

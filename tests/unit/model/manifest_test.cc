@@ -124,7 +124,10 @@ INSTANTIATE_TEST_SUITE_P(
                   "evaluation.branch: 1 hits of 0"},
         FaultCase{"EvaluationDomain",
                   [](M& m) { m.mutable_evaluation()->mutable_domains(0)->set_domain("x"); },
-                  "evaluation.domains[x]: is not a domain"}),
+                  "evaluation.domains[x]: is not a domain"},
+        FaultCase{"Gate2sProportion",
+                  [](M& m) { m.mutable_evaluation()->mutable_domain_in_branch()->set_hits(2); },
+                  "evaluation.domainInBranch: 2 hits of 0"}),
     [](const auto& param_info) { return param_info.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(

@@ -35,7 +35,5 @@ TEST(AllocatorTest, ValuesOverAnIntAreCappedAndNotNegative) {
   EXPECT_THAT(TuneAllocator({.trim_threshold = size_t{4} << 30}), IsOk());
 }
 
-TEST(AllocatorTest, WithoutOpenBlasThereIsNothingToLimit) { EXPECT_FALSE(LimitBlasThreads(1)); }
-
 }  // namespace
 }  // namespace orchard::server
