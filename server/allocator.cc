@@ -1,7 +1,6 @@
 #include "server/allocator.h"
 
 #include <algorithm>
-#include <dlfcn.h>
 #include <limits>
 #include <malloc.h>
 
@@ -25,15 +24,6 @@ absl::Status TuneAllocator(const AllocatorOptions& options) {
   status.Update(Set(M_TRIM_THRESHOLD, "M_TRIM_THRESHOLD", options.trim_threshold));
   status.Update(Set(M_TOP_PAD, "M_TOP_PAD", options.top_pad));
   return status;
-}
-
-bool LimitBlasThreads(int threads) {
-  // Looked up and not linked: this folder knows no BLAS, and the alternative may be another one.
-  using SetThreads = void (*)(int);
-  const auto set = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
-  if (set == nullptr) return false;
-  set(threads);
-  return true;
 }
 
 }  // namespace orchard::server

@@ -26,10 +26,4 @@ struct AllocatorOptions {
 /// may have no such knobs, which is harmless).
 absl::Status TuneAllocator(const AllocatorOptions& options = {});
 
-/// Tells OpenBLAS, when it is in the process, how many threads a multiplication may use; returns
-/// whether it is. By a call, because OPENBLAS_NUM_THREADS is read before main. What a call can't
-/// do: undo the threads that Debian's pthread variant has already started (they sleep). The serial
-/// variant has none. OpenMP's number is LibTorch's matter: at::set_num_threads in nets/.
-bool LimitBlasThreads(int threads);
-
 }  // namespace orchard::server
