@@ -114,7 +114,11 @@ class FitRun {
     }
     Say("its heads are others: beginning with its encoder");
     LoadEncoder(start);
-    ORCHARD_ASSIGN_OR_RETURN(const FeatureTable table, Encode());
+    run_.network->StartFrom(*run_.network->encoder);  // Tails begin as copies of its end.
+    FeatureTable table;
+    if (HeadsNeedFeatures()) {
+      ORCHARD_ASSIGN_OR_RETURN(table, Encode());
+    }
     return TrainHeads(table);
   }
 
@@ -150,7 +154,7 @@ class FitRun {
   /// run that goes on keeps the pictures it began with.
   absl::StatusOr<FeatureTable> ChoosePictures() {
     FeatureTable table;
-    const bool trains_heads = !GoesOn() && options_.start_from.empty();
+    const bool trains_heads = !GoesOn() && options_.start_from.empty() && HeadsNeedFeatures();
     if (trains_heads || NeedsFeaturesToChoose()) {
       ORCHARD_ASSIGN_OR_RETURN(table, Encode());
     }
@@ -165,7 +169,8 @@ class FitRun {
                        "encode");
   }
 
-  /// The tails' statistics and the head epochs: all on the frozen encoder.
+  /// The tails' statistics and the head epochs: all on the frozen encoder, whose features `table`
+  /// holds where HeadsNeedFeatures.
   absl::Status TrainHeads(const FeatureTable& table) {
     const v1::Optimisation& o = run_.recipe.optimisation();
     MeasureTails(table, run_.Labels(train_));
@@ -178,6 +183,15 @@ class FitRun {
       ORCHARD_RETURN_IF_ERROR(HeadEpochs(phase, table, run_.Labels(train_)));
     }
     return Save(/*epoch=*/0, nullptr);
+  }
+
+  /// Whether TrainHeads has something to learn or to measure.
+  bool HeadsNeedFeatures() const {
+    if (run_.recipe.optimisation().head_epochs() > 0) return true;
+    for (size_t g = 0; g < run_.dataset.domains.size(); ++g) {
+      if (run_.network->ReadsMap(g)) return true;
+    }
+    return false;
   }
 
   bool NeedsFeaturesToChoose() const {

@@ -92,6 +92,22 @@ TEST_F(FitTest, AStartWithOtherHeadsGivesItsEncoder) {
   EXPECT_FALSE(work->contains("experts.leaf.project.0.weight"));
 }
 
+TEST_F(FitTest, TailsThatAStartLacksBeginAsCopiesOfItsEncodersEnd) {
+  v1::Recipe recipe = TinyRecipe();
+  v1::Recipe other = recipe;
+  other.mutable_domains(0)->set_architecture("linear");
+  ASSERT_THAT(Fit(other, Places("start"), {}), IsOk());
+  recipe.mutable_optimisation()->set_epochs(0);
+  recipe.mutable_optimisation()->set_head_epochs(0);
+  recipe.mutable_optimisation()->set_refit_epochs(0);
+  ASSERT_THAT(Fit(recipe, Places("work"), {.start_from = root_ / "start"}), IsOk());
+  const auto start = ReadSnapshot(root_ / "start" / kFinal);
+  const auto work = ReadSnapshot(root_ / "work" / kFinal);
+  ASSERT_THAT(work, IsOk());
+  EXPECT_TRUE(torch::equal(work->at("experts.leaf.project.0.weight"),
+                           start->at("encoder.features.18.0.weight")));
+}
+
 TEST_F(FitTest, GoingOnAfterAKillDuringTheRefitGivesTheSameNetwork) {
   v1::Recipe recipe = TinyRecipe();
   recipe.mutable_optimisation()->set_epochs(1);
