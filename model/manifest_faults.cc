@@ -86,6 +86,13 @@ void CheckPreprocessing(const v1::Preprocessing& preprocessing, Collector& fault
                 place,
                 absl::StrCat("crop ", preprocessing.crop(), " must be in [1, shorterSide ",
                              preprocessing.shorter_side(), "]"));
+  faults.Expect(v1::Framing_IsValid(preprocessing.framing()), place + ".framing",
+                absl::StrCat(static_cast<int>(preprocessing.framing()), " is unknown"));
+  faults.Expect(preprocessing.framing() != v1::WHOLE_PICTURE ||
+                    preprocessing.shorter_side() == preprocessing.crop(),
+                place,
+                absl::StrCat("shorterSide ", preprocessing.shorter_side(), " must be crop ",
+                             preprocessing.crop(), " with WHOLE_PICTURE"));
   const auto& mean = preprocessing.mean();
   const auto& std = preprocessing.std();
   faults.Expect(

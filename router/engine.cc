@@ -6,6 +6,7 @@
 #include "core/status.h"
 #include "model/encoder.h"
 #include "model/manifest.h"
+#include "router/profile.h"
 
 namespace orchard::router {
 namespace {
@@ -61,8 +62,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Config& config,
   ORCHARD_ASSIGN_OR_RETURN(
       engine->fleet_, MakeFleet(config, engine->manifest(), engine->catalogue_, *engine->metrics_));
   Pipeline::Settings settings = config.pipeline;
-  settings.profile = {.shorter_side = encoder.preprocessing().shorter_side(),
-                      .crop = encoder.preprocessing().crop()};
+  settings.profile = ProfileOf(encoder.preprocessing());
   settings.start_encode_worker = model::PrepareInferenceThread;
   engine->pipeline_ =
       std::make_unique<Pipeline>(std::move(settings), engine->catalogue_,

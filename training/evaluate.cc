@@ -13,6 +13,7 @@
 #include "model/encoder.h"
 #include "model/store.h"
 #include "model/torch_state.h"
+#include "router/profile.h"
 #include "training/picture_store.h"
 #include "training/recipe.h"
 #include "training/run.h"
@@ -206,8 +207,7 @@ absl::StatusOr<std::vector<bool>> EncoderOnly(const fs::path& model,
   const torch::NoGradGuard guard;
   std::vector<bool> right;
   constexpr size_t kChunk = 32;
-  const vision::Profile profile{.shorter_side = manifest.encoder().preprocessing().shorter_side(),
-                                .crop = manifest.encoder().preprocessing().crop()};
+  const vision::Profile profile = router::ProfileOf(manifest.encoder().preprocessing());
   for (size_t begin = 0; begin < questions.files.size(); begin += kChunk) {
     const size_t rows = std::min(kChunk, questions.files.size() - begin);
     const auto first = questions.files.begin() + static_cast<std::ptrdiff_t>(begin);

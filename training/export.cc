@@ -15,10 +15,10 @@
 #include "model/manifest.h"
 #include "model/torch_state.h"
 #include "model/unknown_score.h"
+#include "router/profile.h"
 #include "training/calibrate.h"
 #include "training/encoder_only.h"
 #include "training/features.h"
-#include "training/import.h"
 #include "training/metrics.h"
 #include "training/provenance.h"
 #include "training/recipe.h"
@@ -51,15 +51,12 @@ absl::StatusOr<EncodedSide> EncodeSide(const Run& run, Side side, const std::str
     return absl::FailedPreconditionError(
         absl::StrCat("the recipe leaves no picture for ", title, "; set data.validation_share"));
   }
-  ShardedEncoder encoder(run.network->encoder, ImageNetPreprocessing(),
-                         {.threads = run.places.threads});
-  const wire::Preprocessing preprocessing = ImageNetPreprocessing();
+  const wire::Preprocessing preprocessing = PreprocessingOf(run.recipe);
+  ShardedEncoder encoder(run.network->encoder, preprocessing, {.threads = run.places.threads});
   EncodedSide encoded{.labels = run.Labels(pictures), .features = {}};
   ORCHARD_ASSIGN_OR_RETURN(
-      encoded.features,
-      EncodeFiles(encoder, run.Files(pictures),
-                  {.shorter_side = preprocessing.shorter_side(), .crop = preprocessing.crop()},
-                  run.places.threads, title));
+      encoded.features, EncodeFiles(encoder, run.Files(pictures), router::ProfileOf(preprocessing),
+                                    run.places.threads, title));
   return encoded;
 }
 
@@ -122,7 +119,7 @@ class Exporter {
   absl::Status WriteEncoder() {
     wire::EncoderPart& part = *manifest_.mutable_encoder();
     part.mutable_architecture()->set_name("mobilenet_v2");
-    *part.mutable_preprocessing() = ImageNetPreprocessing();
+    *part.mutable_preprocessing() = PreprocessingOf(run_.recipe);
     for (const auto kind : {core::FeatureKind::kPooled, core::FeatureKind::kMap}) {
       wire::FeatureSpec& feature = *part.add_features();
       feature.set_kind(kind == core::FeatureKind::kMap ? wire::MAP : wire::POOLED);

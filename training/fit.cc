@@ -10,10 +10,10 @@
 
 #include "core/status.h"
 #include "core/text.h"
+#include "router/profile.h"
 #include "training/average.h"
 #include "training/checkpoint.h"
 #include "training/features.h"
-#include "training/import.h"
 #include "training/loop.h"
 #include "training/metrics.h"
 #include "training/recipe.h"
@@ -29,11 +29,6 @@ namespace fs = std::filesystem;
 void Say(const std::string& line) {
   std::printf("%s\n", line.c_str());
   std::fflush(stdout);
-}
-
-vision::Profile EncoderProfile() {
-  const orchard::v1::Preprocessing preprocessing = ImageNetPreprocessing();
-  return {.shorter_side = preprocessing.shorter_side(), .crop = preprocessing.crop()};
 }
 
 /// The state of one phase: what is saved and what a resume starts from.
@@ -143,7 +138,8 @@ class FitRun {
     if (validation_.empty()) return absl::OkStatus();
     ORCHARD_ASSIGN_OR_RETURN(
         validation_pixels_,
-        DecodeCentres(run_.Files(validation_), EncoderProfile(), run_.places.threads));
+        DecodeCentres(run_.Files(validation_), router::ProfileOf(PreprocessingOf(run_.recipe)),
+                      run_.places.threads));
     return absl::OkStatus();
   }
 
@@ -164,9 +160,9 @@ class FitRun {
 
   /// Features of the training pictures by the encoder as it is now.
   absl::StatusOr<FeatureTable> Encode() {
-    ShardedEncoder encoder(run_.network->encoder, ImageNetPreprocessing(), EncoderOptions());
-    return EncodeFiles(encoder, run_.Files(train_), EncoderProfile(), run_.places.threads,
-                       "encode");
+    ShardedEncoder encoder(run_.network->encoder, PreprocessingOf(run_.recipe), EncoderOptions());
+    return EncodeFiles(encoder, run_.Files(train_), router::ProfileOf(PreprocessingOf(run_.recipe)),
+                       run_.places.threads, "encode");
   }
 
   /// The tails' statistics and the head epochs: all on the frozen encoder, whose features `table`
@@ -355,7 +351,7 @@ class FitRun {
 
   absl::Status Validate(const std::string& what) {
     if (validation_.empty()) return absl::OkStatus();
-    ShardedEncoder encoder(run_.network->encoder, ImageNetPreprocessing(), EncoderOptions());
+    ShardedEncoder encoder(run_.network->encoder, PreprocessingOf(run_.recipe), EncoderOptions());
     const nets::EncoderFeatures features = encoder.Encode(validation_pixels_);
     const Logits logits = Evaluate(
         *run_.network, {.map = features.map.to(torch::kFloat16), .pooled = features.pooled});

@@ -10,8 +10,9 @@ namespace {
 
 constexpr size_t kAhead = 4;  ///< batches that wait at most
 
-vision::Augmentation ToVision(const v1::Augmentation& a) {
+vision::Augmentation ToVision(const v1::Augmentation& a, vision::Framing framing) {
   vision::Augmentation augmentation;
+  augmentation.framing = framing;
   if (a.has_min_area()) augmentation.min_area = a.min_area();
   if (a.has_min_aspect()) augmentation.min_aspect = a.min_aspect();
   augmentation.horizontal_flip = a.horizontal_flip();
@@ -94,7 +95,7 @@ Batch Loader::Make(size_t index) const {
     const v1::Augmentation& augmentation = augmentations_[labels_[picture].domain];
     std::mt19937_64 random(Mix(plan_.seed, place));
     const std::span<std::uint8_t> out = all.subspan(i * row, row);
-    vision::Augment(store_[picture], ToVision(augmentation), side, random, out);
+    vision::Augment(store_[picture], ToVision(augmentation, plan_.framing), side, random, out);
     if (static_cast<double>(random() >> 11) * 0x1p-53 < augmentation.transpose()) {
       Transpose(out, side);
     }

@@ -13,6 +13,7 @@
 #include "orchard/training/v1/recipe.pb.h"
 #include "training/picture_store.h"
 #include "training/training.h"
+#include "vision/vision.h"
 
 namespace orchard::training {
 
@@ -27,6 +28,7 @@ struct EpochPlan {
   std::vector<size_t> pictures;  ///< indices into the store, batch by batch
   std::vector<size_t> sides;     ///< of each batch's pictures, pixels
   size_t batch = 32;
+  vision::Framing framing = vision::Framing::kCentreCrop;  ///< of the views
   std::uint64_t seed = 0;  ///< a picture's view depends on it and on its place in the epoch alone
 };
 

@@ -10,6 +10,7 @@
 
 #include "core/status.h"
 #include "core/text.h"
+#include "training/import.h"
 
 namespace orchard::training {
 namespace {
@@ -225,6 +226,15 @@ v1::Recipe WithLinearHeads(v1::Recipe recipe) {
     domain.clear_arguments();
   }
   return recipe;
+}
+
+orchard::v1::Preprocessing PreprocessingOf(const v1::Recipe& recipe) {
+  orchard::v1::Preprocessing preprocessing = ImageNetPreprocessing();
+  preprocessing.set_framing(recipe.framing());
+  if (recipe.framing() == orchard::v1::WHOLE_PICTURE) {
+    preprocessing.set_shorter_side(preprocessing.crop());
+  }
+  return preprocessing;
 }
 
 v1::Augmentation AugmentationOf(const v1::Recipe& recipe, const v1::Domain& domain) {

@@ -29,6 +29,9 @@ std::vector<std::string> Branches(const v1::Recipe& recipe);
 /// The recipe with one linear layer on pooled features for every gate and expert.
 v1::Recipe WithLinearHeads(v1::Recipe recipe);
 
+/// What the recipe's encoder expects of a picture: ImageNet's, framed as the recipe says.
+orchard::v1::Preprocessing PreprocessingOf(const v1::Recipe& recipe);
+
 /// The recipe's augmentation with what `domain` sets of its own.
 v1::Augmentation AugmentationOf(const v1::Recipe& recipe, const v1::Domain& domain);
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "training/import.h"
+#include "router/profile.h"
 #include "training/recipe.h"
 
 namespace orchard::training {
@@ -78,7 +78,7 @@ FineTuneTask::FineTuneTask(MaskedMoeImpl& network, const PictureStore& store,
       batch_(recipe.optimisation().batch()),
       steps_(std::max<size_t>(1, EpochPictures(recipe, labels_.size()) / batch_)),
       sampler_(MakeSampler(recipe, labels_, batch_, /*phase=*/40)),
-      encoder_(network.encoder, ImageNetPreprocessing(), encoder) {
+      encoder_(network.encoder, PreprocessingOf(recipe), encoder) {
   for (const v1::Domain& domain : recipe.domains()) {
     augmentations_.push_back(AugmentationOf(recipe, domain));
   }
@@ -86,7 +86,7 @@ FineTuneTask::FineTuneTask(MaskedMoeImpl& network, const PictureStore& store,
 
 size_t FineTuneTask::SideAt(size_t step) const {
   const auto& sides = recipe_.optimisation().sides();
-  if (sides.empty()) return ImageNetPreprocessing().crop();
+  if (sides.empty()) return PreprocessingOf(recipe_).crop();
   const size_t total = recipe_.optimisation().epochs() * steps_;
   const size_t part = step * static_cast<size_t>(sides.size()) / total;
   return sides[static_cast<int>(std::min(part, static_cast<size_t>(sides.size()) - 1))];
@@ -97,6 +97,7 @@ void FineTuneTask::BeginEpoch(size_t epoch) {
   EpochPlan plan{.pictures = DealTo(sampler_, sampled_epochs_, epoch, steps_ * batch_),
                  .sides = {},
                  .batch = batch_,
+                 .framing = router::ProfileOf(PreprocessingOf(recipe_)).framing,
                  .seed = Mix(recipe_.seed(), /*a=*/50, epoch)};
   for (size_t step = 0; step < steps_; ++step) plan.sides.push_back(SideAt(epoch * steps_ + step));
   loader_ = std::make_unique<Loader>(store_, labels_, augmentations_, std::move(plan),

@@ -47,6 +47,23 @@ Rectangle RandomRectangle(double width, double height, double min_area, double m
   return {.x = (width - side) / 2, .y = (height - side) / 2, .width = side, .height = side};
 }
 
+/// The part of `image` that a view shows, in its pixels.
+Rectangle RandomCrop(const Image& image, const Augmentation& augmentation,
+                     std::mt19937_64& random) {
+  const auto width = static_cast<double>(image.width);
+  const auto height = static_cast<double>(image.height);
+  const auto draw = [&](double across, double down) {
+    return RandomRectangle(across, down, augmentation.min_area, 1.0, augmentation.min_aspect,
+                           random);
+  };
+  if (augmentation.framing == Framing::kCentreCrop) return draw(width, height);
+  const Rectangle share = draw(1.0, 1.0);
+  return {.x = share.x * width,
+          .y = share.y * height,
+          .width = share.width * width,
+          .height = share.height * height};
+}
+
 /// Mirrors in the order of results, so that a flip costs nothing.
 void Reverse(internal::Taps& taps) {
   const size_t results = taps.first.size();
@@ -182,9 +199,7 @@ void Erase(size_t side, std::mt19937_64& random, std::span<std::uint8_t> rgb) {
 void Augment(const Image& image, const Augmentation& augmentation, size_t side,
              std::mt19937_64& random, std::span<std::uint8_t> out) {
   assert(out.size() == side * side * 3);
-  const Rectangle crop =
-      RandomRectangle(static_cast<double>(image.width), static_cast<double>(image.height),
-                      augmentation.min_area, 1.0, augmentation.min_aspect, random);
+  const Rectangle crop = RandomCrop(image, augmentation, random);
   internal::Taps horizontal = internal::MakeTaps(image.width, crop.x, crop.width, side, 0, side);
   internal::Taps vertical = internal::MakeTaps(image.height, crop.y, crop.height, side, 0, side);
   if (Uniform(random) < augmentation.horizontal_flip) Reverse(horizontal);

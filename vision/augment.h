@@ -8,7 +8,8 @@
 
 namespace orchard::vision {
 
-/// Random changes of a training picture; all zeros: a plain centre crop.
+/// Random changes of a training picture; all zeros: the largest centre square, or the whole
+/// picture.
 struct Augmentation {
   double min_area = 1.0;         ///< random resized crop: share of the area, [min_area, 1]
   double min_aspect = 1.0;       ///< its aspect ratio, [min_aspect, 1 / min_aspect]
@@ -20,6 +21,9 @@ struct Augmentation {
   double hue = 0.0;              ///< turns in [-x, x]
   double erasing =
       0.0;  ///< probability of one rectangle (2 to 20 % of the area) in the mean colour
+  /// What the encoder will see when it serves. kWholePicture: crops have the aspect of the picture
+  /// times the drawn one, as if the picture had been squeezed into a square before.
+  Framing framing = Framing::kCentreCrop;
 };
 
 /// One random view of `image`, [side, side, 3] into `out`. Every random number comes from `random`,

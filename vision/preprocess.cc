@@ -17,20 +17,23 @@ internal::Taps Centre(size_t size, size_t length, size_t crop) {
 }
 
 /// Three channels in any order, [height, width, 3].
-void ResizeAndCropBytes(std::span<const std::uint8_t> pixels, size_t width, size_t height,
-                        const Profile& profile, std::span<std::uint8_t> out) {
+void FitBytesToEncoder(std::span<const std::uint8_t> pixels, size_t width, size_t height,
+                       const Profile& profile, std::span<std::uint8_t> out) {
   assert(profile.crop >= 1 && profile.crop <= profile.shorter_side);
   assert(out.size() == profile.crop * profile.crop * 3);
+  const bool whole = profile.framing == Framing::kWholePicture;
   const size_t shorter = std::min(width, height);
-  const auto length = [&](size_t side) { return side * profile.shorter_side / shorter; };
+  const auto length = [&](size_t side) {
+    return whole ? profile.crop : side * profile.shorter_side / shorter;
+  };
   internal::Resample(pixels, width, Centre(width, length(width), profile.crop),
                      Centre(height, length(height), profile.crop), out);
 }
 
 }  // namespace
 
-void ResizeAndCrop(const Image& image, const Profile& profile, std::span<std::uint8_t> out) {
-  ResizeAndCropBytes(image.rgb, image.width, image.height, profile, out);
+void FitToEncoder(const Image& image, const Profile& profile, std::span<std::uint8_t> out) {
+  FitBytesToEncoder(image.rgb, image.width, image.height, profile, out);
 }
 
 Image ShrinkTo(Image image, size_t shorter_side) {
@@ -49,8 +52,8 @@ absl::Status DecodeForEncoder(std::string_view bytes, const Limits& limits, cons
                               std::span<std::uint8_t> out) {
   ORCHARD_ASSIGN_OR_RETURN(const internal::Pixels pixels,
                            internal::DecodePixels(bytes, limits, profile.shorter_side));
-  ResizeAndCropBytes(internal::Bytes(pixels.mat), static_cast<size_t>(pixels.mat.cols),
-                     static_cast<size_t>(pixels.mat.rows), profile, out);
+  FitBytesToEncoder(internal::Bytes(pixels.mat), static_cast<size_t>(pixels.mat.cols),
+                    static_cast<size_t>(pixels.mat.rows), profile, out);
   if (pixels.bgr) internal::SwapRedBlue(out);
   return absl::OkStatus();
 }

@@ -11,16 +11,18 @@
 
 namespace orchard::vision {
 
-/// Resizes so that the shorter side is `profile.shorter_side` (bilinear, antialiased when it
-/// shrinks; the longer side rounded down, at least as long), then cuts the centre square of
-/// `profile.crop` pixels. Writes [crop, crop, 3] to `out`, whose size must be crop * crop * 3.
-void ResizeAndCrop(const Image& image, const Profile& profile, std::span<std::uint8_t> out);
+/// The encoder's view of a picture, [crop, crop, 3] into `out`, whose size must be crop * crop * 3;
+/// bilinear, antialiased where it shrinks.
+/// kCentreCrop: the shorter side becomes `profile.shorter_side` (the longer side rounded down, at
+/// least as long), then the centre square of `profile.crop` pixels is cut out.
+/// kWholePicture: both sides become `profile.crop`.
+void FitToEncoder(const Image& image, const Profile& profile, std::span<std::uint8_t> out);
 
 /// The whole picture with its shorter side at most `shorter_side` pixels, by the same filter; a
 /// smaller picture is returned as it is.
 Image ShrinkTo(Image image, size_t shorter_side);
 
-/// Decode and ResizeAndCrop: what serving and evaluation do with every picture.
+/// Decode and FitToEncoder: what serving and evaluation do with every picture.
 absl::Status DecodeForEncoder(std::string_view bytes, const Limits& limits, const Profile& profile,
                               std::span<std::uint8_t> out);
 

@@ -27,6 +27,7 @@
 #include "model/loaded_model.h"
 #include "model/store.h"
 #include "router/engine.h"
+#include "router/profile.h"
 #include "server/allocator.h"
 #include "vision/preprocess.h"
 
@@ -65,8 +66,7 @@ class Plain {
     auto experts = orchard::model::LoadExperts(version_dir, {});
     if (!experts.ok()) Fail(experts.status());
     experts_ = *std::move(experts);
-    const auto& preprocessing = model_->manifest.encoder().preprocessing();
-    profile_ = {.shorter_side = preprocessing.shorter_side(), .crop = preprocessing.crop()};
+    profile_ = orchard::router::ProfileOf(model_->manifest.encoder().preprocessing());
   }
 
   std::vector<std::uint8_t> Decode(const std::string& bytes) const {

@@ -275,15 +275,45 @@ TEST(RemoteExpertTest, AnEndpointOfAnotherEncoderIsDownUntilItHoldsOurs) {
   EXPECT_THAT(Ask(*expert, OneRow()).get(), IsOk());
 }
 
+/// Holds another encoder's expert whenever it is asked, and counts how often that is.
+class OtherExpert final : public v1::Expert::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context, const v1::ScoreRequest*,
+                                  v1::ScoreResponse*) override {
+    auto* const reactor = context->DefaultReactor();
+    reactor->Finish({grpc::StatusCode::FAILED_PRECONDITION, "another encoder"});
+    return reactor;
+  }
+  grpc::ServerUnaryReactor* Describe(grpc::CallbackServerContext* context,
+                                     const v1::DescribeRequest*,
+                                     v1::ExpertDescription* response) override {
+    v1::ExpertDomain& domain = *response->add_domains();
+    domain.set_domain("apple");
+    domain.set_encoder_fingerprint(OtherEncoder().encoder_fingerprint);
+    ++probes;
+    auto* const reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+  std::atomic<int> probes = 0;
+};
+
 TEST(RemoteExpertTest, AnEndpointThatKeepsAnotherEncoderStaysDownWhateverIsProbed) {
-  ExpertServer server({.spec = OtherEncoder()});
-  const auto expert = Remote({server.address()});
+  OtherExpert other;
+  auto host =
+      server::GrpcHost::Start({"127.0.0.1", 0}, {{v1::Expert::service_full_name(), &other}});
+  ASSERT_THAT(host, IsOk());
+  (*host)->SetServing(true);
+  const auto expert = Remote({(*host)->address()});
   EXPECT_THAT(Ask(*expert, OneRow()).get(),
               StatusIs(absl::StatusCode::kFailedPrecondition, ::testing::_));
-  for (int i = 0; i < 20; ++i) {
-    ASSERT_FALSE(expert->Available());
-    std::this_thread::sleep_for(5ms);  // Time for several probes; a longer one shows no more.
-  }
+  // Whoever asks sends a probe, at most one in probe_interval: four mean that three were answered.
+  bool was_up = false;
+  ASSERT_TRUE(Eventually([&] {
+    was_up = was_up || expert->Available();
+    return other.probes >= 4;
+  }));
+  EXPECT_FALSE(was_up);
 }
 
 TEST(RemoteExpertTest, AnotherEndpointAnswersForOneOfAnotherEncoder) {

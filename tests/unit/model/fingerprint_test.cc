@@ -52,6 +52,9 @@ TEST(FingerprintTest, ChangesWithWhateverChangesTheFeatures) {
   profile = Profile();
   profile.set_crop(192);
   EXPECT_TRUE(is_new(Encoder(), profile)) << "the crop";
+  profile = Profile();
+  profile.set_framing(v1::WHOLE_PICTURE);
+  EXPECT_TRUE(is_new(Encoder(), profile)) << "the framing";
 }
 
 }  // namespace

@@ -136,6 +136,17 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{"CropOverSide",
                   [](M& m) { m.mutable_encoder()->mutable_preprocessing()->set_crop(300); },
                   "crop 300 must be in [1, shorterSide 256]"},
+        FaultCase{"WholePictureOfTwoSides",
+                  [](M& m) {
+                    m.mutable_encoder()->mutable_preprocessing()->set_framing(v1::WHOLE_PICTURE);
+                  },
+                  "shorterSide 256 must be crop 224 with WHOLE_PICTURE"},
+        FaultCase{"FramingOfTomorrow",
+                  [](M& m) {
+                    m.mutable_encoder()->mutable_preprocessing()->set_framing(
+                        static_cast<v1::Framing>(7));
+                  },
+                  "framing: 7 is unknown"},
         FaultCase{"MeanOfTwo",
                   [](M& m) {
                     m.mutable_encoder()->mutable_preprocessing()->mutable_mean()->RemoveLast();

@@ -207,6 +207,17 @@ TEST(RecipeTest, CheckedInRecipesHaveNoFault) {
   EXPECT_GE(found, 2U);
 }
 
+TEST(RecipeTest, FramesPicturesForTrainingAndServing) {
+  v1::Recipe recipe = TinyRecipe();
+  EXPECT_EQ(PreprocessingOf(recipe).framing(), orchard::v1::CENTRE_CROP);
+  EXPECT_EQ(PreprocessingOf(recipe).shorter_side(), 256);
+  recipe.set_framing(orchard::v1::WHOLE_PICTURE);
+  EXPECT_EQ(PreprocessingOf(recipe).framing(), orchard::v1::WHOLE_PICTURE);
+  EXPECT_EQ(PreprocessingOf(recipe).shorter_side(), PreprocessingOf(recipe).crop());
+  ASSERT_THAT(ApplyOverride(recipe, "framing=CENTRE_CROP"), IsOk());
+  EXPECT_EQ(recipe.framing(), orchard::v1::CENTRE_CROP);
+}
+
 TEST(RecipeTest, DomainSetsWhatItWantsOfTheAugmentation) {
   v1::Recipe recipe = TinyRecipe();
   recipe.mutable_augmentation()->set_horizontal_flip(0.5);

@@ -50,7 +50,7 @@ TEST(Augment, IsACentreCropWhenAllIsZero) {
     const auto row = wide.rgb.begin() + static_cast<std::ptrdiff_t>((y * 76 + 14) * 3);
     square.rgb.insert(square.rgb.end(), row, row + 48 * 3);
   }
-  ResizeAndCrop(square, {.shorter_side = kSide, .crop = kSide}, want);
+  FitToEncoder(square, {.shorter_side = kSide, .crop = kSide}, want);
   const Bytes got = View(wide, {}, 5);
   // The filter may look across the crop's edge, where the picture goes on.
   for (size_t y = 1; y + 1 < kSide; ++y) {
@@ -131,6 +131,24 @@ TEST(Augment, CropsWithinAreaAndAspect) {
   }
   EXPECT_LT(smallest, 0.35);  // The range is used to its ends.
   EXPECT_LT(flattest, 0.65);
+}
+
+// A wide picture: a square of it never has more than a third of its width.
+TEST(Augment, ShowsTheWholePictureWhereTheEncoderSeesIt) {
+  const Image wide = DrawGradient(300, 100);
+  Bytes want(kSide * kSide * 3);
+  FitToEncoder(wide, {.shorter_side = kSide, .crop = kSide, .framing = Framing::kWholePicture},
+               want);
+  EXPECT_EQ(View(wide, {.framing = Framing::kWholePicture}, 1), want);
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    const Augmentation square{.min_area = 0.5};
+    EXPECT_LT(ExtentOf(View(wide, square, seed)).width, 0.34);
+    Augmentation whole = square;
+    whole.framing = Framing::kWholePicture;
+    const Extent extent = ExtentOf(View(wide, whole, seed));
+    EXPECT_NEAR(extent.width, extent.height, 0.03) << "as shares of the sides";
+    EXPECT_GT(extent.width, 0.65);
+  }
 }
 
 std::array<double, 3> MeanOf(const Bytes& view) {

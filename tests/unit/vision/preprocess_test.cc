@@ -25,7 +25,7 @@ using Bytes = std::vector<std::uint8_t>;
 
 Bytes Preprocess(const Image& image, const Profile& profile) {
   Bytes out(profile.crop * profile.crop * 3);
-  ResizeAndCrop(image, profile, out);
+  FitToEncoder(image, profile, out);
   return out;
 }
 
@@ -42,12 +42,17 @@ Bytes Reds(const Bytes& rgb) {
   return reds;
 }
 
+/// What a side of `image` is resized to.
+size_t LengthOf(size_t side, const Image& image, const Profile& profile) {
+  if (profile.framing == Framing::kWholePicture) return profile.crop;
+  return side * profile.shorter_side / std::min(image.width, image.height);
+}
+
 /// The definition, slowly and in double: a result is the mean of all pixels, weighted by a
 /// triangle about its centre in both directions.
 Bytes ByDefinition(const Image& image, const Profile& profile) {
-  const size_t shorter = std::min(image.width, image.height);
-  const size_t length_x = image.width * profile.shorter_side / shorter;
-  const size_t length_y = image.height * profile.shorter_side / shorter;
+  const size_t length_x = LengthOf(image.width, image, profile);
+  const size_t length_y = LengthOf(image.height, image, profile);
   const auto weight = [](size_t result, size_t pixel, size_t size, size_t length) {
     const double ratio = static_cast<double>(size) / static_cast<double>(length);
     const double centre = (static_cast<double>(result) + 0.5) * ratio;
@@ -75,7 +80,7 @@ Bytes ByDefinition(const Image& image, const Profile& profile) {
   return out;
 }
 
-TEST(ResizeAndCrop, TakesTheMiddleWhenTheSizeIsRight) {
+TEST(FitToEncoder, TakesTheMiddleWhenTheSizeIsRight) {
   const Image image = DrawLeaf(9, 6, 1);
   const Bytes out = Preprocess(image, {.shorter_side = 6, .crop = 4});
   for (size_t y = 0; y < 4; ++y) {
@@ -88,7 +93,7 @@ TEST(ResizeAndCrop, TakesTheMiddleWhenTheSizeIsRight) {
 
 // Centres at 1 and 3 of four pixels; the triangle reaches two pixels to each side, so that the
 // first three pixels weigh 3/4, 3/4, 1/4 of 7/4 for the first result.
-TEST(ResizeAndCrop, ShrinksWithAWideTriangle) {
+TEST(FitToEncoder, ShrinksWithAWideTriangle) {
   const Bytes row = {70, 0, 0, 140};
   Bytes rows;
   for (int i = 0; i < 4; ++i) rows.insert(rows.end(), row.begin(), row.end());
@@ -97,14 +102,14 @@ TEST(ResizeAndCrop, ShrinksWithAWideTriangle) {
 }
 
 // Centres at 1/4, 3/4, 5/4, 7/4 of two pixels, whose own centres are at 1/2 and 3/2.
-TEST(ResizeAndCrop, GrowsBetweenTheTwoNearest) {
+TEST(FitToEncoder, GrowsBetweenTheTwoNearest) {
   EXPECT_THAT(Reds(Preprocess(FromGrey(2, 2, {0, 100, 0, 100}), {.shorter_side = 4, .crop = 4})),
               ElementsAre(0, 25, 75, 100, 0, 25, 75, 100, 0, 25, 75, 100, 0, 25, 75, 100));
 }
 
 // Columns of black and white, one pixel each: plain bilinear interpolation that looks at every
 // fifth pixel would give stripes, averaging gives grey.
-TEST(ResizeAndCrop, DoesNotAlias) {
+TEST(FitToEncoder, DoesNotAlias) {
   Bytes stripes;
   for (size_t i = 0; i < 80 * 80; ++i) stripes.push_back(i % 2 == 0 ? 0 : 255);
   for (const std::uint8_t value :
@@ -142,11 +147,11 @@ TEST_P(ResizeTest, LeavesOneColourAsItIs) {
 
 TEST_P(ResizeTest, KeepsARampARamp) {
   const auto& [width, height, profile] = GetParam();
-  const size_t shorter = std::min(width, height);
-  const double ratio =
-      static_cast<double>(width) / static_cast<double>(width * profile.shorter_side / shorter);
-  const size_t cut = (width * profile.shorter_side / shorter - profile.crop) / 2;
-  const Bytes reds = Reds(Preprocess(DrawGradient(width, height), profile));
+  const Image ramp = DrawGradient(width, height);
+  const size_t length = LengthOf(width, ramp, profile);
+  const double ratio = static_cast<double>(width) / static_cast<double>(length);
+  const size_t cut = (length - profile.crop) / 2;
+  const Bytes reds = Reds(Preprocess(ramp, profile));
   for (size_t j = 0; j < profile.crop; ++j) {
     const double at = (static_cast<double>(cut + j) + 0.5) * ratio - 0.5;
     // Near the edges the triangle is cut off and the ramp bends.
@@ -162,6 +167,9 @@ INSTANTIATE_TEST_SUITE_P(Sizes, ResizeTest,
                                            SizeCase{20, 17, {64, 56}}, SizeCase{200, 150, {32, 28}},
                                            SizeCase{32, 32, {32, 32}}, SizeCase{5, 3, {4, 4}},
                                            SizeCase{1, 1, {8, 7}}, SizeCase{1, 40, {8, 8}},
+                                           SizeCase{61, 47, {28, 28, Framing::kWholePicture}},
+                                           SizeCase{300, 33, {32, 32, Framing::kWholePicture}},
+                                           SizeCase{1, 40, {8, 8, Framing::kWholePicture}},
                                            SizeCase{2, 1, {3, 3}}));
 
 TEST(ShrinkTo, GivesTheWholePictureByTheSameFilter) {
@@ -169,7 +177,7 @@ TEST(ShrinkTo, GivesTheWholePictureByTheSameFilter) {
   const Image small = ShrinkTo(image, 30);
   EXPECT_EQ(small.width, 45);
   EXPECT_EQ(small.height, 30);
-  // Its middle is what ResizeAndCrop cuts out: (45 - 30) / 2 = 7 columns are left of it.
+  // Its middle is what FitToEncoder cuts out: (45 - 30) / 2 = 7 columns are left of it.
   const Bytes middle = Preprocess(image, {.shorter_side = 30, .crop = 30});
   for (size_t y = 0; y < 30; ++y) {
     for (size_t k = 0; k < 90; ++k) {
@@ -178,13 +186,24 @@ TEST(ShrinkTo, GivesTheWholePictureByTheSameFilter) {
   }
 }
 
+// Four columns of a picture twice as wide as it is high: the crop sees the middle two, the whole
+// picture all of them, two to a pixel.
+TEST(FitToEncoder, ShowsTheWholePictureWhereTheModelSaysSo) {
+  const Image wide = FromGrey(4, 2, {0, 100, 200, 0, 0, 100, 200, 0});
+  EXPECT_THAT(Reds(Preprocess(wide, {.shorter_side = 2, .crop = 2})),
+              ElementsAre(100, 200, 100, 200));
+  const Profile whole{.shorter_side = 2, .crop = 2, .framing = Framing::kWholePicture};
+  // (0 * 3 + 100 * 3 + 200 * 1) / 7 and (100 * 1 + 200 * 3 + 0 * 3) / 7.
+  EXPECT_THAT(Reds(Preprocess(wide, whole)), ElementsAre(71, 100, 71, 100));
+}
+
 TEST(ShrinkTo, LeavesASmallPictureAlone) {
   const Image image = DrawLeaf(40, 24, 4);
   EXPECT_EQ(ShrinkTo(image, 24).rgb, image.rgb);
   EXPECT_EQ(ShrinkTo(image, 100).width, 40);
 }
 
-TEST(DecodeForEncoder, IsDecodeThenResizeAndCrop) {
+TEST(DecodeForEncoder, IsDecodeThenFitToEncoder) {
   const Profile profile{.shorter_side = 64, .crop = 56};
   const std::string jpeg =
       orchard::testing::WithOrientation(orchard::testing::EncodeJpeg(DrawLeaf(300, 200, 2)), 6);

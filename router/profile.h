@@ -1,0 +1,11 @@
+#pragma once
+
+#include "orchard/v1/model.pb.h"
+#include "vision/vision.h"
+
+namespace orchard::router {
+
+/// The geometry of an encoder's input, for vision/.
+vision::Profile ProfileOf(const v1::Preprocessing& preprocessing);
+
+}  // namespace orchard::router
