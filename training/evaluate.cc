@@ -212,8 +212,8 @@ absl::StatusOr<std::vector<bool>> EncoderOnly(const fs::path& model,
     const size_t rows = std::min(kChunk, questions.files.size() - begin);
     const auto first = questions.files.begin() + static_cast<std::ptrdiff_t>(begin);
     ORCHARD_ASSIGN_OR_RETURN(torch::Tensor pixels,
-                             DecodeCentres({first, first + static_cast<std::ptrdiff_t>(rows)},
-                                           profile, options.threads));
+                             DecodeForServing({first, first + static_cast<std::ptrdiff_t>(rows)},
+                                              profile, options.threads));
     ORCHARD_ASSIGN_OR_RETURN(
         core::FeatureBatch features,
         encoder->Encode({pixels.data_ptr<std::uint8_t>(), static_cast<size_t>(pixels.numel())},

@@ -34,7 +34,7 @@ absl::StatusOr<FeatureTable> EncodeFiles(ShardedEncoder& encoder,
     const auto end =
         files.begin() + static_cast<std::ptrdiff_t>(std::min(files.size(), (c + 1) * kChunk));
     ORCHARD_ASSIGN_OR_RETURN(const torch::Tensor pixels,
-                             DecodeCentres({begin, end}, profile, threads));
+                             DecodeForServing({begin, end}, profile, threads));
     const nets::EncoderFeatures features = encoder.Encode(pixels);
     maps.push_back(features.map.to(torch::kFloat16).contiguous());
     pooled.push_back(features.pooled);

@@ -138,8 +138,8 @@ class FitRun {
     if (validation_.empty()) return absl::OkStatus();
     ORCHARD_ASSIGN_OR_RETURN(
         validation_pixels_,
-        DecodeCentres(run_.Files(validation_), router::ProfileOf(PreprocessingOf(run_.recipe)),
-                      run_.places.threads));
+        DecodeForServing(run_.Files(validation_), router::ProfileOf(PreprocessingOf(run_.recipe)),
+                         run_.places.threads));
     return absl::OkStatus();
   }
 

@@ -109,7 +109,7 @@ absl::StatusOr<ImportCheck> CheckImport(ImportedNetwork& network, const fs::path
   std::vector<fs::path> files;
   for (const Reference& reference : references) files.push_back(folder / reference.file);
   ORCHARD_ASSIGN_OR_RETURN(const torch::Tensor pixels,
-                           DecodeCentres(files, vision::Profile{}, /*threads=*/1));
+                           DecodeForServing(files, vision::Profile{}, /*threads=*/1));
   const torch::NoGradGuard guard;
   network.encoder->eval();
   const orchard::v1::Preprocessing p = ImageNetPreprocessing();

@@ -66,8 +66,8 @@ absl::StatusOr<PictureStore> PictureStore::Load(const std::vector<fs::path>& pat
   return store;
 }
 
-absl::StatusOr<torch::Tensor> DecodeCentres(const std::vector<fs::path>& paths,
-                                            const vision::Profile& profile, size_t threads) {
+absl::StatusOr<torch::Tensor> DecodeForServing(const std::vector<fs::path>& paths,
+                                               const vision::Profile& profile, size_t threads) {
   const auto side = static_cast<int64_t>(profile.crop);
   torch::Tensor pixels =
       torch::empty({static_cast<int64_t>(paths.size()), side, side, 3}, torch::kUInt8);

@@ -31,7 +31,7 @@ class PictureStore {
 };
 
 /// What serving makes of each file: uint8 [N, crop, crop, 3]. Errors name the file.
-absl::StatusOr<torch::Tensor> DecodeCentres(const std::vector<std::filesystem::path>& paths,
-                                            const vision::Profile& profile, size_t threads);
+absl::StatusOr<torch::Tensor> DecodeForServing(const std::vector<std::filesystem::path>& paths,
+                                               const vision::Profile& profile, size_t threads);
 
 }  // namespace orchard::training

@@ -114,14 +114,13 @@ absl::Status WriteProvenance(const std::filesystem::path& out,
                     kStartRecipe, "`");
     const double share = run.recipe.optimisation().start_share();
     if (share > 0.0) {
-      absl::StrAppendFormat(&text, "; the encoder is the mean of both (%.2f of the first)", share);
+      absl::StrAppendFormat(&text, "; the encoder is the mean of both (%.2f of the one begun with)",
+                            share);
     }
   }
-  absl::StrAppend(
-      &text,
-      ".\nValidation pictures fitted the temperatures and the thresholds; test pictures "
-      "were used for\nthe figures below alone. Matrices and kernels are stored in "
-      "FP16.\n\n");
+  absl::StrAppend(&text,
+                  ".\nValidation pictures fitted the temperatures and the thresholds; nothing was "
+                  "fitted to test\npictures. Matrices and kernels are stored in FP16.\n\n");
   absl::StrAppend(&text, kMeasured, "\n", MeasuredText(manifest.evaluation()), kLimits);
   return core::WriteFile(out / "PROVENANCE.md", text);
 }

@@ -189,6 +189,10 @@ absl::StatusOr<v1::Recipe> ReadRecipe(const std::filesystem::path& path,
 std::vector<std::string> Faults(const v1::Recipe& recipe) {
   std::vector<std::string> faults;
   CheckDomains(recipe, faults);
+  if (!orchard::v1::Framing_IsValid(recipe.framing())) {
+    faults.push_back(absl::StrCat("framing is ", static_cast<int>(recipe.framing()),
+                                  ", must be CENTRE_CROP or WHOLE_PICTURE"));
+  }
   CheckShare(recipe.data().validation_share() + recipe.data().test_share(),
              "data.validation_share + data.test_share", faults);
   CheckNotNegative(recipe.data().class_power(), "data.class_power", faults);

@@ -14,7 +14,7 @@
 namespace orchard::vision {
 namespace {
 
-constexpr Profile kProfile{.shorter_side = 256, .crop = 224};
+constexpr Profile kProfile{.shorter_side = 224, .crop = 224, .framing = Framing::kWholePicture};
 
 std::string Read(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);

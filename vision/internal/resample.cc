@@ -114,7 +114,8 @@ void BlendColumns(const float* row, size_t left, const Taps& taps, std::uint8_t*
 }
 
 /// The loop unrolled for the usual numbers: 2 when a picture grows, 4 when it shrinks to no less
-/// than half, which is what the decoder leaves to do.
+/// than half, which is what the decoder leaves to do of the shorter side, 6 down to a third for the
+/// longer one.
 auto BlendColumnsOf(size_t count) {
   switch (count) {
     case 2:
@@ -123,6 +124,10 @@ auto BlendColumnsOf(size_t count) {
       return BlendColumns<3>;
     case 4:
       return BlendColumns<4>;
+    case 5:
+      return BlendColumns<5>;
+    case 6:
+      return BlendColumns<6>;
     default:
       return BlendColumns<0>;
   }

@@ -216,6 +216,9 @@ TEST(RecipeTest, FramesPicturesForTrainingAndServing) {
   EXPECT_EQ(PreprocessingOf(recipe).shorter_side(), PreprocessingOf(recipe).crop());
   ASSERT_THAT(ApplyOverride(recipe, "framing=CENTRE_CROP"), IsOk());
   EXPECT_EQ(recipe.framing(), orchard::v1::CENTRE_CROP);
+  EXPECT_THAT(Faults(recipe), IsEmpty());
+  recipe.set_framing(static_cast<orchard::v1::Framing>(7));
+  EXPECT_THAT(Faults(recipe), ElementsAre(HasSubstr("framing is 7")));
 }
 
 TEST(RecipeTest, DomainSetsWhatItWantsOfTheAugmentation) {

@@ -48,6 +48,7 @@ class EvaluateTest : public ::testing::Test {
     run_ = std::make_unique<TinyRun>();
     v1::Recipe recipe = TinyRecipe();
     recipe.mutable_optimisation()->set_epochs(1);
+    recipe.set_framing(orchard::v1::WHOLE_PICTURE);
     ASSERT_THAT(Fit(recipe, run_->Places("work"), {}), IsOk());
     ASSERT_THAT(Export(run_->Places("work"), {.out = *run_ / "model" / "1"}), IsOk());
     const fs::path odd = *run_ / "data" / "unknown" / "odd";
@@ -80,6 +81,7 @@ TEST_F(EvaluateTest, WhatIsExportedCanBeServed) {
   const auto loaded = model::LoadRouterModel(Model() / "1", /*max_batch=*/1);
   ASSERT_THAT(loaded, IsOk());
   EXPECT_EQ(loaded->taxonomy.domains(), 2U);
+  EXPECT_EQ(loaded->manifest.encoder().preprocessing().framing(), orchard::v1::WHOLE_PICTURE);
 }
 
 TEST_F(EvaluateTest, MeasuresThePicturesOfASplitAndSaysHowManyItLeavesOut) {

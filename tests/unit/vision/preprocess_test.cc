@@ -204,15 +204,18 @@ TEST(ShrinkTo, LeavesASmallPictureAlone) {
 }
 
 TEST(DecodeForEncoder, IsDecodeThenFitToEncoder) {
-  const Profile profile{.shorter_side = 64, .crop = 56};
   const std::string jpeg =
       orchard::testing::WithOrientation(orchard::testing::EncodeJpeg(DrawLeaf(300, 200, 2)), 6);
-  Bytes out(profile.crop * profile.crop * 3);
-  ASSERT_THAT(DecodeForEncoder(jpeg, {}, profile, out), IsOk());
-  const auto image = Decode(jpeg, {}, profile.shorter_side);
-  ASSERT_THAT(image, IsOk());
-  EXPECT_EQ(image->width, 100);
-  EXPECT_EQ(out, Preprocess(*image, profile));
+  for (const Profile& profile :
+       {Profile{.shorter_side = 64, .crop = 56},
+        Profile{.shorter_side = 64, .crop = 64, .framing = Framing::kWholePicture}}) {
+    Bytes out(profile.crop * profile.crop * 3);
+    ASSERT_THAT(DecodeForEncoder(jpeg, {}, profile, out), IsOk());
+    const auto image = Decode(jpeg, {}, profile.shorter_side);
+    ASSERT_THAT(image, IsOk());
+    EXPECT_EQ(image->width, 100);
+    EXPECT_EQ(out, Preprocess(*image, profile));
+  }
 }
 
 TEST(DecodeForEncoder, PassesTheReasonOn) {
