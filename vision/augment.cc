@@ -82,7 +82,8 @@ Colour MeanColour(std::span<const std::uint8_t> rgb) {
   for (size_t i = 0; i < rgb.size(); i += 3) {
     for (size_t c = 0; c < 3; ++c) sums[c] += rgb[i + c];
   }
-  const auto pixels = static_cast<float>(rgb.size() / 3);
+  const size_t count = rgb.size() / 3;
+  const auto pixels = static_cast<float>(count);
   return {static_cast<float>(sums[0]) / pixels, static_cast<float>(sums[1]) / pixels,
           static_cast<float>(sums[2]) / pixels};
 }
@@ -146,7 +147,9 @@ void Apply(const ColourChange& change, std::span<std::uint8_t> rgb) {
     for (size_t c = 0; c < 3; ++c) {
       const Colour& row = change.matrix[c];
       const float value = row[0] * in[0] + row[1] * in[1] + row[2] * in[2] + change.offset;
-      rgb[i + c] = static_cast<std::uint8_t>(std::clamp(value, 0.0F, 255.0F) + 0.5F);
+      const float byte = std::clamp(value, 0.0F, 255.0F);
+      // Not negative, so this rounds rightly; lround would be a call a byte.
+      rgb[i + c] = static_cast<std::uint8_t>(byte + 0.5F);  // NOLINT(bugprone-incorrect-roundings)
     }
   }
 }
@@ -164,6 +167,8 @@ void ChangeColours(const Augmentation& augmentation, std::mt19937_64& random,
   const double hue = Uniform(random, -augmentation.hue, augmentation.hue);
   if (brightness == 1.0F && contrast == 1.0F && saturation == 1.0F && hue == 0.0) return;
   const Colour mean = MeanColour(rgb);
+  std::array<std::uint8_t, 3> fill{};
+  for (size_t c = 0; c < 3; ++c) fill[c] = static_cast<std::uint8_t>(std::lround(mean[c]));
   const float grey = kGrey[0] * mean[0] + kGrey[1] * mean[1] + kGrey[2] * mean[2];
   ColourChange change = Then(Hue(hue), Then(Saturation(saturation), ColourChange{}));
   for (Colour& row : change.matrix) {
@@ -181,15 +186,15 @@ void Erase(size_t side, std::mt19937_64& random, std::span<std::uint8_t> rgb) {
   const auto length = static_cast<double>(side);
   const Rectangle hole = RandomRectangle(length, length, kMinArea, kMaxArea, kMinAspect, random);
   const Colour mean = MeanColour(rgb);
+  std::array<std::uint8_t, 3> fill{};
+  for (size_t c = 0; c < 3; ++c) fill[c] = static_cast<std::uint8_t>(std::lround(mean[c]));
   const auto left = static_cast<size_t>(hole.x);
   const auto top = static_cast<size_t>(hole.y);
-  const auto right = std::min(side, static_cast<size_t>(hole.x + hole.width + 0.5));
-  const auto bottom = std::min(side, static_cast<size_t>(hole.y + hole.height + 0.5));
+  const auto right = std::min(side, static_cast<size_t>(std::lround(hole.x + hole.width)));
+  const auto bottom = std::min(side, static_cast<size_t>(std::lround(hole.y + hole.height)));
   for (size_t y = top; y < bottom; ++y) {
     for (size_t x = left; x < right; ++x) {
-      for (size_t c = 0; c < 3; ++c) {
-        rgb[(y * side + x) * 3 + c] = static_cast<std::uint8_t>(mean[c] + 0.5F);
-      }
+      std::ranges::copy(fill, rgb.begin() + static_cast<std::ptrdiff_t>((y * side + x) * 3));
     }
   }
 }

@@ -69,10 +69,10 @@ void BlendRows(const std::uint8_t* rows, size_t stride, const std::vector<std::u
       const auto bytes = Load<Bytes16>(row);
       row += stride;
       // A byte in the upper half of a word.
-      const Bytes16 first = __builtin_shuffle(
-          zero, bytes, Bytes16{0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23});
-      const Bytes16 second = __builtin_shuffle(
-          zero, bytes, Bytes16{8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31});
+      const Bytes16 first = __builtin_shufflevector(zero, bytes, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20,
+                                                    5, 21, 6, 22, 7, 23);
+      const Bytes16 second = __builtin_shufflevector(zero, bytes, 8, 24, 9, 25, 10, 26, 11, 27, 12,
+                                                     28, 13, 29, 14, 30, 15, 31);
       low += MultiplyHigh(reinterpret_cast<Words8>(first), Words8{} + w);
       high += MultiplyHigh(reinterpret_cast<Words8>(second), Words8{} + w);
     }
