@@ -160,8 +160,9 @@ class FitRun {
 
   /// Features of the training pictures by the encoder as it is now.
   absl::StatusOr<FeatureTable> Encode() {
-    ShardedEncoder encoder(run_.network->encoder, PreprocessingOf(run_.recipe), EncoderOptions());
-    return EncodeFiles(encoder, run_.Files(train_), router::ProfileOf(PreprocessingOf(run_.recipe)),
+    const orchard::v1::Preprocessing preprocessing = PreprocessingOf(run_.recipe);
+    ShardedEncoder encoder(run_.network->encoder, preprocessing, EncoderOptions());
+    return EncodeFiles(encoder, run_.Files(train_), router::ProfileOf(preprocessing),
                        run_.places.threads, "encode");
   }
 

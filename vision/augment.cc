@@ -167,8 +167,6 @@ void ChangeColours(const Augmentation& augmentation, std::mt19937_64& random,
   const double hue = Uniform(random, -augmentation.hue, augmentation.hue);
   if (brightness == 1.0F && contrast == 1.0F && saturation == 1.0F && hue == 0.0) return;
   const Colour mean = MeanColour(rgb);
-  std::array<std::uint8_t, 3> fill{};
-  for (size_t c = 0; c < 3; ++c) fill[c] = static_cast<std::uint8_t>(std::lround(mean[c]));
   const float grey = kGrey[0] * mean[0] + kGrey[1] * mean[1] + kGrey[2] * mean[2];
   ColourChange change = Then(Hue(hue), Then(Saturation(saturation), ColourChange{}));
   for (Colour& row : change.matrix) {
