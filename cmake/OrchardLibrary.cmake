@@ -1,9 +1,9 @@
 # The house from the ground up: a target may link only to folders of lower layers. Folders of one
 # layer are strangers to each other. tests/repo holds #includes to the same table.
-set(ORCHARD_LAYERS proto core vision,moe,nets,clients model server experts router training)
+set(ORCHARD_LAYERS proto core vision,moe,nets,rpc model,clients server experts router training)
 
 # What clients may link, whatever the layer: no LibTorch, no server internals.
-set(ORCHARD_CLIENT_DEPS proto core)
+set(ORCHARD_CLIENT_DEPS proto core rpc)
 
 function(_orchard_layer folder result)
   set(index 0)

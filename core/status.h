@@ -33,7 +33,7 @@
 
 namespace orchard::core {
 
-/// The same code with `context` and ": " before the message; OK stays OK.
+/// The same code and payloads with `context` and ": " before the message; OK stays OK.
 absl::Status Annotate(const absl::Status& status, std::string_view context);
 
 }  // namespace orchard::core

@@ -1,5 +1,6 @@
 #include "experts/expert_metrics.h"
 
+#include "rpc/status.h"
 #include "server/metrics.h"
 
 namespace orchard::experts {
@@ -17,7 +18,7 @@ constexpr absl::StatusCode kScoreCodes[] = {
     absl::StatusCode::kUnavailable,
 };
 
-std::string Label(absl::StatusCode code) { return absl::StatusCodeToString(code); }
+std::string Label(absl::StatusCode code) { return std::string(rpc::CodeName(code)); }
 
 }  // namespace
 

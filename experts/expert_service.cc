@@ -12,7 +12,7 @@
 #include "experts/internal/score_queue.h"
 #include "experts/metadata.h"
 #include "experts/wire.h"
-#include "server/grpc_status.h"
+#include "rpc/status.h"
 #include "server/log.h"
 
 namespace orchard::experts {
@@ -108,7 +108,7 @@ class ExpertService::ScoreCall final : public grpc::ServerUnaryReactor,
     context_.AddTrailingMetadata(kComputeTrailer, Micros(timing.compute));
     context_.AddTrailingMetadata(kInFlightTrailer, std::to_string(in_flight));
     Count(status);
-    grpc::ServerUnaryReactor::Finish(server::ToGrpc(status, context_, kPushback));
+    grpc::ServerUnaryReactor::Finish(rpc::ToGrpc(status, context_, kPushback));
   }
 
   void Count(const absl::Status& status) const {

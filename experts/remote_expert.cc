@@ -14,8 +14,8 @@
 #include "experts/internal/endpoint.h"
 #include "experts/metadata.h"
 #include "experts/wire.h"
+#include "rpc/status.h"
 #include "server/address.h"
-#include "server/grpc_status.h"
 
 namespace orchard::experts {
 namespace {
@@ -154,7 +154,7 @@ void RemoteExpert::Attempt(std::shared_ptr<Call> call, size_t index) {
   endpoint.stub().async()->Score(
       grpc.get(), &request, &response,
       [this, call = std::move(call)](const grpc::Status& status) mutable {
-        Answered(std::move(call), server::FromGrpc(status));
+        Answered(std::move(call), rpc::FromGrpc(status));
       });
 }
 

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "server/grpc_status.h"
+#include "rpc/status.h"
 
 namespace orchard::router {
 
@@ -32,7 +32,7 @@ void ClassifyCall::Answer(absl::StatusOr<v1::ClassifyResponse> answer) {
   if (!WantsGates(request_.options())) response_.mutable_routing()->clear_domains();
   services_.metrics.Request(Metrics::kClassify, status.code(), took);
   context_.AddTrailingMetadata(kRequestIdKey, request_id_);
-  Finish(server::ToGrpc(status, context_, kPushback));
+  Finish(rpc::ToGrpc(status, context_, kPushback));
   line.Write();  // `this` may be gone.
 }
 

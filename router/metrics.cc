@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "rpc/status.h"
 #include "server/metrics.h"
 
 namespace orchard::router {
@@ -33,7 +34,7 @@ prometheus::Family<prometheus::Histogram>& HistogramFamily(Registry& registry, c
 }
 
 std::string CodeName(size_t code) {
-  return absl::StatusCodeToString(static_cast<absl::StatusCode>(code));
+  return std::string(rpc::CodeName(static_cast<absl::StatusCode>(code)));
 }
 
 }  // namespace

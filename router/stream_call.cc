@@ -9,7 +9,7 @@
 #include "absl/strings/str_format.h"
 
 #include "core/text.h"
-#include "server/grpc_status.h"
+#include "rpc/status.h"
 
 namespace orchard::router {
 namespace {
@@ -91,7 +91,7 @@ void StreamCall::Answer(const Picture& picture, absl::StatusOr<v1::ClassifyRespo
   if (answer.ok()) {
     *message->mutable_response() = *std::move(answer);
   } else {
-    const grpc::Status error = server::ToGrpc(status);
+    const grpc::Status error = rpc::ToGrpc(status);
     message->mutable_error()->set_code(error.error_code());
     message->mutable_error()->set_message(error.error_message());
   }

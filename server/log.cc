@@ -21,6 +21,7 @@
 
 #include "core/clock.h"
 #include "core/mutex.h"
+#include "rpc/status.h"
 
 namespace orchard::server {
 namespace {
@@ -163,29 +164,8 @@ void AppendQuoted(std::string& line, std::string_view text) {
 
 }  // namespace
 
-LogField::LogField(std::string_view key, absl::StatusCode code) : key_(key) {
-  // The wire's and the metrics' words; abseil's names are literals of our own here, because
-  // absl::StatusCodeToString gives a temporary and a field only borrows.
-  static constexpr std::string_view kNames[] = {"OK",
-                                                "CANCELLED",
-                                                "UNKNOWN",
-                                                "INVALID_ARGUMENT",
-                                                "DEADLINE_EXCEEDED",
-                                                "NOT_FOUND",
-                                                "ALREADY_EXISTS",
-                                                "PERMISSION_DENIED",
-                                                "RESOURCE_EXHAUSTED",
-                                                "FAILED_PRECONDITION",
-                                                "ABORTED",
-                                                "OUT_OF_RANGE",
-                                                "UNIMPLEMENTED",
-                                                "INTERNAL",
-                                                "UNAVAILABLE",
-                                                "DATA_LOSS",
-                                                "UNAUTHENTICATED"};
-  const auto index = static_cast<size_t>(code);
-  value_ = index < std::size(kNames) ? kNames[index] : std::string_view("UNKNOWN");
-}
+LogField::LogField(std::string_view key, absl::StatusCode code)
+    : key_(key), value_(rpc::CodeName(code)) {}
 
 void LogField::AppendTo(std::string& line) const {
   absl::StrAppend(&line, " ", absl::string_view(key_.data(), key_.size()), "=");

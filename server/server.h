@@ -11,7 +11,6 @@
 ///   allocator.h        malloc, first thing in main
 ///   lifecycle.h        signals and the drain
 ///   grpc_host.h        the gRPC server: limits, health, reflection, heartbeat
-///   grpc_status.h      absl::Status ↔ grpc::Status, the only place
 ///   http.h             /healthz, /readyz, /metrics
 ///   metrics.h          what /metrics says about every process; buckets
 ///   log.h              one line per event, key=value

@@ -8,6 +8,8 @@
 #include "absl/strings/str_join.h"
 #include <grpcpp/grpcpp.h>
 
+#include "rpc/status.h"
+
 namespace orchard::client {
 namespace {
 
@@ -45,11 +47,6 @@ absl::Status NobodyConnected(const std::vector<std::string>& servers) {
   return status;
 }
 
-/// As server/grpc_status.h has it for servers, which clients may not link.
-absl::Status FromGrpc(const grpc::Status& status) {
-  return {static_cast<absl::StatusCode>(status.error_code()), status.error_message()};
-}
-
 }  // namespace
 
 Client::Client(Options options) : options_(std::move(options)) {
@@ -76,7 +73,7 @@ absl::Status Client::TryServers(const Call& call) {
     grpc::ClientContext context;  // One per attempt: gRPC forbids using one twice.
     context.set_deadline(deadline);
     const grpc::Status status = call(*server.stub, context);
-    last = FromGrpc(status);
+    last = rpc::FromGrpc(status);
     if (!IsGone(status.error_code())) {
       preferred_.store(index, std::memory_order_relaxed);
       break;

@@ -15,7 +15,7 @@
 #include "model/manifest.h"
 #include "orchard/v1/classifier.grpc.pb.h"
 #include "router/catalogue.h"
-#include "server/grpc_status.h"
+#include "rpc/status.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/http_get.h"
 #include "tests/testing/pictures.h"
@@ -93,7 +93,7 @@ class ProcessesTest : public ::testing::Test {
     context.set_deadline(std::chrono::system_clock::now() + deadline);
     v1::ClassifyResponse response;
     const grpc::Status status = stub.Classify(&context, request, &response);
-    if (!status.ok()) return server::FromGrpc(status);
+    if (!status.ok()) return rpc::FromGrpc(status);
     return response;
   }
 

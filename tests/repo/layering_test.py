@@ -1,7 +1,7 @@
 """Holds every #include of ours to the layers of cmake/OrchardLibrary.cmake.
 
 Rules:
-  - a folder includes itself and lower layers; clients only proto and core;
+  - a folder includes itself and lower layers; clients only proto, core and rpc;
   - <x>/internal/ is included only from <x> and the tests and benches of its folder;
   - training/ is included by nobody but itself, its tests and its benches;
   - LibTorch, OpenCV, libjpeg and gRPC reach, directly or through our headers, only the places that
@@ -30,7 +30,7 @@ FOREIGN = {
         "bench/serving/reference.cc")),
     "libjpeg": (re.compile(r"(jpeglib|jerror|jconfig|jmorecfg|turbojpeg)\.h"), ("vision/",)),
     "gRPC": (re.compile(r"(grpc|grpcpp)/|.*\.grpc\.pb\.h$"), (
-        "server/", "experts/", "router/", "clients/", "tests/", "bench/")),
+        "rpc/", "server/", "experts/", "router/", "clients/", "tests/", "bench/")),
 }
 
 
@@ -97,7 +97,7 @@ def layer_fault(path, header, ranks, client_deps):
     if target == "training":
         return "training/ is included by nobody but itself and its tests"
     if own == "clients" and target not in client_deps:
-        return f"clients include only {' and '.join(sorted(client_deps))}"
+        return f"clients include only {', '.join(sorted(client_deps))}"
     if own in ranks and ranks[target] >= ranks[own]:
         return f"{own} (layer {ranks[own]}) must not include {target} (layer {ranks[target]})"
     return None
@@ -152,8 +152,8 @@ def faults(root):
     return found
 
 
-CMAKE = """set(ORCHARD_LAYERS proto core vision,moe,nets,clients model server experts router training)
-set(ORCHARD_CLIENT_DEPS proto core)
+CMAKE = """set(ORCHARD_LAYERS proto core vision,moe,nets,rpc model,clients server experts router training)
+set(ORCHARD_CLIENT_DEPS proto core rpc)
 """
 
 
@@ -199,7 +199,7 @@ class CheckerTest(unittest.TestCase):
 
     def test_refuses_what_clients_must_not_see(self):
         self.check({"clients/cpp/x.cc": '#include "moe/plan.h"\n', "moe/plan.h": ""},
-                   "clients include only core and proto")
+                   "clients include only core, proto, rpc")
 
     def test_refuses_training_from_outside(self):
         self.check({"training/loop.h": "", "tests/integration/x_test.cc":

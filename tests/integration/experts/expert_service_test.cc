@@ -15,7 +15,7 @@
 
 #include "experts/metadata.h"
 #include "experts/wire.h"
-#include "server/grpc_status.h"
+#include "rpc/status.h"
 #include "tests/integration/experts/expert_server.h"
 #include "tests/testing/expert_samples.h"
 #include "tests/testing/status_matchers.h"
@@ -52,7 +52,7 @@ Reply Score(v1::Expert::Stub& stub, const v1::ScoreRequest& request,
   Reply reply;
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + within);
-  reply.status = server::FromGrpc(stub.Score(&context, request, &reply.response));
+  reply.status = rpc::FromGrpc(stub.Score(&context, request, &reply.response));
   for (const auto& [key, value] : context.GetServerTrailingMetadata()) {
     reply.trailers[{key.data(), key.size()}] = {value.data(), value.size()};
   }
@@ -192,7 +192,7 @@ TEST(ExpertServiceTest, RefusesWhenTheQueueIsFullAndAsksForPatience) {
   const Reply refused = Score(*stub, Request(1));
   EXPECT_THAT(refused.status,
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("1 waiting")));
-  EXPECT_EQ(refused.trailers.count(server::kRetryPushbackTrailer), 1U);
+  EXPECT_EQ(refused.trailers.count(rpc::kRetryPushbackTrailer), 1U);
   EXPECT_EQ(refused.trailers.at(kInFlightTrailer), "2");
   held.Release();
   EXPECT_THAT(busy.get(), IsOk());

@@ -20,8 +20,8 @@
 #include "orchard/v1/classifier.grpc.pb.h"
 #include "router/classifier_service.h"
 #include "router/engine.h"
+#include "rpc/status.h"
 #include "server/grpc_host.h"
-#include "server/grpc_status.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/testing/tiny_model.h"
 
@@ -155,7 +155,7 @@ class RunningRouter {
     *request.mutable_options() = options;
     v1::ClassifyResponse response;
     const grpc::Status status = stub_->Classify(&context, request, &response);
-    if (!status.ok()) return server::FromGrpc(status);
+    if (!status.ok()) return rpc::FromGrpc(status);
     return response;
   }
 

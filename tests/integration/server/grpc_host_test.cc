@@ -8,7 +8,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
-#include "server/grpc_status.h"
+#include "rpc/status.h"
 #include "tests/integration/server/describe_service.h"
 #include "tests/testing/grpc_calls.h"
 #include "tests/testing/status_matchers.h"
@@ -203,7 +203,8 @@ class FullService final : public v1::Classifier::CallbackService {
                                           const v1::DescribeModelRequest*,
                                           v1::ModelDescription*) override {
     grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-    reactor->Finish(ToGrpc(absl::ResourceExhaustedError("queue full"), *context, milliseconds(25)));
+    reactor->Finish(
+        rpc::ToGrpc(absl::ResourceExhaustedError("queue full"), *context, milliseconds(25)));
     return reactor;
   }
 };
@@ -219,7 +220,7 @@ TEST(PushbackTest, AFullQueueTellsTheClientHowLongToWait) {
   const grpc::Status status = stub->DescribeModel(&context, {}, &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   const auto& trailers = context.GetServerTrailingMetadata();
-  const auto pushback = trailers.find(kRetryPushbackTrailer);
+  const auto pushback = trailers.find(rpc::kRetryPushbackTrailer);
   ASSERT_NE(pushback, trailers.end());
   EXPECT_EQ(std::string(pushback->second.data(), pushback->second.size()), "25");
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include <gtest/gtest.h>
 
 #include "tests/testing/status_matchers.h"
@@ -18,6 +19,12 @@ using ::orchard::testing::StatusIs;
 TEST(AnnotateTest, PutsTheContextBeforeTheMessageAndKeepsTheCode) {
   EXPECT_THAT(Annotate(absl::NotFoundError("no such file"), "manifest.json"),
               StatusIs(absl::StatusCode::kNotFound, "manifest.json: no such file"));
+}
+
+TEST(AnnotateTest, KeepsThePayloads) {
+  absl::Status status = absl::UnavailableError("nobody");
+  status.SetPayload("type.googleapis.com/x", absl::Cord("why"));
+  EXPECT_EQ(Annotate(status, "apple").GetPayload("type.googleapis.com/x"), absl::Cord("why"));
 }
 
 TEST(AnnotateTest, LeavesOkAlone) { EXPECT_THAT(Annotate(absl::OkStatus(), "context"), IsOk()); }
