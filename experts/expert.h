@@ -1,11 +1,16 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 #include "core/clock.h"
@@ -21,30 +26,79 @@ struct SubBatch {
   std::vector<size_t> rows;  ///< indices into `features`
 };
 
+/// Who waits for a row; goes to the expert with it.
+struct Caller {
+  std::string request_id;
+  std::string traceparent;  ///< W3C trace context; empty: none
+};
+
 /// What goes along with a call.
 struct CallContext {
   core::Clock::time_point deadline;  ///< the answer is of no use after it
-  std::string request_id;            ///< of the first row's request; travels in metadata
+  std::vector<Caller> callers = {};  ///< by row of the sub-batch; may be empty
+  /// Asks to stop when nobody waits for any row any more.
+  std::stop_token cancelled = {};
+};
+
+/// Why a chosen domain has no answer: the label `reason` of orchard_missing_total.
+enum class MissingReason : std::uint8_t {
+  kDown,        ///< nobody is there: not connected, draining, or no address at all
+  kTimeout,     ///< no answer in time
+  kOverloaded,  ///< too much waits already, there or here
+  kEjected,     ///< it failed too often lately
+  kForeign,     ///< it serves another model, or means something else by this part
+  kFailed,      ///< it answered with an error, or with what is no answer
+  kCold,        ///< it is being started
+};
+inline constexpr size_t kMissingReasons = 7;
+
+/// The label: "down", "timeout", ...
+std::string_view Name(MissingReason reason);
+
+/// What a failed call's status says about the reason.
+MissingReason ReasonOf(const absl::Status& status);
+
+/// One try of a call at one endpoint.
+struct AttemptRecord {
+  enum class Kind : std::uint8_t { kFirst, kRetry, kHedge };
+
+  Kind kind = Kind::kFirst;
+  std::string endpoint;  ///< HOST:PORT
+  core::Clock::time_point begin = {}, end = {};
+  absl::StatusCode code = absl::StatusCode::kOk;
+  /// As the expert said; 0 when it did not.
+  core::Clock::duration queue = {}, compute = {};
+};
+
+/// "first", "retry", "hedge".
+std::string_view Name(AttemptRecord::Kind kind);
+
+/// How a call ended.
+struct Scored {
+  absl::StatusOr<model::ScoreBatch> scores;  ///< a status: the expert failed, whatever its code
+  MissingReason reason = MissingReason::kFailed;  ///< of an error
+  std::vector<AttemptRecord> attempts = {};       ///< empty in process
+  std::string part_version = {};                  ///< of an answer
 };
 
 /// One domain's expert as the router sees it: in process or behind an address. Thread-safe.
 class Expert {
  public:
-  using Done = absl::AnyInvocable<void(absl::StatusOr<model::ScoreBatch>) &&>;
+  using Done = absl::AnyInvocable<void(Scored) &&>;
 
   virtual ~Expert() = default;
 
   /// Scores `batch` and calls `done` exactly once, at the latest shortly after the deadline: on
   /// this thread before returning, or later on another one. Rows of the answer are in the order of
-  /// `batch.rows`. A status means that the expert failed, whatever its code.
-  virtual void Score(SubBatch batch, const CallContext& context, Done done) = 0;
+  /// `batch.rows`.
+  virtual void Score(SubBatch batch, CallContext context, Done done) = 0;
 
   /// Ends the calls in progress early and refuses those that come, with UNAVAILABLE. When this
   /// returns, every `done` has run. Idempotent; not from a `done`.
   virtual void Stop() = 0;
 
-  /// False when it is known that nobody would answer (all endpoints are down): not worth asking.
-  virtual bool Available() const = 0;
+  /// Why nobody would answer; nothing: worth asking. Reads a value: no lock, no allocation, no I/O.
+  virtual std::optional<MissingReason> Unavailable() const = 0;
 };
 
 }  // namespace orchard::experts

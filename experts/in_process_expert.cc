@@ -37,8 +37,11 @@ bool Consecutive(const std::vector<size_t>& rows) {
 InProcessExpert::InProcessExpert(ExpertSpec spec, Scorer scorer)
     : spec_(std::move(spec)), scorer_(std::move(scorer)) {}
 
-void InProcessExpert::Score(SubBatch batch, const CallContext& context, Done done) {
-  std::move(done)(ScoreNow(batch, context));
+void InProcessExpert::Score(SubBatch batch, CallContext context, Done done) {
+  absl::StatusOr<model::ScoreBatch> scores = ScoreNow(batch, context);
+  const MissingReason reason = ReasonOf(scores.status());
+  std::move(done)(
+      {.scores = std::move(scores), .reason = reason, .part_version = spec_.part_version});
 }
 
 absl::StatusOr<model::ScoreBatch> InProcessExpert::ScoreNow(const SubBatch& batch,

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "experts/expert.h"
 #include "experts/expert_spec.h"
 #include "experts/scorer.h"
@@ -18,13 +20,13 @@ class InProcessExpert final : public Expert {
   /// Errors: DEADLINE_EXCEEDED when the deadline has passed already, INVALID_ARGUMENT for no rows,
   /// a row that the batch does not have or features of another width, INTERNAL for an answer that
   /// CheckScores refuses, and the Scorer's own.
-  void Score(SubBatch batch, const CallContext& context, Done done) override;
+  void Score(SubBatch batch, CallContext context, Done done) override;
 
   /// Nothing is ever in progress on another thread than its caller's.
   void Stop() override {}
 
-  /// Always: it lives as long as we do.
-  bool Available() const override { return true; }
+  /// Never: it lives as long as we do.
+  std::optional<MissingReason> Unavailable() const override { return std::nullopt; }
 
  private:
   absl::StatusOr<model::ScoreBatch> ScoreNow(const SubBatch& batch,

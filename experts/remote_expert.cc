@@ -72,6 +72,11 @@ absl::Status Located(const absl::Status& status, const std::string& domain,
   return absl::Status(code, absl::StrCat(domain, " at ", address, ": ", status.message()));
 }
 
+void Fail(Expert::Done done, absl::Status status) {
+  const MissingReason reason = ReasonOf(status);
+  std::move(done)({.scores = std::move(status), .reason = reason});
+}
+
 }  // namespace
 
 /// One Score on its way, over at most two attempts. Shared by the attempt's callback alone.
@@ -116,20 +121,21 @@ RemoteExpert::~RemoteExpert() { Stop(); }
 
 void RemoteExpert::Stop() { calls_->CancelAndWait(); }
 
-void RemoteExpert::Score(SubBatch batch, const CallContext& context, Done done) {
+void RemoteExpert::Score(SubBatch batch, CallContext context, Done done) {
   if (Clock::now() >= context.deadline) {
-    return std::move(done)(absl::DeadlineExceededError(
-        absl::StrCat("the deadline passed before the expert of ", spec_.domain, " was asked")));
+    return Fail(std::move(done),
+                absl::DeadlineExceededError(absl::StrCat(
+                    "the deadline passed before the expert of ", spec_.domain, " was asked")));
   }
   const std::optional<size_t> endpoint = Choose(std::nullopt);
-  if (!endpoint) return std::move(done)(AllDown());
+  if (!endpoint) return Fail(std::move(done), AllDown());
   auto call = std::make_shared<Call>();
   if (absl::Status status = WriteRequest(batch, spec_, options_.dtype, call->request);
       !status.ok()) {
-    return std::move(done)(std::move(status));
+    return Fail(std::move(done), std::move(status));
   }
   call->rows = batch.rows.size();
-  call->context = context;
+  call->context = std::move(context);
   call->done = std::move(done);
   Attempt(std::move(call), *endpoint);
 }
@@ -138,12 +144,12 @@ void RemoteExpert::Attempt(std::shared_ptr<Call> call, size_t index) {
   internal::Endpoint& endpoint = *endpoints_[index];
   const auto grpc = std::make_shared<grpc::ClientContext>();
   grpc->set_deadline(ToSystem(call->context.deadline));
-  if (CanTravel(call->context.request_id)) {
-    grpc->AddMetadata(kRequestIdMetadata, call->context.request_id);
+  if (!call->context.callers.empty() && CanTravel(call->context.callers.front().request_id)) {
+    grpc->AddMetadata(kRequestIdMetadata, call->context.callers.front().request_id);
   }
   if (!calls_->Enter(grpc)) {
-    return std::move(call->done)(absl::UnavailableError(
-        absl::StrCat("the expert of ", spec_.domain, " is being shut down")));
+    return Fail(std::move(call->done), absl::UnavailableError(absl::StrCat(
+                                           "the expert of ", spec_.domain, " is being shut down")));
   }
   call->endpoint = index;
   call->grpc = grpc;
@@ -178,7 +184,8 @@ void RemoteExpert::Answered(std::shared_ptr<Call> call, absl::Status status) {
       status.ok() ? ReadResponse(call->response, call->rows, spec_.classes.size())
                   : absl::StatusOr<model::ScoreBatch>(std::move(status));
   if (!answer.ok()) answer = Located(answer.status(), spec_.domain, endpoint.address());
-  std::move(call->done)(std::move(answer));
+  const MissingReason reason = ReasonOf(answer.status());
+  std::move(call->done)({.scores = std::move(answer), .reason = reason});
   call.reset();
   calls_->Leave(std::move(grpc));  // Last line: `this` may be gone after it.
 }
@@ -238,10 +245,13 @@ std::optional<size_t> RemoteExpert::Choose(std::optional<size_t> except) const {
   return ChooseEndpoint(Views(), except, Scramble(count));
 }
 
-bool RemoteExpert::Available() const {
+std::optional<MissingReason> RemoteExpert::Unavailable() const {
   const std::vector<EndpointView> views = Views();
-  return std::any_of(views.begin(), views.end(),
-                     [](const EndpointView& view) { return view.health != EndpointHealth::kDown; });
+  const bool some = std::any_of(views.begin(), views.end(), [](const EndpointView& view) {
+    return view.health != EndpointHealth::kDown;
+  });
+  if (some) return std::nullopt;
+  return MissingReason::kDown;
 }
 
 absl::Status RemoteExpert::AllDown() const {

@@ -57,14 +57,14 @@ class RemoteExpert final : public Expert {
   /// Errors, besides those of the expert itself: UNAVAILABLE when all endpoints are down, naming
   /// them; DEADLINE_EXCEEDED; INTERNAL for an answer that is none (NaN, another shape); those of
   /// WriteRequest. Except for the first and the last, the endpoint is named.
-  void Score(SubBatch batch, const CallContext& context, Done done) override;
+  void Score(SubBatch batch, CallContext context, Done done) override;
 
   /// Cancels what is in progress and waits until its `done`s have run.
   void Stop() override;
 
-  /// Whether an endpoint is not known to be down. Also what wakes idle channels and probes
+  /// Nothing while an endpoint is not known to be down. Also what wakes idle channels and probes
   /// endpoints that held another model: ask it often, it costs a microsecond.
-  bool Available() const override;
+  std::optional<MissingReason> Unavailable() const override;
 
   /// Connects, and waits until each endpoint is connected or has failed, or until `deadline`.
   /// Before readiness, so that the first request finds connections; a router is ready whatever

@@ -50,7 +50,7 @@ v1::ModelDescription Describe(const v1::ModelManifest& manifest, const Catalogue
     domain.set_branch(part.branch());
     *domain.mutable_classes() = part.classes();
     domain.set_version(part.file().version());
-    domain.set_available(fleet.Available(index));
+    domain.set_available(!fleet.Unavailable(index));
     ++index;
   }
   *description.mutable_concepts() = manifest.concepts();

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -26,7 +27,7 @@ class ExpertFleet {
 
   size_t domains() const { return experts_.size(); }
 
-  /// The expert of a domain that Available() named.
+  /// The expert of a domain that Unavailable() gave no reason for.
   experts::Expert& expert(size_t domain) { return *experts_[domain]; }
 
   /// Ends the calls in progress: for what is on its way when the router goes. Every `done` has run
@@ -37,17 +38,15 @@ class ExpertFleet {
     }
   }
 
-  bool Available(size_t domain) const {
-    return experts_[domain] != nullptr && experts_[domain]->Available();
+  /// Why nobody would answer for a domain; nothing: worth asking.
+  std::optional<experts::MissingReason> Unavailable(size_t domain) const {
+    if (experts_[domain] == nullptr) return experts::MissingReason::kDown;
+    return experts_[domain]->Unavailable();
   }
 
-  /// By domain: whether it is worth asking.
-  std::vector<bool> Available() const {
-    std::vector<bool> available(experts_.size());
-    for (size_t domain = 0; domain < experts_.size(); ++domain) {
-      available[domain] = Available(domain);
-    }
-    return available;
+  /// The same for every domain; `out` has one place for each. Allocates nothing, takes no lock.
+  void Unavailable(std::span<std::optional<experts::MissingReason>> out) const {
+    for (size_t domain = 0; domain < experts_.size(); ++domain) out[domain] = Unavailable(domain);
   }
 
  private:

@@ -6,6 +6,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -28,6 +29,14 @@ void FillTimings(const Passage& passage, Clock::time_point end, v1::StageTimings
   timings.set_experts_ms(core::Milliseconds(passage.experts_end - passage.encode_end));
   timings.set_combine_ms(core::Milliseconds(end - passage.experts_end));
   timings.set_total_ms(core::Milliseconds(end - passage.admitted));
+}
+
+/// The request that a log line about a call names.
+std::string_view FirstId(const experts::CallContext& context) {
+  for (const experts::Caller& caller : context.callers) {
+    if (!caller.request_id.empty()) return caller.request_id;
+  }
+  return "";
 }
 
 }  // namespace
@@ -154,7 +163,10 @@ Scatter::Step Scatter::TakeStep() {
         continue;
       }
     }
-    available = stage_.fleet_.Available();
+    std::vector<std::optional<experts::MissingReason>> unavailable(stage_.fleet_.domains());
+    stage_.fleet_.Unavailable(unavailable);
+    available.emplace();
+    for (const auto& reason : unavailable) available->push_back(!reason);
   }
 }
 
@@ -182,8 +194,11 @@ Scatter::Call Scatter::TakeCall() {
   std::ranges::sort(call.rows);
   for (const size_t row : call.rows) {
     const RequestPtr& request = pictures_[row].request;
-    if (!request) continue;
-    if (call.context.request_id.empty()) call.context.request_id = request->id;
+    if (!request) {
+      call.context.callers.emplace_back();
+      continue;
+    }
+    call.context.callers.push_back({.request_id = request->id, .traceparent = {}});
     call.context.deadline = std::max(call.context.deadline, request->give_up);
   }
   return call;
@@ -199,11 +214,10 @@ void Scatter::Ask(Call call) {
   const Clock::time_point begin = Clock::now();
   experts::Expert& expert = stage_.fleet_.expert(call.domain);
   experts::SubBatch batch{.features = features_, .rows = call.rows};
-  const experts::CallContext context = call.context;
-  expert.Score(std::move(batch), context,
-               [self = shared_from_this(), call = std::move(call),
-                begin](absl::StatusOr<model::ScoreBatch> answer) {
-                 self->Arrive(call, Clock::now() - begin, std::move(answer));
+  experts::CallContext context = call.context;
+  expert.Score(std::move(batch), std::move(context),
+               [self = shared_from_this(), call = std::move(call), begin](experts::Scored scored) {
+                 self->Arrive(call, Clock::now() - begin, std::move(scored.scores));
                  self->Advance();
                });
 }
@@ -234,7 +248,7 @@ void Scatter::Report(const Call& call, Clock::duration took, const absl::Status&
   if (status.ok()) return;
   server::Log(server::LogLevel::kWarning, "expert_failed",
               {{"domain", stage_.catalogue_.domains[call.domain]},
-               {"request_id", call.context.request_id},
+               {"request_id", FirstId(call.context)},
                {"code", status.code()},
                {"rows", call.rows.size()},
                {"ms", core::Milliseconds(took)},

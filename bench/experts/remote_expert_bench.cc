@@ -84,8 +84,8 @@ void Run(benchmark::State& state, Expert& expert) {
     for (int64_t call = 0; call < state.range(1); ++call) {
       auto answer = std::make_shared<std::promise<bool>>();
       answers.push_back(answer->get_future());
-      expert.Score(batch, {core::Clock::now() + std::chrono::seconds(10), "id"},
-                   [answer](auto scores) { answer->set_value(scores.ok()); });
+      expert.Score(batch, {.deadline = core::Clock::now() + std::chrono::seconds(10)},
+                   [answer](Scored scored) { answer->set_value(scored.scores.ok()); });
     }
     for (auto& answer : answers) {
       if (!answer.get()) state.SkipWithError("a call failed");

@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -48,7 +49,7 @@ class FakeExpert final : public experts::Expert {
     AnswerAll(Gone());
   }
 
-  void Score(experts::SubBatch batch, const experts::CallContext& context, Done done) override {
+  void Score(experts::SubBatch batch, experts::CallContext context, Done done) override {
     Rule rule;
     {
       core::MutexLock lock(mutex_);
@@ -57,22 +58,23 @@ class FakeExpert final : public experts::Expert {
       if (!rule) waiting_.push_back({std::move(batch), context, std::move(done)});
       changed_.notify_all();
     }
-    if (rule) std::move(done)(rule(batch, context));  // Outside the lock: it may come back to us.
+    if (rule)
+      std::move(done)(ScoredOf(rule(batch, context)));  // Outside the lock: it may come back to us.
   }
 
-  bool Available() const override {
+  std::optional<experts::MissingReason> Unavailable() const override {
     core::MutexLock lock(mutex_);
     ++looks_;
-    return available_;
+    return unavailable_;
   }
-  /// How often Available() was asked.
+  /// How often Unavailable() was asked.
   size_t looks() const {
     core::MutexLock lock(mutex_);
     return looks_;
   }
-  void SetAvailable(bool available) {
+  void SetUnavailable(std::optional<experts::MissingReason> reason) {
     core::MutexLock lock(mutex_);
-    available_ = available;
+    unavailable_ = reason;
   }
 
   /// From now on calls are answered at once, on the caller's thread; nullptr: by hand again.
@@ -93,7 +95,9 @@ class FakeExpert final : public experts::Expert {
       core::MutexLock lock(mutex_);
       calls.swap(waiting_);
     }
-    for (Waiting& call : calls) std::move(call.done)(rule(call.batch, call.context));
+    for (Waiting& call : calls) {
+      std::move(call.done)(ScoredOf(rule(call.batch, call.context)));
+    }
     return calls.size();
   }
 
@@ -114,6 +118,11 @@ class FakeExpert final : public experts::Expert {
   }
 
  private:
+  static experts::Scored ScoredOf(Answer answer) {
+    const experts::MissingReason reason = experts::ReasonOf(answer.status());
+    return {.scores = std::move(answer), .reason = reason};
+  }
+
   static absl::Status Gone() { return absl::UnavailableError("the fake expert is gone"); }
 
   struct Waiting {
@@ -125,7 +134,7 @@ class FakeExpert final : public experts::Expert {
   mutable core::Mutex mutex_;
   mutable std::condition_variable changed_;
   Rule rule_ ABSL_GUARDED_BY(mutex_);
-  bool available_ ABSL_GUARDED_BY(mutex_) = true;
+  std::optional<experts::MissingReason> unavailable_ ABSL_GUARDED_BY(mutex_);
   mutable size_t looks_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Asked> asked_ ABSL_GUARDED_BY(mutex_);
   std::vector<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);

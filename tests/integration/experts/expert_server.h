@@ -93,10 +93,11 @@ inline std::future<absl::StatusOr<model::ScoreBatch>> Ask(
   };
   auto waiting = std::make_shared<Waiting>();
   auto future = waiting->promise.get_future();
-  expert.Score(std::move(batch), {core::Clock::now() + within, std::move(request_id)},
-               [waiting](absl::StatusOr<model::ScoreBatch> scores) {
+  expert.Score(std::move(batch),
+               {.deadline = core::Clock::now() + within, .callers = {{std::move(request_id), ""}}},
+               [waiting](Scored scored) {
                  EXPECT_FALSE(waiting->answered.exchange(true)) << "answered twice";
-                 waiting->promise.set_value(std::move(scores));
+                 waiting->promise.set_value(std::move(scored.scores));
                });
   return future;
 }

@@ -88,7 +88,7 @@ TEST(RemoteExpertTest, AnotherEndpointAnswersForAKilledOne) {
     if (i == 10) first->Stop();
     ASSERT_THAT(Ask(*expert, OneRow(i)).get(), IsOk()) << i;
   }
-  EXPECT_TRUE(expert->Available());
+  EXPECT_TRUE(!expert->Unavailable());
 }
 
 TEST(RemoteExpertTest, SaysThatItIsUnavailableUntilAnEndpointIsBack) {
@@ -100,23 +100,23 @@ TEST(RemoteExpertTest, SaysThatItIsUnavailableUntilAnEndpointIsBack) {
   ASSERT_THAT(Ask(*expert, OneRow()).get(), IsOk());
   server.reset();
   other.Stop();
-  ASSERT_TRUE(Eventually([&] { return !expert->Available(); }));
+  ASSERT_TRUE(Eventually([&] { return expert->Unavailable().has_value(); }));
   EXPECT_THAT(Ask(*expert, OneRow()).get(),
               StatusIs(absl::StatusCode::kUnavailable,
                        AllOf(HasSubstr("apple"), HasSubstr(address.ToString()),
                              HasSubstr(other_address.ToString()))));
   ExpertServer back({.listen = address});
-  ASSERT_TRUE(Eventually([&] { return expert->Available(); }));
+  ASSERT_TRUE(Eventually([&] { return !expert->Unavailable(); }));
   EXPECT_THAT(Ask(*expert, OneRow()).get(), IsOk());
 }
 
 TEST(RemoteExpertTest, IsUnavailableWhenNobodyEverListened) {
   const SilentPort nobody;
   const auto expert = Remote({nobody.address()});
-  EXPECT_TRUE(expert->Available());  // Not known yet.
+  EXPECT_TRUE(!expert->Unavailable());  // Not known yet.
   EXPECT_THAT(Ask(*expert, OneRow()).get(),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr(nobody.address().ToString())));
-  EXPECT_FALSE(expert->Available());
+  EXPECT_EQ(expert->Unavailable(), MissingReason::kDown);
   EXPECT_THAT(expert->Warm(core::Clock::now() + 20s),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr(nobody.address().ToString())));
 }
@@ -264,14 +264,14 @@ TEST(RemoteExpertTest, AnEndpointOfAnotherEncoderIsDownUntilItHoldsOurs) {
                AllOf(HasSubstr("feedfeedfeedfeed"), HasSubstr(testing::kSampleFingerprint))));
   EXPECT_EQ(mismatches, 1);
   EXPECT_THAT(message, AllOf(HasSubstr(address.ToString()), HasSubstr("feedfeedfeedfeed")));
-  EXPECT_FALSE(expert->Available());
+  EXPECT_EQ(expert->Unavailable(), MissingReason::kDown);
   EXPECT_THAT(Ask(*expert, OneRow()).get(),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("no endpoint of apple is up")));
   EXPECT_EQ(mismatches, 1);  // It was not asked again.
 
   server.reset();
   server = std::make_unique<ExpertServer>(ExpertServer::Options{.listen = address});
-  ASSERT_TRUE(Eventually([&] { return expert->Available(); }));
+  ASSERT_TRUE(Eventually([&] { return !expert->Unavailable(); }));
   EXPECT_THAT(Ask(*expert, OneRow()).get(), IsOk());
 }
 
@@ -310,7 +310,7 @@ TEST(RemoteExpertTest, AnEndpointThatKeepsAnotherEncoderStaysDownWhateverIsProbe
   // Whoever asks sends a probe, at most one in probe_interval: four mean that three were answered.
   bool was_up = false;
   ASSERT_TRUE(Eventually([&] {
-    was_up = was_up || expert->Available();
+    was_up = was_up || !expert->Unavailable();
     return other.probes >= 4;
   }));
   EXPECT_FALSE(was_up);
@@ -337,7 +337,7 @@ TEST(RemoteExpertTest, WhatIsWrongWithTheCallIsNotTriedElsewhere) {
   EXPECT_THAT(Ask(*expert, {features, {0}}).get(),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("nan")));
   EXPECT_EQ(CallsOf(first, "INVALID_ARGUMENT") + CallsOf(second, "INVALID_ARGUMENT"), 1);
-  EXPECT_TRUE(expert->Available());
+  EXPECT_TRUE(!expert->Unavailable());
 }
 
 TEST(RemoteExpertTest, RequestIdsThatCannotTravelStayAtHome) {

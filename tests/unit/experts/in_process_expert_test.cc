@@ -24,15 +24,15 @@ using testing::WholeBatch;
 
 using Answer = absl::StatusOr<model::ScoreBatch>;
 
-const CallContext kNoHurry{core::Clock::time_point::max(), "id"};
+const CallContext kNoHurry{.deadline = core::Clock::time_point::max()};
 
 /// Asks, and expects the answer on this thread before Score returns.
 Answer Ask(Expert& expert, SubBatch batch, const CallContext& context = kNoHurry) {
   std::optional<Answer> answer;
-  expert.Score(std::move(batch), context, [&, asked_on = std::this_thread::get_id()](Answer a) {
+  expert.Score(std::move(batch), context, [&, asked_on = std::this_thread::get_id()](Scored s) {
     EXPECT_EQ(std::this_thread::get_id(), asked_on);
     EXPECT_FALSE(answer.has_value());
-    answer = std::move(a);
+    answer = std::move(s.scores);
   });
   EXPECT_TRUE(answer.has_value());
   return answer.has_value() ? *std::move(answer) : absl::UnknownError("no answer");
@@ -50,7 +50,7 @@ TEST(InProcessExpertTest, AnswersRowsInTheirOrder) {
     EXPECT_EQ(some->energy[row], all->energy[of_all]);
     EXPECT_TRUE(std::ranges::equal(some->Row(row), all->Row(of_all)));
   }
-  EXPECT_TRUE(expert.Available());
+  EXPECT_EQ(expert.Unavailable(), std::nullopt);
 }
 
 TEST(InProcessExpertTest, CopiesNothingWhenRowsLieTogether) {
@@ -86,7 +86,7 @@ TEST(InProcessExpertTest, SavesTheWorkWhenTheDeadlineHasPassed) {
     ADD_FAILURE() << "computed for nobody";
     return absl::UnknownError("");
   });
-  EXPECT_THAT(Ask(expert, WholeBatch(SampleFeatures(1)), {core::Clock::now(), "id"}),
+  EXPECT_THAT(Ask(expert, WholeBatch(SampleFeatures(1)), {.deadline = core::Clock::now()}),
               StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("apple")));
 }
 

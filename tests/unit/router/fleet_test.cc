@@ -21,12 +21,16 @@ const std::vector<std::string> kDomains = {"apple", "rice"};
 
 TEST(ExpertFleetTest, ADomainThatNobodyKnowsIsNotAvailable) {
   auto down = std::make_unique<FakeExpert>();
-  down->SetAvailable(false);
+  down->SetUnavailable(experts::MissingReason::kEjected);
   std::vector<std::unique_ptr<experts::Expert>> experts;
   experts.push_back(std::make_unique<FakeExpert>());
   experts.push_back(nullptr);
   experts.push_back(std::move(down));
-  EXPECT_THAT(ExpertFleet(std::move(experts)).Available(), ElementsAre(true, false, false));
+  const ExpertFleet fleet(std::move(experts));
+  std::vector<std::optional<experts::MissingReason>> unavailable(fleet.domains());
+  fleet.Unavailable(unavailable);
+  EXPECT_THAT(unavailable, ElementsAre(std::nullopt, experts::MissingReason::kDown,
+                                       experts::MissingReason::kEjected));
 }
 
 TEST(ParseExpertAddressesTest, GathersTheAddressesOfADomain) {

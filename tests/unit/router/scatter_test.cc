@@ -253,7 +253,7 @@ TEST(ScatterTest, AStoppedFleetEndsWhatWaitsForIt) {
 
 TEST(ScatterTest, AnExpertThatIsDownIsMissingAndNeverAsked) {
   Line line({.has_expert = {true, false, true}});
-  line.expert(kVegetable).SetAvailable(false);
+  line.expert(kVegetable).SetUnavailable(experts::MissingReason::kDown);
   const auto answer = line.Classify(1, With(v1::DENSE));
   ASSERT_THAT(answer, IsOk());
   EXPECT_THAT(Missing(*answer), ElementsAre("fruit", "vegetable"));

@@ -1,0 +1,54 @@
+#include "experts/expert.h"
+
+namespace orchard::experts {
+
+std::string_view Name(MissingReason reason) {
+  switch (reason) {
+    case MissingReason::kDown:
+      return "down";
+    case MissingReason::kTimeout:
+      return "timeout";
+    case MissingReason::kOverloaded:
+      return "overloaded";
+    case MissingReason::kEjected:
+      return "ejected";
+    case MissingReason::kForeign:
+      return "foreign";
+    case MissingReason::kFailed:
+      return "failed";
+    case MissingReason::kCold:
+      return "cold";
+  }
+  return "failed";
+}
+
+MissingReason ReasonOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kCancelled:
+      return MissingReason::kDown;
+    case absl::StatusCode::kDeadlineExceeded:
+      return MissingReason::kTimeout;
+    case absl::StatusCode::kResourceExhausted:
+      return MissingReason::kOverloaded;
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kNotFound:
+      return MissingReason::kForeign;
+    default:
+      return MissingReason::kFailed;
+  }
+}
+
+std::string_view Name(AttemptRecord::Kind kind) {
+  switch (kind) {
+    case AttemptRecord::Kind::kFirst:
+      return "first";
+    case AttemptRecord::Kind::kRetry:
+      return "retry";
+    case AttemptRecord::Kind::kHedge:
+      return "hedge";
+  }
+  return "first";
+}
+
+}  // namespace orchard::experts
