@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 
+#include "router/options.h"
 #include "server/log.h"
 
 namespace orchard::router {
@@ -42,19 +43,18 @@ std::string RequestIdOf(const grpc::CallbackServerContext& context) {
 }
 
 RequestLine::RequestLine(const char* event, std::string request_id, size_t bytes,
-                         core::Clock::duration took, const absl::Status& status,
-                         const v1::ClassifyResponse& response)
+                         core::Clock::duration took, const absl::StatusOr<Classification>& answer)
     : event_(event),
       request_id_(std::move(request_id)),
       bytes_(bytes),
       ms_(core::Milliseconds(took)),
-      code_(status.code()),
-      reason_(status.message()),
-      policy_(response.routing().policy()),
-      outcome_(response.outcome()),
-      degraded_(response.degraded()) {
-  experts_ = static_cast<int>(std::ranges::count_if(
-      response.routing().domains(), [](const v1::DomainRouting& d) { return d.activated(); }));
+      code_(answer.status().code()),
+      reason_(answer.status().message()) {
+  if (!answer.ok()) return;
+  policy_ = answer->routing.policy;
+  outcome_ = answer->outcome;
+  experts_ = answer->routing.Activated();
+  degraded_ = answer->routing.degraded();
 }
 
 void RequestLine::Write() const {
@@ -65,9 +65,9 @@ void RequestLine::Write() const {
                  {"code", code_},
                  {"ms", ms_},
                  {"bytes", bytes_},
-                 {"policy", v1::Policy_Name(policy_)},
+                 {"policy", v1::Policy_Name(ToWire(policy_))},
                  {"experts", experts_},
-                 {"outcome", v1::Outcome_Name(outcome_)},
+                 {"outcome", moe::Name(outcome_)},
                  {"degraded", degraded_}});
   } else {
     server::Log(LogLevel::kInfo, event_,

@@ -6,11 +6,12 @@
 #include <stop_token>
 #include <string>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include <grpcpp/server_context.h>
 
 #include "core/clock.h"
 #include "orchard/v1/classifier.pb.h"
+#include "router/classification.h"
 #include "router/metrics.h"
 #include "router/pipeline.h"
 
@@ -49,7 +50,7 @@ inline bool WantsGates(const v1::ClassifyOptions& options) {
 class RequestLine {
  public:
   RequestLine(const char* event, std::string request_id, size_t bytes, core::Clock::duration took,
-              const absl::Status& status, const v1::ClassifyResponse& response);
+              const absl::StatusOr<Classification>& answer);
 
   void Write() const;
 
@@ -60,10 +61,10 @@ class RequestLine {
   double ms_;
   absl::StatusCode code_;
   std::string reason_;
-  v1::Policy policy_;
-  v1::Outcome outcome_;
-  int experts_ = 0;
-  bool degraded_;
+  moe::PolicyKind policy_ = moe::PolicyKind::kExact;
+  moe::Outcome outcome_ = moe::Outcome::kOk;
+  size_t experts_ = 0;
+  bool degraded_ = false;
 };
 
 }  // namespace orchard::router

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "router/render.h"
 #include "rpc/status.h"
 
 namespace orchard::router {
@@ -13,26 +14,29 @@ ClassifyCall::ClassifyCall(const CallServices& services, grpc::CallbackServerCon
       request_(request),
       response_(response),
       request_id_(RequestIdOf(context)) {
+  const absl::StatusOr<Options> options = services.pipeline.Parse(request.options());
+  if (!options.ok()) {
+    Answer(options.status());
+    return;
+  }
   Job job{.image = request.image(),
-          .options = request.options(),
+          .options = *options,
           .deadline = DeadlineOf(context),
           .request_id = request_id_,
+          .arrived = begin_,
           .cancelled = cancelled_.get_token()};
   // `this` is safe in the callback: OnDone comes only after Finish, which it calls exactly once.
-  services_.pipeline.Start(std::move(job), [this](absl::StatusOr<v1::ClassifyResponse> answer) {
-    Answer(std::move(answer));
-  });
+  services_.pipeline.Start(
+      std::move(job), [this](const absl::StatusOr<Classification>& answer) { Answer(answer); });
 }
 
-void ClassifyCall::Answer(absl::StatusOr<v1::ClassifyResponse> answer) {
-  const absl::Status status = answer.status();
-  if (answer.ok()) response_ = *std::move(answer);
+void ClassifyCall::Answer(const absl::StatusOr<Classification>& answer) {
+  if (answer.ok()) response_ = Render(*answer, WantsGates(request_.options()));
   const core::Clock::duration took = core::Clock::now() - begin_;
-  const RequestLine line("classify", request_id_, request_.image().size(), took, status, response_);
-  if (!WantsGates(request_.options())) response_.mutable_routing()->clear_domains();
-  services_.metrics.Request(Metrics::kClassify, status.code(), took);
+  const RequestLine line("classify", request_id_, request_.image().size(), took, answer);
+  services_.metrics.Request(Metrics::kClassify, answer.status().code(), took);
   context_.AddTrailingMetadata(kRequestIdKey, request_id_);
-  Finish(rpc::ToGrpc(status, context_, kPushback));
+  Finish(rpc::ToGrpc(answer.status(), context_, kPushback));
   line.Write();  // `this` may be gone.
 }
 

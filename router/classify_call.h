@@ -23,7 +23,7 @@ class ClassifyCall final : public grpc::ServerUnaryReactor {
   void OnDone() override { delete this; }
 
  private:
-  void Answer(absl::StatusOr<v1::ClassifyResponse> answer);
+  void Answer(const absl::StatusOr<Classification>& answer);
 
   const CallServices services_;
   grpc::CallbackServerContext& context_;

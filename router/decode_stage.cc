@@ -26,22 +26,22 @@ void DecodeStage::Process(RequestPtr request) {
   absl::Status status = Decode(*request);
   if (status.ok()) status = next_(std::move(request));
   // NOLINTNEXTLINE(bugprone-use-after-move): the next stage takes only what it does not refuse.
-  if (!status.ok()) request->Finish(std::move(status));
+  if (!status.ok()) request->Finish(status);
 }
 
 absl::Status DecodeStage::Decode(Request& request) {
   Passage& passage = request.passage;
-  passage.decode_begin = Clock::now();
+  passage.Enter(Stage::kDecode, Clock::now());
   const Clock::duration needed =
       times_.decode.Recent() + times_.encode.Recent() + times_.experts.Recent();
-  ORCHARD_RETURN_IF_ERROR(request.CheckWorthIt(passage.decode_begin, needed));
+  ORCHARD_RETURN_IF_ERROR(request.CheckWorthIt(passage.begin(Stage::kDecode), needed));
   const size_t side = options_.profile.crop;
   request.pixels.resize(side * side * 3);
   ORCHARD_RETURN_IF_ERROR(
       vision::DecodeForEncoder(request.image, options_.limits, options_.profile, request.pixels));
-  passage.decode_end = Clock::now();
-  times_.decode.Add(passage.decode_end - passage.decode_begin);
-  metrics_.Stage(Metrics::kDecode, passage.decode_end - passage.decode_begin);
+  passage.Enter(Stage::kEncodeQueue, Clock::now());
+  times_.decode.Add(passage.In(Stage::kDecode));
+  metrics_.Stage(Metrics::kDecode, passage.In(Stage::kDecode));
   return absl::OkStatus();
 }
 

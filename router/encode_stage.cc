@@ -30,14 +30,14 @@ void EncodeStage::Process(std::vector<RequestPtr> batch) {
   DropUnwanted(batch);
   if (batch.empty()) return;
   const Clock::time_point begin = Clock::now();
+  for (const RequestPtr& request : batch) request->passage.Enter(Stage::kEncode, begin);
   absl::StatusOr<Encoded> encoded = EncodeBatch(batch);
   const Clock::time_point end = Clock::now();
   if (!encoded.ok()) return Fail(encoded.status(), std::move(batch));
   times_.encode.Add(end - begin);
   metrics_.MicroBatch(batch.size());
   for (const RequestPtr& request : batch) {
-    request->passage.encode_begin = begin;
-    request->passage.encode_end = end;
+    request->passage.Enter(Stage::kExperts, end);
     metrics_.Stage(Metrics::kEncode, end - begin);
   }
   next_(*std::move(encoded), std::move(batch));
@@ -47,9 +47,9 @@ void EncodeStage::DropUnwanted(std::vector<RequestPtr>& batch) {
   const Clock::time_point now = Clock::now();
   const Clock::duration needed = times_.encode.Recent() + times_.experts.Recent();
   std::erase_if(batch, [&](RequestPtr& request) {
-    absl::Status worth = request->CheckWorthIt(now, needed);
+    const absl::Status worth = request->CheckWorthIt(now, needed);
     if (worth.ok()) return false;
-    request->Finish(std::move(worth));
+    request->Finish(worth);
     return true;
   });
 }

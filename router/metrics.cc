@@ -16,7 +16,8 @@ constexpr std::array<const char*, Metrics::kMethods> kMethodNames = {"Classify",
                                                                      "DescribeModel"};
 constexpr std::array<const char*, Metrics::kStages> kStageNames = {"decode", "queue", "encode",
                                                                    "experts", "combine"};
-constexpr std::array<v1::Outcome, 3> kOutcomes = {v1::OK, v1::LOW_CONFIDENCE, v1::UNKNOWN_DOMAIN};
+constexpr std::array kOutcomes = {moe::Outcome::kOk, moe::Outcome::kLowConfidence,
+                                  moe::Outcome::kUnknownDomain};
 
 prometheus::Family<prometheus::Counter>& CounterFamily(Registry& registry, const char* name,
                                                        const char* help) {
@@ -106,8 +107,8 @@ void Metrics::RegisterPictures(Registry& registry, size_t domains) {
            .Add({}, counts);
   auto& outcomes =
       CounterFamily(registry, "orchard_outcomes_total", "Pictures classified, by outcome.");
-  for (const v1::Outcome outcome : kOutcomes) {
-    outcomes_.push_back(&outcomes.Add({{"outcome", v1::Outcome_Name(outcome)}}));
+  for (const moe::Outcome outcome : kOutcomes) {
+    outcomes_.push_back(&outcomes.Add({{"outcome", std::string(moe::Name(outcome))}}));
   }
   degraded_ = &CounterFamily(registry, "orchard_degraded_total",
                              "Pictures classified without all experts that were chosen.")
@@ -171,8 +172,8 @@ void Metrics::Routed(const std::vector<bool>& activated, std::span<const double>
   window_.Add(activated, log_domain, now);
 }
 
-void Metrics::Answered(v1::Outcome outcome, bool degraded) {
-  outcomes_[static_cast<size_t>(outcome) - 1]->Increment();
+void Metrics::Answered(moe::Outcome outcome, bool degraded) {
+  outcomes_[static_cast<size_t>(outcome)]->Increment();
   if (degraded) degraded_->Increment();
 }
 

@@ -15,7 +15,7 @@
 #include <prometheus/registry.h>
 
 #include "core/clock.h"
-#include "orchard/v1/classifier.pb.h"
+#include "moe/abstain.h"
 #include "router/routing_window.h"
 
 namespace orchard::router {
@@ -54,7 +54,7 @@ class Metrics {
               core::Clock::time_point now);
 
   /// A picture was classified.
-  void Answered(v1::Outcome outcome, bool degraded);
+  void Answered(moe::Outcome outcome, bool degraded);
 
   /// What is read when scraped.
   struct Load {
@@ -82,7 +82,7 @@ class Metrics {
   Counters expert_calls_;  // [domain * kCodes + code]
   Histograms expert_durations_;
   Counters fingerprint_mismatches_;
-  Counters outcomes_;  // [outcome - 1]
+  Counters outcomes_;  // [outcome]
   prometheus::Counter* degraded_ = nullptr;
   prometheus::Histogram* micro_batch_ = nullptr;
   prometheus::Histogram* experts_asked_ = nullptr;

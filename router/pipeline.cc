@@ -27,7 +27,9 @@ Pipeline::Pipeline(Settings settings, const Catalogue& catalogue, Encode encode,
     : settings_(std::move(settings)),
       catalogue_(catalogue),
       limiter_(settings_.in_flight),
-      scatter_(catalogue, fleet, timers_, times_, metrics),
+      combine_(catalogue, metrics),
+      scatter_({.workers = settings_.combine_workers}, catalogue, fleet, timers_, times_, metrics,
+               [this](Gathered gathered) { combine_.Run(std::move(gathered)); }),
       // What was decoded is never refused for want of a place: there are as many as requests.
       encode_({.workers = settings_.encode_workers,
                .max_batch = settings_.max_batch,
@@ -46,34 +48,32 @@ Pipeline::Pipeline(Settings settings, const Catalogue& catalogue, Encode encode,
 
 void Pipeline::Start(Job job, Done done) {
   const Clock::time_point now = Clock::now();
-  absl::StatusOr<Options> options = ParseOptions(job.options, catalogue_, settings_.default_policy);
-  if (!options.ok()) return std::move(done)(options.status());
   const auto in = [now](std::chrono::nanoseconds time) {
     return now + std::chrono::duration_cast<Clock::duration>(time);
   };
   const Clock::time_point deadline =
       std::min(job.deadline.value_or(in(settings_.default_deadline)), in(settings_.max_deadline));
-  auto request = std::make_unique<Request>(job.image, *options, deadline - Reserve(deadline - now),
-                                           std::move(done));
+  auto request = std::make_unique<Request>(job.image, job.options, job.arrived.value_or(now),
+                                           deadline - Reserve(deadline - now), std::move(done));
   request->id = std::move(job.request_id);
   request->cancelled = std::move(job.cancelled);
-  request->passage.admitted = now;
-  absl::Status status = Admit(*request);
+  absl::Status status = Admit(*request, now);
+  if (status.ok()) request->passage.Enter(Stage::kDecodeQueue, Clock::now());
   if (status.ok()) status = decode_.Submit(std::move(request));
   // NOLINTNEXTLINE(bugprone-use-after-move): Submit takes only what it does not refuse.
-  if (!status.ok()) request->Finish(std::move(status));
+  if (!status.ok()) request->Finish(status);
 }
 
 /// In the order of cost; nothing was spent on what is refused here.
-absl::Status Pipeline::Admit(Request& request) {
+absl::Status Pipeline::Admit(Request& request, Clock::time_point now) {
   if (request.image.size() > settings_.limits.max_bytes) {
     return absl::InvalidArgumentError(
         absl::StrFormat("the picture has %d bytes, the limit is %d; send a smaller one",
                         request.image.size(), settings_.limits.max_bytes));
   }
   ORCHARD_ASSIGN_OR_RETURN(request.slot, limiter_.Admit());
-  ORCHARD_RETURN_IF_ERROR(request.CheckWorthIt(request.passage.admitted, Clock::duration::zero()));
-  absl::Status worth = request.CheckWorthIt(request.passage.admitted, TimeNeeded());
+  ORCHARD_RETURN_IF_ERROR(request.CheckWorthIt(now, Clock::duration::zero()));
+  absl::Status worth = request.CheckWorthIt(now, TimeNeeded());
   const bool alone = limiter_.in_flight() == 1;
   if (absl::IsDeadlineExceeded(worth) && alone) times_.Refused();
   return worth;

@@ -14,13 +14,14 @@
 #include "core/clock.h"
 #include "core/timer_queue.h"
 #include "moe/policy.h"
-#include "orchard/v1/classifier.pb.h"
 #include "router/admission.h"
 #include "router/catalogue.h"
+#include "router/combine_stage.h"
 #include "router/decode_stage.h"
 #include "router/encode_stage.h"
 #include "router/fleet.h"
 #include "router/metrics.h"
+#include "router/options.h"
 #include "router/request.h"
 #include "router/scatter.h"
 #include "vision/decode.h"
@@ -30,11 +31,13 @@ namespace orchard::router {
 /// One picture to classify.
 struct Job {
   std::string_view image;  ///< a file's bytes; they must live until `done` is called
-  v1::ClassifyOptions options = {};
+  Options options = {};
   std::optional<core::Clock::time_point> deadline = std::nullopt;  ///< absent: the default
   std::string request_id = {};
+  /// When it came; absent: now.
+  std::optional<core::Clock::time_point> arrived = std::nullopt;
   /// Asks to stop when nobody waits any more. A picture that waits for experts is then answered
-  /// within request_stop(), on its thread; any other one when a worker comes to it.
+  /// soon; any other one when a worker comes to it.
   std::stop_token cancelled = {};
 };
 
@@ -53,7 +56,8 @@ class Pipeline {
     size_t queue = 256;      ///< requests that wait to be decoded; one more is refused
     size_t decode_workers = 1;
     size_t encode_workers = 1;
-    size_t max_batch = 4;                                 ///< pictures a forward pass
+    size_t combine_workers = 2;  ///< threads that plan and combine what remote experts answer
+    size_t max_batch = 4;        ///< pictures a forward pass
     std::function<void()> start_encode_worker = nullptr;  ///< first thing on each encode thread
   };
 
@@ -67,21 +71,28 @@ class Pipeline {
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
+  /// What a caller of the wire chose, completed with this server's defaults. Errors: ParseOptions'.
+  absl::StatusOr<Options> Parse(const v1::ClassifyOptions& options) const {
+    return ParseOptions(options, catalogue_, settings_.default_policy);
+  }
+
   /// Classifies; `done` is called exactly once: on this thread when the request is refused,
-  /// otherwise on one of the pipeline's or an expert's. `done` must be quick.
+  /// otherwise on one of the pipeline's. `done` must be quick.
   ///
-  /// Errors: INVALID_ARGUMENT (options, or no picture: with value and limit), RESOURCE_EXHAUSTED
+  /// Errors: INVALID_ARGUMENT (no picture, with value and limit), RESOURCE_EXHAUSTED
   /// (in-flight limit, queue), DEADLINE_EXCEEDED (it can't be kept), UNAVAILABLE (no expert
-  /// answered: their names), CANCELLED (`cancelled` asked for it), INTERNAL (the encoder failed).
+  /// answered: their names), CANCELLED (`cancelled` asked for it), INTERNAL (the encoder failed,
+  /// or we did).
   void Start(Job job, Done done);
 
   /// What is in progress now, for gauges.
   Metrics::Load Load() const;
 
   const Settings& settings() const { return settings_; }
+  const Catalogue& catalogue() const { return catalogue_; }
 
  private:
-  absl::Status Admit(Request& request);
+  absl::Status Admit(Request& request, core::Clock::time_point now);
   core::Clock::duration TimeNeeded() const;
 
   const Settings settings_;
@@ -91,6 +102,7 @@ class Pipeline {
   // The stages from the last to the first: an earlier one is destroyed first and hands on what it
   // holds to the later ones, which still live.
   core::TimerQueue timers_;
+  CombineStage combine_;
   ScatterStage scatter_;
   EncodeStage encode_;
   DecodeStage decode_;

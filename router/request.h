@@ -13,31 +13,26 @@
 #include "absl/status/statusor.h"
 
 #include "core/clock.h"
-#include "orchard/v1/classifier.pb.h"
 #include "router/admission.h"
+#include "router/classification.h"
 #include "router/options.h"
+#include "router/passage.h"
 
 namespace orchard::router {
 
-/// Called exactly once, on any thread.
-using Done = absl::AnyInvocable<void(absl::StatusOr<v1::ClassifyResponse>) &&>;
-
-/// When this picture passed from stage to stage.
-struct Passage {
-  core::Clock::time_point admitted, decode_begin, decode_end, encode_begin, encode_end, experts_end;
-
-  /// All waiting between stages.
-  core::Clock::duration Queued() const {
-    return (decode_begin - admitted) + (encode_begin - decode_end);
-  }
-};
+/// Called exactly once, on any thread. The answer lives until it returns.
+using Done = absl::AnyInvocable<void(const absl::StatusOr<Classification>&) &&>;
 
 /// One picture on its way. Each stage owns it while it works, then moves it on.
 class Request {
  public:
-  Request(std::string_view image_bytes, Options valid_options, core::Clock::time_point give_up_at,
-          Done done)
-      : image(image_bytes), options(valid_options), give_up(give_up_at), done_(std::move(done)) {}
+  Request(std::string_view image_bytes, Options valid_options, core::Clock::time_point arrived,
+          core::Clock::time_point give_up_at, Done done)
+      : image(image_bytes),
+        options(valid_options),
+        give_up(give_up_at),
+        passage(arrived),
+        done_(std::move(done)) {}
 
   /// Nobody should be left waiting, whatever mistake we made.
   ~Request() {
@@ -49,9 +44,9 @@ class Request {
 
   /// Answers. Frees the place first: who waits for this answer may come back with the next picture
   /// before this thread runs again.
-  void Finish(absl::StatusOr<v1::ClassifyResponse> answer) {
+  void Finish(const absl::StatusOr<Classification>& answer) {
     slot.reset();
-    std::move(std::exchange(done_, nullptr))(std::move(answer));
+    std::move(std::exchange(done_, nullptr))(answer);
   }
 
   bool Cancelled() const { return cancelled.stop_requested(); }

@@ -1,125 +1,111 @@
 #include "router/scatter.h"
 
 #include <algorithm>
+#include <cassert>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
-#include <string_view>
 #include <utility>
-#include <variant>
 
 #include "core/clock.h"
 #include "experts/scorer.h"
-#include "router/answer.h"
-#include "router/gather.h"
 #include "server/log.h"
 
 namespace orchard::router {
 
 using core::Clock;
 
-namespace {
-
-void FillTimings(const Passage& passage, Clock::time_point end, v1::StageTimings& timings) {
-  timings.set_decode_ms(core::Milliseconds(passage.decode_end - passage.decode_begin));
-  timings.set_queue_ms(core::Milliseconds(passage.Queued()));
-  timings.set_encode_ms(core::Milliseconds(passage.encode_end - passage.encode_begin));
-  timings.set_experts_ms(core::Milliseconds(passage.experts_end - passage.encode_end));
-  timings.set_combine_ms(core::Milliseconds(end - passage.experts_end));
-  timings.set_total_ms(core::Milliseconds(end - passage.admitted));
-}
-
-/// The request that a log line about a call names.
-std::string_view FirstId(const experts::CallContext& context) {
-  for (const experts::Caller& caller : context.callers) {
-    if (!caller.request_id.empty()) return caller.request_id;
-  }
-  return "";
-}
-
-}  // namespace
-
-/// The waves of one micro-batch. Its owners are the calls and timers that are still to come.
+/// The waves of one micro-batch. Its owners are the calls, the timer and the callers' watches that
+/// are still to come, and the pool.
 ///
-/// Whoever brings an answer plans what follows from it (Advance); one thread at a time does so, and
-/// what others bring meanwhile is left to it. Thread-safe.
+/// Whatever comes is put into the inbox, and one thread at a time, the runner, takes it up (Run):
+/// everything but the inbox is the runner's alone. Who puts something in while nobody runs hands
+/// the micro-batch to the pool.
 class Scatter : public std::enable_shared_from_this<Scatter> {
  public:
   Scatter(ScatterStage& stage, Encoded encoded, std::vector<RequestPtr> requests);
 
-  /// Once.
-  void Start() {
-    Advance();
-    KeepWatch();  // Only over who still waits: in-process experts have answered by now.
-  }
+  /// Takes up what has come, and goes as far as that leads. The caller is the runner: by making
+  /// this object, or by Post.
+  void Run() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
+  /// An expert's answer to calls_[call].
+  struct Arrival {
+    size_t call;
+    Clock::time_point when;
+    absl::StatusOr<model::ScoreBatch> answer;
+  };
+  struct Inbox {
+    std::vector<Arrival> answers;
+    std::vector<size_t> gone;  // rows whose callers have gone
+    bool due = false;          // the timer
+
+    bool empty() const { return answers.empty() && gone.empty() && !due; }
+  };
   /// What a caller's going runs.
-  struct GiveUpOn {
+  struct TellGone {
     std::shared_ptr<Scatter> scatter;
     size_t row;
-
     void operator()() const {
-      const std::shared_ptr<Scatter> keep = scatter;  // Settling ends this object's life.
-      keep->GiveUp(row);
+      scatter->Post([this](Inbox& inbox) { inbox.gone.push_back(row); });
     }
   };
-  /// Destroyed without the lock: it waits for a callback that runs on another thread.
-  using Watch = std::unique_ptr<std::stop_callback<GiveUpOn>>;
+  using Watch = std::unique_ptr<std::stop_callback<TellGone>>;
 
   struct Picture {
-    RequestPtr request;  // null: answered
+    RequestPtr request;  // null: it has gone on
     Gather gather;
-    core::TimerQueue::Timer timer = {};
-    Watch watch = nullptr;  // Holds the scatter, until it is taken out with the picture.
+    Watch watch = nullptr;  // Holds the scatter, until the picture goes on.
   };
-  /// A picture whose gathering is over, taken out of the scatter.
-  struct Settled {
-    size_t row;
-    RequestPtr request;
-    Gather gather;
-    Watch watch;
-  };
-  /// One Expert::Score to come.
+  /// One Expert::Score.
   struct Call {
     size_t domain;
     std::vector<size_t> rows;
-    experts::CallContext context;
+    std::string request_id;
+    Clock::time_point begin;
   };
-  using Step = std::variant<std::monostate, Settled, Call>;
 
-  void Advance() ABSL_LOCKS_EXCLUDED(mutex_);
-  Step TakeStep() ABSL_LOCKS_EXCLUDED(mutex_);
-  std::optional<size_t> PlanNext(const std::vector<bool>& available)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Call TakeCall() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Settled Take(size_t row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Ask(Call call) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Arrive(const Call& call, Clock::duration took, absl::StatusOr<model::ScoreBatch> answer)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  template <typename Put>
+  void Post(Put put) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool Rest() ABSL_LOCKS_EXCLUDED(mutex_);
+  void TakeUp() ABSL_LOCKS_EXCLUDED(mutex_);
+  void TakeUpAnswer(Arrival arrival);
+  void TakeUpTime(Clock::time_point now);
+  void Plan();
+  void PlanFor(size_t row, const std::vector<bool>& available, Clock::time_point now);
+  void Ask();
+  void KeepWatch();
+  void GoOn(size_t row);
   void Report(const Call& call, Clock::duration took, const absl::Status& status);
-  void KeepWatch() ABSL_LOCKS_EXCLUDED(mutex_);
-  void GiveUp(size_t row) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Settle(Settled settled);
 
   ScatterStage& stage_;
   const ScatterStage::Presence presence_;  // Before what follows: the stage outlives all of it.
-  const std::shared_ptr<const core::FeatureBatch> features_;  // Shared with the calls.
-  const model::GateBatch gates_;
   core::Mutex mutex_;
-  std::vector<Picture> pictures_ ABSL_GUARDED_BY(mutex_);                  // by row
-  std::vector<size_t> ready_ ABSL_GUARDED_BY(mutex_);                      // rows to plan for
-  std::map<size_t, std::vector<size_t>> planned_ ABSL_GUARDED_BY(mutex_);  // domain → rows to ask
-  bool advancing_ ABSL_GUARDED_BY(mutex_) = false;
+  Inbox inbox_ ABSL_GUARDED_BY(mutex_);
+  bool running_ ABSL_GUARDED_BY(mutex_) = true;  // The maker is the first runner.
+
+  // The runner's.
+  std::shared_ptr<const core::FeatureBatch> features_;  // Shared with the calls.
+  const model::GateBatch gates_;
+  std::vector<Picture> pictures_;                  // by row
+  size_t waiting_;                                 // pictures that have not gone on
+  std::vector<size_t> ready_;                      // rows to plan for
+  std::map<size_t, std::vector<size_t>> planned_;  // domain → rows to ask
+  std::vector<Call> calls_;
+  std::optional<core::TimerQueue::Timer> timer_;
 };
 
 Scatter::Scatter(ScatterStage& stage, Encoded encoded, std::vector<RequestPtr> requests)
     : stage_(stage),
       presence_(stage),
       features_(std::make_shared<const core::FeatureBatch>(std::move(encoded.features))),
-      gates_(std::move(encoded.gates)) {
+      gates_(std::move(encoded.gates)),
+      waiting_(requests.size()) {
+  pictures_.reserve(requests.size());
   for (size_t row = 0; row < requests.size(); ++row) {
     const moe::Policy& policy = requests[row]->options.policy;
     pictures_.push_back(
@@ -128,109 +114,62 @@ Scatter::Scatter(ScatterStage& stage, Encoded encoded, std::vector<RequestPtr> r
   }
 }
 
-void Scatter::Advance() {
+/// On any thread: `put` changes the inbox, under the lock.
+template <typename Put>
+void Scatter::Post(Put put) {
   {
     core::MutexLock lock(mutex_);
-    if (advancing_) return;  // That thread sees what we brought.
-    advancing_ = true;
+    put(inbox_);
+    if (running_) return;  // That thread sees it before it rests.
+    running_ = true;
   }
-  while (true) {
-    Step step = TakeStep();
-    if (auto* settled = std::get_if<Settled>(&step)) {
-      Settle(std::move(*settled));
-    } else if (auto* call = std::get_if<Call>(&step)) {
-      Ask(std::move(*call));
-    } else {
-      return;
-    }
-  }
+  [[maybe_unused]] const absl::Status taken = stage_.pool_.Submit(shared_from_this());
+  assert(taken.ok());  // It has no limit, and the stage waits for us before it stops.
+}
+
+/// Whether there is nothing to take up: then the caller is the runner no more.
+bool Scatter::Rest() {
+  core::MutexLock lock(mutex_);
+  running_ = !inbox_.empty();
+  return !running_;
 }
 
 /// Answers before questions: a picture that is complete should not wait for its mates' experts.
-Scatter::Step Scatter::TakeStep() {
-  std::optional<std::vector<bool>>
-      available;  // Asked without the lock, and only when there is something to plan.
-  while (true) {
-    {
-      core::MutexLock lock(mutex_);
+void Scatter::Run() {
+  do {
+    TakeUp();
+    while (!ready_.empty() || !planned_.empty()) {
       if (ready_.empty()) {
-        if (!planned_.empty()) return TakeCall();
-        advancing_ = false;
-        return {};
+        Ask();
+      } else {
+        Plan();
       }
-      if (available) {
-        if (const std::optional<size_t> row = PlanNext(*available)) return Take(*row);
-        continue;
-      }
+      TakeUp();
     }
-    std::vector<std::optional<experts::MissingReason>> unavailable(stage_.fleet_.domains());
-    stage_.fleet_.Unavailable(unavailable);
-    available.emplace();
-    for (const auto& reason : unavailable) available->push_back(!reason);
+    KeepWatch();
+  } while (!Rest());
+}
+
+void Scatter::TakeUp() {
+  Inbox inbox;
+  {
+    core::MutexLock lock(mutex_);
+    std::swap(inbox, inbox_);
   }
+  for (Arrival& arrival : inbox.answers) TakeUpAnswer(std::move(arrival));
+  for (const size_t row : inbox.gone) GoOn(row);
+  if (inbox.due) TakeUpTime(Clock::now());
 }
 
-/// Plans for one picture that is ready; returns its row when its gathering is over.
-std::optional<size_t> Scatter::PlanNext(const std::vector<bool>& available) {
-  const size_t row = ready_.back();
-  ready_.pop_back();
-  Picture& picture = pictures_[row];
-  if (!picture.request) return std::nullopt;  // The timer, or the caller's going, was first.
-  if (Clock::now() >= picture.request->give_up || picture.request->Cancelled()) {
-    picture.gather.GiveUp();
-    return row;
-  }
-  const std::vector<size_t> wave = picture.gather.Next(available);
-  if (wave.empty()) return row;
-  for (const size_t domain : wave) planned_[domain].push_back(row);
-  return std::nullopt;
-}
-
-/// A call may serve several pictures: it may take as long as the most patient one waits. Rows that
-/// the timer has settled meanwhile go along; their answer is dropped.
-Scatter::Call Scatter::TakeCall() {
-  auto node = planned_.extract(planned_.begin());
-  Call call{.domain = node.key(), .rows = std::move(node.mapped()), .context = {}};
-  std::ranges::sort(call.rows);
-  for (const size_t row : call.rows) {
-    const RequestPtr& request = pictures_[row].request;
-    if (!request) {
-      call.context.callers.emplace_back();
-      continue;
-    }
-    call.context.callers.push_back({.request_id = request->id, .traceparent = {}});
-    call.context.deadline = std::max(call.context.deadline, request->give_up);
-  }
-  return call;
-}
-
-Scatter::Settled Scatter::Take(size_t row) {
-  Picture& picture = pictures_[row];
-  if (picture.timer != core::TimerQueue::Timer{}) stage_.timers_.Cancel(picture.timer);
-  return {row, std::move(picture.request), std::move(picture.gather), std::move(picture.watch)};
-}
-
-void Scatter::Ask(Call call) {
-  const Clock::time_point begin = Clock::now();
-  experts::Expert& expert = stage_.fleet_.expert(call.domain);
-  experts::SubBatch batch{.features = features_, .rows = call.rows};
-  experts::CallContext context = call.context;
-  expert.Score(std::move(batch), std::move(context),
-               [self = shared_from_this(), call = std::move(call), begin](experts::Scored scored) {
-                 self->Arrive(call, Clock::now() - begin, std::move(scored.scores));
-                 self->Advance();
-               });
-}
-
-void Scatter::Arrive(const Call& call, Clock::duration took,
-                     absl::StatusOr<model::ScoreBatch> answer) {
+void Scatter::TakeUpAnswer(Arrival arrival) {
+  const Call& call = calls_[arrival.call];
   const size_t classes = stage_.catalogue_.taxonomy.classes[call.domain];
-  const absl::Status status =
-      answer.ok() ? experts::CheckScores(*answer, call.rows.size(), classes) : answer.status();
-  Report(call, took, status);
-  std::shared_ptr<const model::ScoreBatch> scores;
-  if (status.ok()) scores = std::make_shared<const model::ScoreBatch>(*std::move(answer));
-  core::MutexLock lock(mutex_);
+  const absl::Status status = arrival.answer.ok()
+                                  ? experts::CheckScores(*arrival.answer, call.rows.size(), classes)
+                                  : arrival.answer.status();
+  Report(call, arrival.when - call.begin, status);
+  std::shared_ptr<const model::ScoreBatch> scores;  // Shared by the pictures of the call.
+  if (status.ok()) scores = std::make_shared<const model::ScoreBatch>(*std::move(arrival.answer));
   for (size_t i = 0; i < call.rows.size(); ++i) {
     Picture& picture = pictures_[call.rows[i]];
     if (!picture.request) continue;  // Too late for this one.
@@ -243,72 +182,129 @@ void Scatter::Arrive(const Call& call, Clock::duration took,
   }
 }
 
+/// Nobody waits beyond its deadline.
+void Scatter::TakeUpTime(Clock::time_point now) {
+  timer_.reset();
+  for (size_t row = 0; row < pictures_.size(); ++row) {
+    if (pictures_[row].request && now >= pictures_[row].request->give_up) GoOn(row);
+  }
+}
+
+void Scatter::Plan() {
+  std::vector<std::optional<experts::MissingReason>> unavailable(stage_.fleet_.domains());
+  stage_.fleet_.Unavailable(unavailable);
+  std::vector<bool> available;
+  for (const auto& reason : unavailable) available.push_back(!reason);
+  const Clock::time_point now = Clock::now();
+  for (const size_t row : std::exchange(ready_, {})) PlanFor(row, available, now);
+}
+
+void Scatter::PlanFor(size_t row, const std::vector<bool>& available, Clock::time_point now) {
+  Picture& picture = pictures_[row];
+  if (!picture.request) return;
+  if (now >= picture.request->give_up || picture.request->Cancelled()) {
+    picture.gather.GiveUp();
+    return GoOn(row);
+  }
+  const std::vector<size_t> wave = picture.gather.Next(available);
+  if (wave.empty()) return GoOn(row);
+  for (const size_t domain : wave) planned_[domain].push_back(row);
+}
+
+/// Makes one of the planned calls. It may serve several pictures: it may take as long as the most
+/// patient one waits.
+void Scatter::Ask() {
+  auto node = planned_.extract(planned_.begin());
+  std::vector<size_t>& rows = node.mapped();
+  std::erase_if(rows, [this](size_t row) { return !pictures_[row].request; });
+  if (rows.empty()) return;  // All have gone since it was planned.
+  std::ranges::sort(rows);
+  experts::CallContext context;
+  for (const size_t row : rows) {
+    context.callers.push_back({.request_id = pictures_[row].request->id, .traceparent = {}});
+    context.deadline = std::max(context.deadline, pictures_[row].request->give_up);
+  }
+  const size_t index = calls_.size();
+  calls_.push_back({.domain = node.key(),
+                    .rows = rows,
+                    .request_id = context.callers.front().request_id,
+                    .begin = Clock::now()});
+  stage_.fleet_.expert(node.key())
+      .Score({.features = features_, .rows = std::move(rows)}, std::move(context),
+             [self = shared_from_this(), index](experts::Scored scored) {
+               self->Post([&](Inbox& inbox) {
+                 inbox.answers.push_back(
+                     {.call = index, .when = Clock::now(), .answer = std::move(scored.scores)});
+               });
+             });
+}
+
 void Scatter::Report(const Call& call, Clock::duration took, const absl::Status& status) {
   stage_.metrics_.ExpertCall(call.domain, status.code(), took);
   if (status.ok()) return;
   server::Log(server::LogLevel::kWarning, "expert_failed",
               {{"domain", stage_.catalogue_.domains[call.domain]},
-               {"request_id", FirstId(call.context)},
+               {"request_id", call.request_id},
                {"code", status.code()},
                {"rows", call.rows.size()},
                {"ms", core::Milliseconds(took)},
                {"reason", std::string(status.message())}});
 }
 
-/// Nobody waits beyond its deadline, or for a caller that has gone.
+/// Before resting: nobody waits beyond its deadline, or for a caller that has gone.
 void Scatter::KeepWatch() {
-  for (size_t row = 0; row < features_->rows; ++row) {
-    std::stop_token cancelled;
-    {
-      core::MutexLock lock(mutex_);
-      Picture& picture = pictures_[row];
-      if (!picture.request) continue;
-      picture.timer = stage_.timers_.At(picture.request->give_up,
-                                        [self = shared_from_this(), row] { self->GiveUp(row); });
-      cancelled = picture.request->cancelled;
+  if (waiting_ == 0) return;
+  Clock::time_point earliest = Clock::time_point::max();
+  for (size_t row = 0; row < pictures_.size(); ++row) {
+    Picture& picture = pictures_[row];
+    if (!picture.request) continue;
+    earliest = std::min(earliest, picture.request->give_up);
+    // When the caller has gone already, this puts it into the inbox.
+    if (!picture.watch) {
+      picture.watch = std::make_unique<std::stop_callback<TellGone>>(
+          picture.request->cancelled, TellGone{shared_from_this(), row});
     }
-    // Without the lock: when the caller has gone already, this gives up at once.
-    auto watch = std::make_unique<std::stop_callback<GiveUpOn>>(std::move(cancelled),
-                                                                GiveUpOn{shared_from_this(), row});
-    core::MutexLock lock(mutex_);
-    if (pictures_[row].request) pictures_[row].watch = std::move(watch);
   }
+  if (timer_ && timer_->first <= earliest) return;  // It rings early, and is set anew then.
+  if (timer_) stage_.timers_.Cancel(*timer_);
+  timer_ = stage_.timers_.At(earliest, [self = shared_from_this()] {
+    self->Post([](Inbox& inbox) { inbox.due = true; });
+  });
 }
 
-void Scatter::GiveUp(size_t row) {
-  std::optional<Settled> settled;
-  {
-    core::MutexLock lock(mutex_);
-    if (!pictures_[row].request) return;
-    pictures_[row].gather.GiveUp();
-    settled.emplace(Take(row));
+/// The picture's gathering is over.
+void Scatter::GoOn(size_t row) {
+  Picture& picture = pictures_[row];
+  if (!picture.request) return;
+  if (picture.gather.waiting()) picture.gather.GiveUp();
+  picture.watch.reset();
+  --waiting_;
+  if (!picture.gather.gave_up()) {
+    stage_.times_.experts.Add(Clock::now() - picture.request->passage.begin(Stage::kExperts));
   }
-  Settle(*std::move(settled));
+  const GateRow gates{.log_branch = gates_.LogBranch(row),
+                      .unknown_score = gates_.unknown_score[row]};
+  stage_.next_({std::move(picture.request), std::move(picture.gather), gates});
+  if (waiting_ > 0) return;
+  if (timer_) stage_.timers_.Cancel(*std::exchange(timer_, std::nullopt));
+  features_.reset();  // What is still to answer answers nobody.
 }
 
-void Scatter::Settle(Settled settled) {
-  Request& request = *settled.request;
-  request.passage.experts_end = Clock::now();
-  const GateRow gates{.log_branch = gates_.LogBranch(settled.row),
-                      .unknown_score = gates_.unknown_score[settled.row]};
-  absl::StatusOr<v1::ClassifyResponse> answer =
-      request.Cancelled() ? absl::CancelledError("the caller has gone")
-                          : Answer(stage_.catalogue_, gates, settled.gather, request.options.top);
-  const Passage& passage = request.passage;
-  const Clock::time_point end = Clock::now();
-  const Clock::duration experts = passage.experts_end - passage.encode_end;
-  if (!settled.gather.gave_up()) stage_.times_.experts.Add(experts);
-  Metrics& metrics = stage_.metrics_;
-  metrics.Stage(Metrics::kQueue, passage.Queued());
-  metrics.Stage(Metrics::kExperts, experts);
-  metrics.Stage(Metrics::kCombine, end - passage.experts_end);
-  metrics.Routed(settled.gather.Activated(), settled.gather.log_domain(), end);
-  if (answer.ok()) {
-    metrics.Answered(answer->outcome(), answer->degraded());
-    FillTimings(passage, end, *answer->mutable_timings());
-  }
-  request.Finish(std::move(answer));
-}
+ScatterStage::ScatterStage(Options options, const Catalogue& catalogue, ExpertFleet& fleet,
+                           core::TimerQueue& timers, ServiceTimes& times, Metrics& metrics,
+                           Next next)
+    : catalogue_(catalogue),
+      fleet_(fleet),
+      timers_(timers),
+      times_(times),
+      metrics_(metrics),
+      next_(std::move(next)),
+      pool_({.name = "combine",
+             .max_batch = 1,
+             .max_waiting = std::numeric_limits<size_t>::max(),
+             .workers = options.workers,
+             .start_worker = nullptr},
+            [](std::vector<std::shared_ptr<Scatter>> one) { one.front()->Run(); }) {}
 
 ScatterStage::~ScatterStage() {
   core::MutexLock lock(mutex_);
@@ -316,7 +312,7 @@ ScatterStage::~ScatterStage() {
 }
 
 void ScatterStage::Run(Encoded encoded, std::vector<RequestPtr> requests) {
-  std::make_shared<Scatter>(*this, std::move(encoded), std::move(requests))->Start();
+  std::make_shared<Scatter>(*this, std::move(encoded), std::move(requests))->Run();
 }
 
 ScatterStage::Presence::Presence(ScatterStage& stage) : stage_(stage) {

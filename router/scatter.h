@@ -2,35 +2,64 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 
+#include "core/micro_batcher.h"
 #include "core/mutex.h"
 #include "core/timer_queue.h"
 #include "router/admission.h"
 #include "router/catalogue.h"
 #include "router/encode_stage.h"
 #include "router/fleet.h"
+#include "router/gather.h"
 #include "router/metrics.h"
 #include "router/request.h"
 
 namespace orchard::router {
 
+/// What the gates say about one picture; borrowed from a model::GateBatch.
+struct GateRow {
+  std::span<const double> log_branch;  ///< [B]
+  double unknown_score = 0.0;
+};
+
+/// A picture whose gathering is over.
+struct Gathered {
+  RequestPtr request;
+  Gather gather;
+  GateRow gates;  ///< lives until the next stage returns
+};
+
+class Scatter;
+
 /// The wave loop: plan → one Expert::Score a sub-batch → answers; again if the plan wants another
-/// wave; then combine and answer.
+/// wave.
 ///
 /// A picture waits for nobody but the experts that it asked itself, and not beyond its deadline:
-/// what has answered by then is combined, and the answer is degraded. When its caller goes it is
-/// answered (CANCELLED) at once, so that nobody's place is held by a stuck expert. Pictures of one
-/// micro-batch that ask the same expert at the same time share one call. Experts that answer at
-/// once (in process) are asked in a loop, so the stack does not grow with the waves. Thread-safe.
+/// what has answered by then goes on, and the answer is degraded. When its caller goes it goes on
+/// at once, so that nobody's place is held by a stuck expert. Pictures of one micro-batch that ask
+/// the same expert at the same time share one call.
+///
+/// Threads: a micro-batch begins on the encode worker, where experts in process answer at once, in
+/// a loop, so that the stack does not grow with the waves. What comes later (a remote answer, the
+/// timer, a caller's going) is handed to a small pool of the stage's own, because the threads that
+/// bring it are gRPC's two and the timer's one. Thread-safe.
 class ScatterStage {
  public:
+  struct Options {
+    size_t workers = 1;  ///< threads of the pool
+  };
+  /// Takes a picture on, on an encode worker or the pool.
+  using Next = std::function<void(Gathered)>;
+
   /// Everything given outlives the stage.
-  ScatterStage(const Catalogue& catalogue, ExpertFleet& fleet, core::TimerQueue& timers,
-               ServiceTimes& times, Metrics& metrics)
-      : catalogue_(catalogue), fleet_(fleet), timers_(timers), times_(times), metrics_(metrics) {}
+  ScatterStage(Options options, const Catalogue& catalogue, ExpertFleet& fleet,
+               core::TimerQueue& timers, ServiceTimes& times, Metrics& metrics, Next next);
 
   /// Waits for the micro-batches in progress, until the last expert that was asked has answered: at
   /// the latest shortly after the deadline, or when the fleet is stopped (fleet.h).
@@ -39,8 +68,7 @@ class ScatterStage {
   ScatterStage(const ScatterStage&) = delete;
   ScatterStage& operator=(const ScatterStage&) = delete;
 
-  /// Takes a micro-batch; request i is row i of `encoded`. Every request is answered, on this
-  /// thread, an expert's or the timer's.
+  /// Takes a micro-batch; request i is row i of `encoded`.
   void Run(Encoded encoded, std::vector<RequestPtr> requests);
 
  private:
@@ -63,9 +91,14 @@ class ScatterStage {
   core::TimerQueue& timers_;
   ServiceTimes& times_;
   Metrics& metrics_;
+  const Next next_;
   core::Mutex mutex_;
   std::condition_variable changed_;
   size_t present_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Micro-batches to which something has come. A micro-batch is in it once at most, so that it is
+  // bounded by what is in progress. Shared with the calls that are still to answer. Last: its
+  // threads use everything above.
+  core::MicroBatcher<std::shared_ptr<Scatter>> pool_;
 };
 
 }  // namespace orchard::router

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 
 #include "core/text.h"
+#include "router/render.h"
 #include "rpc/status.h"
 
 namespace orchard::router {
@@ -69,39 +70,38 @@ void StreamCall::Classify(std::unique_ptr<Picture> picture) {
                   absl::InvalidArgumentError(absl::StrFormat("the id has %d bytes, the limit is %d",
                                                              request.id().size(), kMaxId)));
   }
+  const absl::StatusOr<Options> options = services_.pipeline.Parse(request.request().options());
+  if (!options.ok()) return Answer(*picture, options.status());
   const core::Clock::time_point own =
       picture->begin + std::chrono::duration_cast<core::Clock::duration>(
                            services_.pipeline.settings().default_deadline);
   Job job{.image = request.request().image(),
-          .options = request.request().options(),
+          .options = *options,
           .deadline = std::min(own, deadline_.value_or(own)),
           .request_id = picture->request_id,
+          .arrived = picture->begin,
           .cancelled = cancelled_.get_token()};
   services_.pipeline.Start(std::move(job), [this, picture = std::move(picture)](
-                                               absl::StatusOr<v1::ClassifyResponse> answer) {
-    Answer(*picture, std::move(answer));
+                                               const absl::StatusOr<Classification>& answer) {
+    Answer(*picture, answer);
   });
 }
 
-void StreamCall::Answer(const Picture& picture, absl::StatusOr<v1::ClassifyResponse> answer) {
-  const absl::Status status = answer.status();
+void StreamCall::Answer(const Picture& picture, const absl::StatusOr<Classification>& answer) {
+  const v1::ClassifyRequest& request = picture.request.request();
   const core::Clock::duration took = core::Clock::now() - picture.begin;
   auto message = std::make_unique<v1::ClassifyStreamResponse>();
   message->set_id(std::string(core::CutAtCharacter(picture.request.id(), kMaxId)));
   if (answer.ok()) {
-    *message->mutable_response() = *std::move(answer);
+    *message->mutable_response() = Render(*answer, WantsGates(request.options()));
   } else {
-    const grpc::Status error = rpc::ToGrpc(status);
+    const grpc::Status error = rpc::ToGrpc(answer.status());
     message->mutable_error()->set_code(error.error_code());
     message->mutable_error()->set_message(error.error_message());
   }
-  const v1::ClassifyRequest& request = picture.request.request();
   const RequestLine line("classify_stream", picture.request_id, request.image().size(), took,
-                         status, message->response());
-  if (status.ok() && !WantsGates(request.options())) {
-    message->mutable_response()->mutable_routing()->clear_domains();
-  }
-  services_.metrics.Request(Metrics::kClassifyStream, status.code(), took);
+                         answer);
+  services_.metrics.Request(Metrics::kClassifyStream, answer.status().code(), took);
   Send(std::move(message));
   line.Write();  // `this` may be gone.
 }

@@ -55,7 +55,7 @@ class StreamCall final
 
   void Drain() ABSL_LOCKS_EXCLUDED(mutex_);
   void Classify(std::unique_ptr<Picture> picture);
-  void Answer(const Picture& picture, absl::StatusOr<v1::ClassifyResponse> answer);
+  void Answer(const Picture& picture, const absl::StatusOr<Classification>& answer);
   void Send(Message message) ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// What to start now.

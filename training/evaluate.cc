@@ -13,6 +13,8 @@
 #include "model/encoder.h"
 #include "model/store.h"
 #include "model/torch_state.h"
+#include "router/classification.h"
+#include "router/options.h"
 #include "router/profile.h"
 #include "training/picture_store.h"
 #include "training/recipe.h"
@@ -32,27 +34,26 @@ constexpr double kTie = 1e-6;
 /// A policy to be measured, under a name for people.
 struct Measured {
   std::string name;
-  wire::ClassifyOptions options;
+  router::Options options;
 };
 
 std::vector<Measured> OtherPolicies(size_t domains) {
+  using moe::PolicyKind;
   std::vector<Measured> policies;
-  const auto add = [&](wire::Policy policy, std::string name) -> wire::ClassifyOptions& {
-    policies.push_back({.name = std::move(name), .options = {}});
-    policies.back().options.set_policy(policy);
-    return policies.back().options;
+  const auto add = [&](std::string name, const moe::Policy& policy) {
+    policies.push_back({.name = std::move(name), .options = {.policy = policy}});
   };
-  add(wire::HARD, "hard");
-  for (const std::uint32_t k : {2U, 3U}) {
-    if (k < domains) add(wire::TOP_K, absl::StrCat("top_k ", k)).set_k(k);
+  add("hard", {.kind = PolicyKind::kHard});
+  for (const size_t k : {size_t{2}, size_t{3}}) {
+    if (k < domains) add(absl::StrCat("top_k ", k), {.kind = PolicyKind::kTopK, .k = k});
   }
   for (const double tau : {0.1, 0.01}) {
-    add(wire::THRESHOLD, absl::StrCat("threshold ", tau)).set_tau(tau);
+    add(absl::StrCat("threshold ", tau), {.kind = PolicyKind::kThreshold, .tau = tau});
   }
   for (const double tau : {0.9, 0.99}) {
-    add(wire::NUCLEUS, absl::StrCat("nucleus ", tau)).set_tau(tau);
+    add(absl::StrCat("nucleus ", tau), {.kind = PolicyKind::kNucleus, .tau = tau});
   }
-  add(wire::DENSE, "dense");
+  add("dense", {.kind = PolicyKind::kDense});
   return policies;
 }
 
@@ -154,12 +155,13 @@ class Truth {
     const auto found = alias_.find(absl::StrCat(Domain(i).name, "/", Class(i)));
     return found == alias_.end() ? Class(i) : found->second;
   }
-  bool Right(size_t i, const wire::ClassifyResponse& answer) const {
-    const wire::Prediction& first = answer.predictions(0);
-    return first.domain() == Domain(i).name && first.label() == Class(i);
+  // The data set's domains and classes are the model's, in its order (ReadKnownDataset).
+  bool Right(size_t i, const router::Classification& answer) const {
+    const moe::ClassProbability& first = answer.classes.front();
+    return first.domain == questions_.labels[i].domain && first.label == questions_.labels[i].label;
   }
-  bool BranchRight(size_t i, const wire::ClassifyResponse& answer) const {
-    return answer.routing().branch() == Domain(i).branch;
+  bool BranchRight(size_t i, const router::Classification& answer) const {
+    return answer.catalogue->branches[answer.routing.branch] == Domain(i).branch;
   }
 
  private:
@@ -167,14 +169,16 @@ class Truth {
   std::map<std::string, std::string> alias_;
 };
 
-using Answers = std::vector<wire::ClassifyResponse>;
+using Answers = std::vector<router::Classification>;
+
+const std::string& FirstConcept(const router::Classification& answer) {
+  return answer.catalogue->concepts[answer.concepts.front().concept_index];
+}
 
 double ExpertsAsked(const Answers& answers) {
   double asked = 0.0;
-  for (const wire::ClassifyResponse& answer : answers) {
-    for (const wire::DomainRouting& domain : answer.routing().domains()) {
-      asked += domain.activated() ? 1.0 : 0.0;
-    }
+  for (const router::Classification& answer : answers) {
+    asked += static_cast<double>(answer.routing.Activated());
   }
   return asked / static_cast<double>(answers.size());
 }
@@ -243,7 +247,7 @@ void MeasureDomains(Report& report, const Questions& questions, const Truth& tru
     const bool expert_right = truth.Right(i, pinned[i]);
     domain.oracle.Count(expert_right);
     domain.gate1_oracle.Count(expert_right && truth.BranchRight(i, routed[i]));
-    domain.routed_concept.Count(routed[i].concepts(0).label() == truth.Concept(i));
+    domain.routed_concept.Count(FirstConcept(routed[i]) == truth.Concept(i));
     if (encoder_only.empty()) continue;
     domain.encoder_only.Count(encoder_only[i]);
     Paired& paired = domain.routed_against_encoder_only;
@@ -279,14 +283,12 @@ void NameTheMissing(Report& report, const Questions& questions) {
 }
 
 /// The most probable domain, in the model's order; of one branch's domains, or of all without one.
-size_t MostProbable(const wire::Routing& routing, const std::vector<DomainClasses>& domains,
+size_t MostProbable(const router::Routing& routing, const std::vector<DomainClasses>& domains,
                     const std::string& branch) {
   size_t most = domains.size();
   for (size_t g = 0; g < domains.size(); ++g) {
     if (!branch.empty() && domains[g].branch != branch) continue;
-    const auto probability = [&](size_t d) {
-      return routing.domains(static_cast<int>(d)).probability();
-    };
+    const auto probability = [&](size_t d) { return routing.domains[d].log_probability; };
     if (most == domains.size() || probability(g) > probability(most)) most = g;
   }
   return most;
@@ -295,7 +297,7 @@ size_t MostProbable(const wire::Routing& routing, const std::vector<DomainClasse
 void MeasureGates(Report& report, const Questions& questions, const Truth& truth,
                   const Answers& answers) {
   for (size_t i = 0; i < answers.size(); ++i) {
-    const wire::Routing& routing = answers[i].routing();
+    const router::Routing& routing = answers[i].routing;
     const size_t g = questions.labels[i].domain;
     const bool branch_right = truth.BranchRight(i, answers[i]);
     report.branch.Count(branch_right);
@@ -310,7 +312,7 @@ void MeasureCalibration(Report& report, const Truth& truth, const Answers& answe
   std::vector<double> confidence;
   std::vector<int> correct;
   for (size_t i = 0; i < answers.size(); ++i) {
-    confidence.push_back(answers[i].predictions(0).probability());
+    confidence.push_back(answers[i].classes.front().probability);
     correct.push_back(truth.Right(i, answers[i]) ? 1 : 0);
   }
   report.calibration_error = EqualMassCalibrationError(confidence, correct, kBins);
@@ -319,13 +321,13 @@ void MeasureCalibration(Report& report, const Truth& truth, const Answers& answe
 
 void MeasureUnknown(Report& report, const Answers& known, const Answers& unknown) {
   std::vector<double> of_known, of_unknown;
-  for (const wire::ClassifyResponse& answer : known) {
-    of_known.push_back(answer.unknown_score());
-    report.known_accepted.Count(answer.outcome() == wire::OK);
+  for (const router::Classification& answer : known) {
+    of_known.push_back(answer.unknown_score);
+    report.known_accepted.Count(answer.outcome == moe::Outcome::kOk);
   }
-  for (const wire::ClassifyResponse& answer : unknown) {
-    of_unknown.push_back(answer.unknown_score());
-    report.unknown_rejected.Count(answer.outcome() != wire::OK);
+  for (const router::Classification& answer : unknown) {
+    of_unknown.push_back(answer.unknown_score);
+    report.unknown_rejected.Count(answer.outcome != moe::Outcome::kOk);
   }
   report.has_unknown = !unknown.empty();
   if (!report.has_unknown) return;
@@ -333,18 +335,18 @@ void MeasureUnknown(Report& report, const Answers& known, const Answers& unknown
   report.unknown_fpr95 = FalsePositiveRateAt95(of_known, of_unknown);
 }
 
-bool SameFirst(const wire::ClassifyResponse& a, const wire::ClassifyResponse& b) {
-  const wire::Prediction& x = a.predictions(0);
-  const wire::Prediction& y = b.predictions(0);
-  if (x.domain() == y.domain() && x.label() == y.label()) return true;
-  return std::abs(x.probability() - y.probability()) < kTie;
+bool SameFirst(const router::Classification& a, const router::Classification& b) {
+  const moe::ClassProbability& x = a.classes.front();
+  const moe::ClassProbability& y = b.classes.front();
+  if (x.domain == y.domain && x.label == y.label) return true;
+  return std::abs(x.probability - y.probability) < kTie;
 }
 
 /// Each picture's own domain, pinned.
-std::vector<wire::ClassifyOptions> PinnedToTruth(const Questions& questions) {
-  std::vector<wire::ClassifyOptions> options(questions.files.size());
+std::vector<router::Options> PinnedToTruth(const Questions& questions) {
+  std::vector<router::Options> options(questions.files.size());
   for (size_t i = 0; i < options.size(); ++i) {
-    options[i].set_domain(questions.domains[questions.labels[i].domain].name);
+    options[i].policy = {.kind = moe::PolicyKind::kPinned, .pinned = questions.labels[i].domain};
   }
   return options;
 }
@@ -363,7 +365,7 @@ absl::StatusOr<Report> EvaluateModel(const EvaluateOptions& options) {
   const wire::ModelManifest& manifest = served->manifest();
   ORCHARD_ASSIGN_OR_RETURN(const Questions questions, ReadQuestions(folder, manifest, options));
   const Truth truth(manifest, questions);
-  const std::vector<wire::ClassifyOptions> by_default(1);
+  const std::vector<router::Options> by_default(1);
   ORCHARD_ASSIGN_OR_RETURN(const Answers routed, served->Classify(questions.files, by_default));
   ORCHARD_ASSIGN_OR_RETURN(const Answers pinned,
                            served->Classify(questions.files, PinnedToTruth(questions)));
@@ -374,7 +376,7 @@ absl::StatusOr<Report> EvaluateModel(const EvaluateOptions& options) {
   report.model = absl::StrCat(manifest.name(), "/", manifest.version());
   report.data = DataText(options, questions.files.size());
   report.left_out = questions.left_out;
-  report.policy = wire::Policy_Name(routed.front().routing().policy());
+  report.policy = wire::Policy_Name(router::ToWire(routed.front().routing.policy));
   report.all_experts = questions.domains.size();
   report.experts = ExpertsAsked(routed);
   MeasureDomains(report, questions, truth, routed, pinned, encoder_only);
@@ -386,8 +388,7 @@ absl::StatusOr<Report> EvaluateModel(const EvaluateOptions& options) {
   for (const Measured& policy : OtherPolicies(questions.domains.size())) {
     ORCHARD_ASSIGN_OR_RETURN(
         const Answers answers,
-        served->Classify(questions.files,
-                         std::span<const wire::ClassifyOptions>(&policy.options, 1)));
+        served->Classify(questions.files, std::span<const router::Options>(&policy.options, 1)));
     report.policies.push_back(MeasurePolicy(policy.name, answers, questions, truth));
     if (policy.name != "dense") continue;
     for (size_t i = 0; i < answers.size(); ++i) {

@@ -54,11 +54,10 @@ absl::StatusOr<std::unique_ptr<ServedModel>> ServedModel::Load(
   return served;
 }
 
-absl::StatusOr<std::vector<orchard::v1::ClassifyResponse>> ServedModel::Classify(
-    std::span<const std::filesystem::path> files,
-    std::span<const orchard::v1::ClassifyOptions> options) {
-  std::vector<absl::StatusOr<orchard::v1::ClassifyResponse>> answers(
-      files.size(), absl::UnknownError("not asked"));
+absl::StatusOr<std::vector<router::Classification>> ServedModel::Classify(
+    std::span<const std::filesystem::path> files, std::span<const router::Options> options) {
+  std::vector<absl::StatusOr<router::Classification>> answers(files.size(),
+                                                              absl::UnknownError("not asked"));
   std::vector<std::string> bytes(files.size());
   InProgress in_progress;
   absl::Status read;
@@ -71,14 +70,14 @@ absl::StatusOr<std::vector<orchard::v1::ClassifyResponse>> ServedModel::Classify
     bytes[i] = *std::move(content);
     in_progress.Begin();
     engine_->pipeline().Start({.image = bytes[i], .options = options[options.size() == 1 ? 0 : i]},
-                              [&, i](absl::StatusOr<orchard::v1::ClassifyResponse> answer) {
-                                answers[i] = std::move(answer);
+                              [&, i](const absl::StatusOr<router::Classification>& answer) {
+                                answers[i] = answer;
                                 in_progress.End();  // Last: the waiter may go on at once.
                               });
   }
   in_progress.WaitForAll();
   ORCHARD_RETURN_IF_ERROR(read);
-  std::vector<orchard::v1::ClassifyResponse> responses;
+  std::vector<router::Classification> responses;
   for (size_t i = 0; i < files.size(); ++i) {
     if (!answers[i].ok()) return core::Annotate(answers[i].status(), files[i].string());
     responses.push_back(*std::move(answers[i]));

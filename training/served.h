@@ -9,8 +9,9 @@
 #include "absl/status/statusor.h"
 #include <prometheus/registry.h>
 
-#include "orchard/v1/classifier.pb.h"
+#include "router/classification.h"
 #include "router/engine.h"
+#include "router/options.h"
 
 namespace orchard::training {
 
@@ -22,13 +23,13 @@ class ServedModel {
                                                            size_t threads,
                                                            model::EncoderPrecision precision);
 
-  /// One answer a picture, in order. `options` has one entry for all pictures or one each.
-  /// Errors: the first picture's that fails, naming its file.
-  absl::StatusOr<std::vector<orchard::v1::ClassifyResponse>> Classify(
-      std::span<const std::filesystem::path> files,
-      std::span<const orchard::v1::ClassifyOptions> options);
+  /// One answer a picture, in order, for as long as this lives. `options` has one entry for all
+  /// pictures or one each. Errors: the first picture's that fails, naming its file.
+  absl::StatusOr<std::vector<router::Classification>> Classify(
+      std::span<const std::filesystem::path> files, std::span<const router::Options> options);
 
   const orchard::v1::ModelManifest& manifest() const { return engine_->manifest(); }
+  const router::Catalogue& catalogue() const { return engine_->catalogue(); }
 
  private:
   ServedModel() = default;

@@ -171,7 +171,7 @@ TEST(ClassifyTest, AFullRouterAsksForPatience) {
   std::promise<absl::Status> first;
   router.engine().pipeline().Start(
       {.image = leaf, .cancelled = caller.get_token()},
-      [&](absl::StatusOr<v1::ClassifyResponse> answer) { first.set_value(answer.status()); });
+      [&](const absl::StatusOr<Classification>& answer) { first.set_value(answer.status()); });
   experts.WaitForCalls(1);
   grpc::ClientContext context;
   // gRPC's own retries would honour the pushback: what we want to see is the refusal.

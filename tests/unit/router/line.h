@@ -19,6 +19,7 @@
 #include <prometheus/registry.h>
 
 #include "router/pipeline.h"
+#include "router/render.h"
 #include "tests/testing/fake_expert.h"
 #include "tests/unit/router/small_model.h"
 
@@ -46,6 +47,11 @@ inline model::ScoreBatch Scores(size_t rows, size_t classes, double first) {
     scores.log_probabilities[row * classes] = static_cast<float>(std::log(first));
   }
   return scores;
+}
+
+inline Answer Rendered(const absl::StatusOr<Classification>& given) {
+  if (!given.ok()) return given.status();
+  return Render(*given, /*domains=*/true);
 }
 
 class Line {
@@ -101,15 +107,21 @@ class Line {
                             std::optional<core::Clock::time_point> deadline = std::nullopt,
                             std::stop_token cancelled = {}) {
     auto promise = std::make_shared<std::promise<Answer>>();  // Owned by the callback.
+    const absl::StatusOr<router::Options> parsed = pipeline_->Parse(options);
+    if (!parsed.ok()) {
+      promise->set_value(parsed.status());
+      return promise->get_future();
+    }
     auto file = std::make_shared<const std::string>(Picture(red));
     Job job{.image = *file,
-            .options = std::move(options),
+            .options = *parsed,
             .deadline = deadline,
             .request_id = "r" + std::to_string(red),
             .cancelled = std::move(cancelled)};
     std::future<Answer> answer = promise->get_future();
-    pipeline_->Start(std::move(job),
-                     [promise, file](Answer given) { promise->set_value(std::move(given)); });
+    pipeline_->Start(std::move(job), [promise, file](const absl::StatusOr<Classification>& given) {
+      promise->set_value(Rendered(given));
+    });
     return answer;
   }
 
@@ -158,6 +170,12 @@ class Line {
 inline v1::ClassifyOptions With(v1::Policy policy) {
   v1::ClassifyOptions options;
   options.set_policy(policy);
+  return options;
+}
+
+inline v1::ClassifyOptions Pinned(const std::string& domain) {
+  v1::ClassifyOptions options;
+  options.set_domain(domain);
   return options;
 }
 

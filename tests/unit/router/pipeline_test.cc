@@ -26,6 +26,7 @@ using testing::kRiceDisease;
 using testing::kVegetable;
 using testing::Line;
 using ::testing::Not;
+using testing::Pinned;
 using testing::With;
 using namespace std::chrono_literals;
 
@@ -88,12 +89,6 @@ TEST_P(PipelinePolicyTest, AsksTheExpertsOfThePolicy) {
     EXPECT_EQ(answer->routing().domains(static_cast<int>(domain)).answered(), asked) << domain;
   }
   EXPECT_FALSE(answer->degraded());
-}
-
-v1::ClassifyOptions Pinned(const std::string& domain) {
-  v1::ClassifyOptions options;
-  options.set_domain(domain);
-  return options;
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -162,7 +157,7 @@ TEST(PipelineTest, RefusesWhatIsNoPicture) {
   Line line;
   std::promise<testing::Answer> answer;
   line.pipeline().Start({.image = "not a picture"},
-                        [&](testing::Answer given) { answer.set_value(std::move(given)); });
+                        [&](const auto& given) { answer.set_value(testing::Rendered(given)); });
   EXPECT_EQ(answer.get_future().get().status().code(), absl::StatusCode::kInvalidArgument);
 }
 
@@ -201,7 +196,7 @@ TEST(PipelineTest, RefusesWhatDoesNotFitTheDecodeQueue) {
   Line line({.settings = {.queue = 1}});
   std::latch decoding(1);
   std::latch release(1);
-  line.pipeline().Start({.image = "not a picture"}, [&](const testing::Answer&) {
+  line.pipeline().Start({.image = "not a picture"}, [&](const auto&) {
     decoding.count_down();  // On the decoder's one thread, which has nothing else to do meanwhile.
     release.wait();
   });

@@ -30,15 +30,10 @@ using testing::kFruit;
 using testing::kRiceDisease;
 using testing::kVegetable;
 using testing::Line;
+using testing::Pinned;
 using ::testing::SizeIs;
 using testing::With;
 using namespace std::chrono_literals;
-
-v1::ClassifyOptions Pinned(const std::string& domain) {
-  v1::ClassifyOptions options;
-  options.set_domain(domain);
-  return options;
-}
 
 std::vector<std::string> Missing(const v1::ClassifyResponse& response) {
   return {response.missing().begin(), response.missing().end()};

@@ -1,6 +1,7 @@
 // What `orchard-train eval` measures on a tiny model, says, and records.
 #include "training/evaluate.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <vector>
@@ -117,19 +118,23 @@ Counted CountByHand(const fs::path& model, const fs::path& data) {
   const auto served = ServedModel::Load(model, /*threads=*/1, model::EncoderPrecision::kAuto);
   for (const auto& [domain, branch] : branch_of) {
     const std::vector<fs::path> files = *ListPictures(data / domain);
-    std::vector<orchard::v1::ClassifyOptions> pinned(1);
-    pinned[0].set_domain(domain);
-    const auto routed = *(*served)->Classify(files, std::vector<orchard::v1::ClassifyOptions>(1));
+    const router::Catalogue& catalogue = (*served)->catalogue();
+    const auto index = static_cast<size_t>(std::ranges::find(catalogue.domains, domain) -
+                                           catalogue.domains.begin());
+    std::vector<router::Options> pinned(1);
+    pinned[0].policy = {.kind = moe::PolicyKind::kPinned, .pinned = index};
+    const auto routed = *(*served)->Classify(files, std::vector<router::Options>(1));
     const auto given = *(*served)->Classify(files, pinned);
     for (size_t i = 0; i < files.size(); ++i) {
       const std::string label = files[i].parent_path().filename();
-      const auto right = [&](const orchard::v1::ClassifyResponse& answer) {
-        return answer.predictions(0).domain() == domain && answer.predictions(0).label() == label;
+      const auto right = [&](const router::Classification& answer) {
+        const moe::ClassProbability& first = answer.classes.front();
+        return first.domain == index && catalogue.classes[index][first.label] == label;
       };
-      const bool branch_right = routed[i].routing().branch() == branch;
+      const bool branch_right = catalogue.branches[routed[i].routing.branch] == branch;
       counted.branch.Count(branch_right);
-      const auto& domains = routed[i].routing().domains();
-      const bool leaf = domains[0].probability() >= domains[1].probability();
+      const auto& domains = routed[i].routing.domains;
+      const bool leaf = domains[0].log_probability >= domains[1].log_probability;
       counted.domain.Count(domain == (leaf ? "leaf" : "plain"));
       counted.routed[domain].Count(right(routed[i]));
       counted.oracle[domain].Count(right(given[i]));
