@@ -39,12 +39,11 @@ absl::Status WarmUp(const ExpertHead& expert) {
 }  // namespace
 
 absl::StatusOr<RouterModel> LoadRouterModel(const std::filesystem::path& version_dir,
-                                            size_t max_batch, EncoderPrecision precision) {
+                                            v1::ModelManifest manifest, size_t max_batch,
+                                            EncoderPrecision precision) {
   PrepareInferenceThread();
   RouterModel model;
-  ORCHARD_ASSIGN_OR_RETURN(model.manifest, ReadManifest(version_dir));
-  model.taxonomy = TaxonomyOf(model.manifest);
-  model.concept_names = ConceptNames(model.manifest);
+  model.manifest = std::move(manifest);
   ORCHARD_ASSIGN_OR_RETURN(model.encoder,
                            Encoder::Load(version_dir, model.manifest.encoder(), precision));
   ORCHARD_ASSIGN_OR_RETURN(model.gates, Gates::Load(version_dir, model.manifest));
@@ -52,10 +51,16 @@ absl::StatusOr<RouterModel> LoadRouterModel(const std::filesystem::path& version
   return model;
 }
 
+absl::StatusOr<RouterModel> LoadRouterModel(const std::filesystem::path& version_dir,
+                                            size_t max_batch, EncoderPrecision precision) {
+  ORCHARD_ASSIGN_OR_RETURN(v1::ModelManifest manifest, ReadManifest(version_dir));
+  return LoadRouterModel(version_dir, std::move(manifest), max_batch, precision);
+}
+
 absl::StatusOr<std::vector<std::unique_ptr<ExpertHead>>> LoadExperts(
-    const std::filesystem::path& version_dir, const std::vector<std::string>& domains) {
+    const std::filesystem::path& version_dir, const v1::ModelManifest& manifest,
+    const std::vector<std::string>& domains) {
   PrepareInferenceThread();
-  ORCHARD_ASSIGN_OR_RETURN(const v1::ModelManifest manifest, ReadManifest(version_dir));
   for (const std::string& domain : domains) {
     if (DomainIndex(manifest, domain) >= 0) continue;
     return ExpertHead::Load(version_dir, manifest, domain).status();  // Says which there are.
@@ -69,6 +74,12 @@ absl::StatusOr<std::vector<std::unique_ptr<ExpertHead>>> LoadExperts(
     experts.push_back(std::move(expert));
   }
   return experts;
+}
+
+absl::StatusOr<std::vector<std::unique_ptr<ExpertHead>>> LoadExperts(
+    const std::filesystem::path& version_dir, const std::vector<std::string>& domains) {
+  ORCHARD_ASSIGN_OR_RETURN(const v1::ModelManifest manifest, ReadManifest(version_dir));
+  return LoadExperts(version_dir, manifest, domains);
 }
 
 }  // namespace orchard::model

@@ -68,7 +68,7 @@ absl::StatusOr<std::unique_ptr<ExpertFleet>> InProcessFleet(
   ORCHARD_ASSIGN_OR_RETURN(const std::vector<experts::ExpertSpec> specs,
                            experts::SpecsOf(manifest));
   ORCHARD_ASSIGN_OR_RETURN(std::vector<std::unique_ptr<model::ExpertHead>> heads,
-                           model::LoadExperts(version_dir, {}));
+                           model::LoadExperts(version_dir, manifest, {}));
   std::vector<std::unique_ptr<experts::Expert>> fleet;
   for (size_t domain = 0; domain < heads.size(); ++domain) {
     fleet.push_back(std::make_unique<experts::InProcessExpert>(

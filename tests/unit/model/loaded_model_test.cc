@@ -25,8 +25,7 @@ TEST(LoadedModelTest, HoldsAllThatARouterNeeds) {
   const auto model = LoadRouterModel(SharedModel(), /*max_batch=*/2);
   ASSERT_THAT(model, IsOk());
   EXPECT_EQ(model->manifest.name(), "tiny");
-  EXPECT_EQ(model->taxonomy.domains(), 4U);
-  EXPECT_EQ(model->concept_names.size(), model->taxonomy.concepts);
+  EXPECT_EQ(model->manifest.experts_size(), 4);
   EXPECT_NE(model->encoder, nullptr);
   EXPECT_NE(model->gates, nullptr);
 }
