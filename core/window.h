@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "core/clock.h"
@@ -18,6 +19,9 @@ class WindowSums {
 
   /// A `now` before the newest one (threads race) counts as the newest.
   void Add(size_t key, double amount, Clock::time_point now);
+
+  /// The sums of all keys at `now`, to add to: for many keys at once. Valid until the next call.
+  std::span<double> At(Clock::time_point now) { return ring_[Advance(now)]; }
 
   /// Shape [keys]. What was added in (now - window, now], exact to one step.
   std::vector<double> Sums(Clock::time_point now);

@@ -1,22 +1,27 @@
 #include "router/call_context.h"
 
-#include <algorithm>
+#include <cstdint>
+#include <iterator>
 #include <random>
-#include <utility>
+#include <string_view>
 
 #include "absl/strings/str_format.h"
-
-#include "router/options.h"
-#include "server/log.h"
 
 namespace orchard::router {
 namespace {
 
-constexpr size_t kMaxRequestId = 128;
-
-std::string RandomId() {
+std::uint64_t Random() {
   thread_local std::mt19937_64 random{std::random_device{}()};
-  return absl::StrFormat("%016x", random());
+  std::uint64_t number = 0;
+  while (number == 0) number = random();  // No id is 0.
+  return number;
+}
+
+/// The value of a key that comes once; empty otherwise.
+std::string_view ValueOf(const grpc::CallbackServerContext& context, const char* key) {
+  const auto [first, last] = context.client_metadata().equal_range(key);
+  if (first == last || std::next(first) != last) return {};
+  return {first->second.data(), first->second.size()};
 }
 
 }  // namespace
@@ -32,51 +37,25 @@ std::optional<core::Clock::time_point> DeadlineOf(const grpc::CallbackServerCont
   return core::Clock::now() + std::chrono::duration_cast<core::Clock::duration>(deadline - now);
 }
 
-std::string RequestIdOf(const grpc::CallbackServerContext& context) {
-  const auto given = context.client_metadata().find(kRequestIdKey);
-  if (given == context.client_metadata().end()) return RandomId();
-  const grpc::string_ref id = given->second;
-  const bool printable =
-      std::all_of(id.begin(), id.end(), [](char c) { return c > ' ' && c <= '~'; });
-  if (id.empty() || id.size() > kMaxRequestId || !printable) return RandomId();
-  return {id.data(), id.size()};
+CallIds IdsOf(const grpc::CallbackServerContext& context) {
+  const std::string_view id = ValueOf(context, core::kRequestIdKey);
+  const std::optional<core::TraceContext> parent =
+      core::ParseTraceparent(ValueOf(context, core::kTraceparentKey));
+  return {
+      .request_id = core::IsRequestId(id) ? std::string(id) : absl::StrFormat("%016x", Random()),
+      .trace = SiblingOf(
+          parent.value_or(core::TraceContext{.trace_high = Random(), .trace_low = Random()}))};
 }
 
-RequestLine::RequestLine(const char* event, std::string request_id, size_t bytes,
-                         core::Clock::duration took, const absl::StatusOr<Classification>& answer)
-    : event_(event),
-      request_id_(std::move(request_id)),
-      bytes_(bytes),
-      ms_(core::Milliseconds(took)),
-      code_(answer.status().code()),
-      reason_(answer.status().message()) {
-  if (!answer.ok()) return;
-  policy_ = answer->routing.policy;
-  outcome_ = answer->outcome;
-  experts_ = answer->routing.Activated();
-  degraded_ = answer->routing.degraded();
+core::TraceContext SiblingOf(const core::TraceContext& trace) {
+  core::TraceContext sibling = trace;
+  sibling.span = Random();
+  return sibling;
 }
 
-void RequestLine::Write() const {
-  using server::LogLevel;
-  if (code_ == absl::StatusCode::kOk) {
-    server::Log(LogLevel::kInfo, event_,
-                {{"request_id", request_id_},
-                 {"code", code_},
-                 {"ms", ms_},
-                 {"bytes", bytes_},
-                 {"policy", v1::Policy_Name(ToWire(policy_))},
-                 {"experts", experts_},
-                 {"outcome", moe::Name(outcome_)},
-                 {"degraded", degraded_}});
-  } else {
-    server::Log(LogLevel::kInfo, event_,
-                {{"request_id", request_id_},
-                 {"code", code_},
-                 {"ms", ms_},
-                 {"bytes", bytes_},
-                 {"reason", reason_}});
-  }
+void AddTrailers(const CallIds& ids, grpc::CallbackServerContext& context) {
+  context.AddTrailingMetadata(core::kRequestIdKey, ids.request_id);
+  context.AddTrailingMetadata(core::kTraceresponseKey, core::ToTraceparent(ids.trace));
 }
 
 }  // namespace orchard::router

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 #include "core/clock.h"
+#include "experts/expert.h"
 #include "moe/abstain.h"
 #include "moe/combine.h"
 #include "moe/policy.h"
@@ -18,8 +20,10 @@ struct DomainRoute {
   double log_probability = 0.0;  ///< log p(branch) + log p(domain | branch), nats
   bool activated = false;        ///< chosen: asked, or found not to be worth asking
   bool answered = false;         ///< in time
+  /// Why it is missing; nothing when it is not.
+  std::optional<experts::MissingReason> missing_reason = std::nullopt;
 
-  bool missing() const { return activated && !answered; }
+  bool missing() const { return missing_reason.has_value(); }
 };
 
 /// How one picture came to its experts.
@@ -27,7 +31,7 @@ struct Routing {
   moe::PolicyKind policy = moe::PolicyKind::kExact;
   size_t branch = 0;  ///< the most probable one
   double branch_probability = 0.0;
-  std::vector<DomainRoute> domains;  ///< [G]
+  std::vector<DomainRoute> domains = {};  ///< [G]
 
   size_t Activated() const {
     return static_cast<size_t>(std::ranges::count_if(domains, &DomainRoute::activated));

@@ -36,7 +36,7 @@ grpc::ServerUnaryReactor* ClassifierService::DescribeModel(grpc::CallbackServerC
   response->mutable_limits()->set_max_stream_in_flight(
       static_cast<std::uint32_t>(services_.max_stream_in_flight));
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  services_.metrics.Request(Metrics::kDescribeModel, absl::StatusCode::kOk,
+  services_.metrics.Request(Method::kDescribeModel, absl::StatusCode::kOk,
                             core::Clock::now() - begin);
   reactor->Finish(grpc::Status::OK);
   return reactor;

@@ -25,12 +25,11 @@ class ClassifyCall final : public grpc::ServerUnaryReactor {
  private:
   void Answer(const absl::StatusOr<Classification>& answer);
 
-  const CallServices services_;
   grpc::CallbackServerContext& context_;
   const v1::ClassifyRequest& request_;
   v1::ClassifyResponse& response_;
   const core::Clock::time_point begin_ = core::Clock::now();
-  const std::string request_id_;
+  const CallIds ids_;
   std::stop_source cancelled_;
 };
 

@@ -2,16 +2,31 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "core/clock.h"
+#include "core/trace_context.h"
 #include "moe/abstain.h"
 #include "moe/combine.h"
+#include "server/log.h"
 
 namespace orchard::router {
 
 using core::Clock;
+
+namespace {
+
+/// A mistake of ours: the caller is told little of it, and the log all.
+void Report(const Request& request, const absl::Status& status) {
+  server::Log(server::LogLevel::kError, "combine_failed",
+              {{"request_id", request.id},
+               {"trace_id", core::TraceId(request.trace)},
+               {"reason", std::string(status.message())}});
+}
+
+}  // namespace
 
 Routing RoutingOf(const GateRow& gates, const Gather& gather) {
   const auto best = std::ranges::max_element(gates.log_branch);  // The lower index at a tie.
@@ -22,9 +37,11 @@ Routing RoutingOf(const GateRow& gates, const Gather& gather) {
   const std::vector<bool> activated = gather.Activated();
   routing.domains.reserve(activated.size());
   for (size_t domain = 0; domain < activated.size(); ++domain) {
-    routing.domains.push_back({.log_probability = gather.log_domain()[domain],
-                               .activated = activated[domain],
-                               .answered = gather.HasAnswered(domain)});
+    DomainRoute& route = routing.domains.emplace_back();
+    route.log_probability = gather.log_domain()[domain];
+    route.activated = activated[domain];
+    route.answered = gather.HasAnswered(domain);
+    if (route.activated && !route.answered) route.missing_reason = gather.WhyMissing(domain);
   }
   return routing;
 }
@@ -53,21 +70,17 @@ absl::StatusOr<Classification> Combine(const Catalogue& catalogue, const GateRow
 
 void CombineStage::Run(Gathered gathered) const {
   Request& request = *gathered.request;
-  Passage& passage = request.passage;
-  passage.Enter(Stage::kCombine, Clock::now());
+  request.passage.Enter(Stage::kCombine, Clock::now());
   absl::StatusOr<Classification> answer =
       request.Cancelled()
           ? absl::CancelledError("the caller has gone")
           : Combine(catalogue_, gathered.gates, gathered.gather, request.options.top);
-  const Clock::time_point end = Clock::now();
-  passage.End(end);
-  metrics_.Stage(Metrics::kQueue, passage.Queued());
-  metrics_.Stage(Metrics::kExperts, passage.In(Stage::kExperts));
-  metrics_.Stage(Metrics::kCombine, passage.In(Stage::kCombine));
-  metrics_.Routed(gathered.gather.Activated(), gathered.gather.log_domain(), end);
+  request.passage.End(Clock::now());
   if (answer.ok()) {
-    metrics_.Answered(answer->outcome, answer->routing.degraded());
-    answer->passage = passage;
+    answer->passage = request.passage;
+  } else {
+    request.routing = RoutingOf(gathered.gates, gathered.gather);
+    if (absl::IsInternal(answer.status())) Report(request, answer.status());
   }
   request.Finish(answer);
 }

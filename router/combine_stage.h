@@ -4,7 +4,6 @@
 
 #include "router/catalogue.h"
 #include "router/classification.h"
-#include "router/metrics.h"
 #include "router/scatter.h"
 
 namespace orchard::router {
@@ -12,16 +11,14 @@ namespace orchard::router {
 /// The last stage: what was gathered → one answer, which ends the request. Thread-safe.
 class CombineStage {
  public:
-  /// Everything given outlives the stage.
-  CombineStage(const Catalogue& catalogue, Metrics& metrics)
-      : catalogue_(catalogue), metrics_(metrics) {}
+  /// The catalogue outlives the stage and its answers.
+  explicit CombineStage(const Catalogue& catalogue) : catalogue_(catalogue) {}
 
   /// Answers the request on this thread.
   void Run(Gathered gathered) const;
 
  private:
   const Catalogue& catalogue_;
-  Metrics& metrics_;
 };
 
 /// What became of the domains of a picture.

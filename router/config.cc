@@ -74,6 +74,15 @@ void Declare(server::Settings& settings, Config& config) {
            "with any, domains without one are down.")
       .Must(CheckExpert)
       .Placeholder("DOMAIN=ADDRESS[,ADDRESS]");
+  settings
+      .Add("expert-timeout", config.expert_timeout,
+           "What one expert has for its answer; never more than the picture has.")
+      .Range(std::chrono::milliseconds(1), std::chrono::hours(1));
+  settings
+      .Add("expert-in-flight", config.expert_in_flight,
+           "Pictures that wait for one domain's expert elsewhere; with one more it is missing.")
+      .Range(1, 65536)
+      .DefaultText("a quarter of in-flight");
   settings.Section("Pictures");
   settings.AddBytes("max-image-bytes", config.max_image_bytes, "Largest file.")
       .Range(1024, std::uint64_t{1} << 30);
@@ -115,6 +124,8 @@ absl::StatusOr<Engine::Config> EngineConfigOf(const Config& config) {
   Engine::Config engine;
   ORCHARD_ASSIGN_OR_RETURN(engine.version_dir, model::ResolveVersion(model));
   engine.experts = config.experts;
+  engine.expert_in_flight = config.expert_in_flight;
+  engine.pipeline.expert_timeout = config.expert_timeout;
   engine.encoder_precision = config.encoder_precision;
   engine.pipeline.limits = {
       .max_bytes = config.max_image_bytes, .max_pixels = config.max_pixels, .formats = {}};

@@ -29,6 +29,8 @@ struct Config {
   std::uint64_t max_image_bytes = std::uint64_t{16} << 20;
   std::uint64_t max_pixels = 50'000'000;
   std::vector<std::string> formats = {"jpeg", "png", "webp"};
+  std::chrono::milliseconds expert_timeout{2'000};
+  std::optional<size_t> expert_in_flight;  ///< absent: a quarter of in_flight
   size_t in_flight = 256;
   size_t queue = 256;
   size_t decode_workers;  ///< the machine's cores

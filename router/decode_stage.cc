@@ -23,6 +23,7 @@ DecodeStage::DecodeStage(Options options, ServiceTimes& times, Metrics& metrics,
             [this](std::vector<RequestPtr> one) { Process(std::move(one.front())); }) {}
 
 void DecodeStage::Process(RequestPtr request) {
+  const Metrics::Busy busy(metrics_, Metrics::kDecode);
   absl::Status status = Decode(*request);
   if (status.ok()) status = next_(std::move(request));
   // NOLINTNEXTLINE(bugprone-use-after-move): the next stage takes only what it does not refuse.
@@ -31,17 +32,17 @@ void DecodeStage::Process(RequestPtr request) {
 
 absl::Status DecodeStage::Decode(Request& request) {
   Passage& passage = request.passage;
-  passage.Enter(Stage::kDecode, Clock::now());
+  const Clock::time_point now = Clock::now();
   const Clock::duration needed =
       times_.decode.Recent() + times_.encode.Recent() + times_.experts.Recent();
-  ORCHARD_RETURN_IF_ERROR(request.CheckWorthIt(passage.begin(Stage::kDecode), needed));
+  ORCHARD_RETURN_IF_ERROR(request.CheckWorthIt(now, needed));
+  passage.Enter(Stage::kDecode, now);
   const size_t side = options_.profile.crop;
   request.pixels.resize(side * side * 3);
   ORCHARD_RETURN_IF_ERROR(
       vision::DecodeForEncoder(request.image, options_.limits, options_.profile, request.pixels));
   passage.Enter(Stage::kEncodeQueue, Clock::now());
   times_.decode.Add(passage.In(Stage::kDecode));
-  metrics_.Stage(Metrics::kDecode, passage.In(Stage::kDecode));
   return absl::OkStatus();
 }
 

@@ -4,9 +4,8 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/str_join.h"
-
 #include "core/clock.h"
+#include "core/trace_context.h"
 #include "server/log.h"
 
 namespace orchard::router {
@@ -27,20 +26,40 @@ EncodeStage::EncodeStage(Options options, Encode encode, ServiceTimes& times, Me
                [this](std::vector<RequestPtr> batch) { Process(std::move(batch)); }) {}
 
 void EncodeStage::Process(std::vector<RequestPtr> batch) {
+  const Metrics::Busy busy(metrics_, Metrics::kEncode);
   DropUnwanted(batch);
   if (batch.empty()) return;
   const Clock::time_point begin = Clock::now();
   for (const RequestPtr& request : batch) request->passage.Enter(Stage::kEncode, begin);
-  absl::StatusOr<Encoded> encoded = EncodeBatch(batch);
+  const std::vector<std::uint8_t> pixels = Join(batch);
+  absl::StatusOr<Encoded> encoded = encode_(pixels, batch.size());
+  if (!encoded.ok() && batch.size() > 1) return EncodeEach(pixels, std::move(batch));
   const Clock::time_point end = Clock::now();
-  if (!encoded.ok()) return Fail(encoded.status(), std::move(batch));
+  if (!encoded.ok()) return Fail(encoded.status(), std::move(batch.front()));
   times_.encode.Add(end - begin);
+  GoOn(*std::move(encoded), std::move(batch), end);
+}
+
+void EncodeStage::GoOn(Encoded encoded, std::vector<RequestPtr> batch, Clock::time_point now) {
   metrics_.MicroBatch(batch.size());
-  for (const RequestPtr& request : batch) {
-    request->passage.Enter(Stage::kExperts, end);
-    metrics_.Stage(Metrics::kEncode, end - begin);
+  for (const RequestPtr& request : batch) request->passage.Enter(Stage::kExperts, now);
+  next_(std::move(encoded), std::move(batch));
+}
+
+/// After a pass that failed: whose picture was it? Rows do not depend on one another, so the others
+/// lose nothing but the time.
+void EncodeStage::EncodeEach(std::span<const std::uint8_t> pixels, std::vector<RequestPtr> batch) {
+  const size_t row_bytes = pixels.size() / batch.size();
+  for (size_t row = 0; row < batch.size(); ++row) {
+    absl::StatusOr<Encoded> encoded = encode_(pixels.subspan(row * row_bytes, row_bytes), 1);
+    if (!encoded.ok()) {
+      Fail(encoded.status(), std::move(batch[row]));
+      continue;
+    }
+    std::vector<RequestPtr> one;
+    one.push_back(std::move(batch[row]));
+    GoOn(*std::move(encoded), std::move(one), Clock::now());
   }
-  next_(*std::move(encoded), std::move(batch));
 }
 
 void EncodeStage::DropUnwanted(std::vector<RequestPtr>& batch) {
@@ -54,24 +73,24 @@ void EncodeStage::DropUnwanted(std::vector<RequestPtr>& batch) {
   });
 }
 
-/// Joins the rows: the one copy of pixels on the whole way, and none for a batch of one.
-absl::StatusOr<Encoded> EncodeStage::EncodeBatch(std::vector<RequestPtr>& batch) const {
+/// The rows, one after the other: the one copy of pixels on the whole way, and none for a batch of
+/// one.
+std::vector<std::uint8_t> EncodeStage::Join(std::vector<RequestPtr>& batch) {
   std::vector<std::uint8_t> pixels = std::move(batch.front()->pixels);
   pixels.reserve(pixels.size() * batch.size());
   for (size_t row = 1; row < batch.size(); ++row) {
     const std::vector<std::uint8_t> own = std::move(batch[row]->pixels);
     pixels.insert(pixels.end(), own.begin(), own.end());
   }
-  return encode_(pixels, batch.size());
+  return pixels;
 }
 
-void EncodeStage::Fail(const absl::Status& status, std::vector<RequestPtr> batch) {
-  const std::string ids =
-      absl::StrJoin(batch, ",", [](std::string* out, const RequestPtr& r) { out->append(r->id); });
-  server::Log(
-      server::LogLevel::kError, "encode_failed",
-      {{"reason", std::string(status.message())}, {"rows", batch.size()}, {"request_ids", ids}});
-  for (RequestPtr& request : batch) request->Finish(status);
+void EncodeStage::Fail(const absl::Status& status, RequestPtr request) {
+  server::Log(server::LogLevel::kError, "encode_failed",
+              {{"reason", std::string(status.message())},
+               {"request_id", request->id},
+               {"trace_id", core::TraceId(request->trace)}});
+  request->Finish(status);
 }
 
 }  // namespace orchard::router

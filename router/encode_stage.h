@@ -52,8 +52,10 @@ class EncodeStage {
  private:
   void Process(std::vector<RequestPtr> batch);
   void DropUnwanted(std::vector<RequestPtr>& batch);
-  void Fail(const absl::Status& status, std::vector<RequestPtr> batch);
-  absl::StatusOr<Encoded> EncodeBatch(std::vector<RequestPtr>& batch) const;
+  static std::vector<std::uint8_t> Join(std::vector<RequestPtr>& batch);
+  void EncodeEach(std::span<const std::uint8_t> pixels, std::vector<RequestPtr> batch);
+  void GoOn(Encoded encoded, std::vector<RequestPtr> batch, core::Clock::time_point now);
+  static void Fail(const absl::Status& status, RequestPtr request);
 
   const Encode encode_;
   ServiceTimes& times_;

@@ -1,5 +1,6 @@
 #include "router/engine.h"
 
+#include <algorithm>
 #include <span>
 #include <utility>
 
@@ -45,28 +46,33 @@ Engine::~Engine() {
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Config& config,
                                                      prometheus::Registry& registry) {
   // The cheap faults first: a misspelt domain should not cost the time to load the weights.
-  ORCHARD_ASSIGN_OR_RETURN(const v1::ModelManifest manifest,
-                           model::ReadManifest(config.version_dir));
-  ORCHARD_RETURN_IF_ERROR(
-      ParseExpertAddresses(config.experts, CatalogueOf(manifest).domains).status());
-  ORCHARD_ASSIGN_OR_RETURN(model::RouterModel model,
-                           model::LoadRouterModel(config.version_dir, config.pipeline.max_batch,
-                                                  config.encoder_precision));
+  ORCHARD_ASSIGN_OR_RETURN(v1::ModelManifest read, model::ReadManifest(config.version_dir));
+  ORCHARD_RETURN_IF_ERROR(ParseExpertAddresses(config.experts, CatalogueOf(read).domains).status());
+  // It is read once: all parts are of one model, whatever becomes of the folder meanwhile.
+  ORCHARD_ASSIGN_OR_RETURN(
+      model::RouterModel model,
+      model::LoadRouterModel(config.version_dir, std::move(read), config.pipeline.max_batch,
+                             config.encoder_precision));
   std::unique_ptr<Engine> engine(new Engine(std::move(model)));  // Its constructor is private.
-  const v1::EncoderPart& encoder = engine->manifest().encoder();
+  const v1::ModelManifest& manifest = engine->manifest();
+  const v1::EncoderPart& encoder = manifest.encoder();
   engine->metrics_ =
       std::make_unique<Metrics>(registry, engine->catalogue_.domains,
                                 Metrics::ModelInfo{.name = manifest.name(),
                                                    .version = manifest.version(),
                                                    .encoder_fingerprint = encoder.fingerprint()});
-  ORCHARD_ASSIGN_OR_RETURN(
-      engine->fleet_, MakeFleet(config, engine->manifest(), engine->catalogue_, *engine->metrics_));
+  ORCHARD_ASSIGN_OR_RETURN(engine->fleet_,
+                           MakeFleet(config, manifest, engine->catalogue_, *engine->metrics_));
   Pipeline::Settings settings = config.pipeline;
   settings.profile = ProfileOf(encoder.preprocessing());
   settings.start_encode_worker = model::PrepareInferenceThread;
-  engine->pipeline_ =
-      std::make_unique<Pipeline>(std::move(settings), engine->catalogue_,
-                                 EncodeWith(engine->model_), *engine->fleet_, *engine->metrics_);
+  if (!config.experts.empty()) {
+    settings.expert_in_flight =
+        config.expert_in_flight.value_or(std::max<size_t>(1, settings.in_flight / 4));
+  }
+  engine->pipeline_ = std::make_unique<Pipeline>(std::move(settings), engine->catalogue_,
+                                                 EncodeWith(engine->model_), *engine->fleet_,
+                                                 *engine->metrics_, config.observers);
   return engine;
 }
 

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "router/catalogue.h"
 #include "router/fleet.h"
 #include "router/metrics.h"
+#include "router/observers.h"
 #include "router/pipeline.h"
 
 namespace orchard::router {
@@ -27,6 +29,12 @@ class Engine {
     model::EncoderPrecision encoder_precision = model::EncoderPrecision::kAuto;
     /// `profile` and `start_encode_worker` are the model's own and need not be set.
     Pipeline::Settings pipeline;
+    /// Rows that wait for one domain's expert; with one more it is missing at once. Absent: a
+    /// quarter of `pipeline.in_flight`, at least 1. Experts in this process have no limit: each
+    /// encode worker waits for its own.
+    std::optional<size_t> expert_in_flight = std::nullopt;
+    /// Hear of each request when it has ended, beside the metrics; they outlive the engine.
+    std::vector<Observer*> observers = {};
   };
 
   /// Loads and warms up. The registry outlives the engine.
@@ -40,10 +48,8 @@ class Engine {
 
   Pipeline& pipeline() { return *pipeline_; }
   Metrics& metrics() { return *metrics_; }
+  ExpertFleet& fleet() { return *fleet_; }
   const ExpertFleet& fleet() const { return *fleet_; }
-
-  /// Ends the calls to experts that are in progress, and refuses further ones.
-  void StopExperts() { fleet_->Stop(); }
 
   const model::Encoder& encoder() const { return *model_.encoder; }
   const Catalogue& catalogue() const { return catalogue_; }

@@ -8,9 +8,37 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "router/errors.h"
+
 namespace orchard::router {
 
+using experts::MissingReason;
 using moe::ExpertState;
+
+namespace {
+
+/// What a message says of a domain that could not be asked, or whose expert did not answer.
+std::string Describe(MissingReason reason, const absl::Status& fault) {
+  switch (reason) {
+    case MissingReason::kDown:
+      return "is down";
+    case MissingReason::kTimeout:
+      return "is late";
+    case MissingReason::kOverloaded:
+      return "is overloaded";
+    case MissingReason::kEjected:
+      return "is left alone for a while after many faults";
+    case MissingReason::kForeign:
+      return "is of another model";
+    case MissingReason::kCold:
+      return "is starting";
+    case MissingReason::kFailed:
+      return absl::StrCat("failed (", absl::StatusCodeToString(fault.code()), ")");
+  }
+  return "failed";
+}
+
+}  // namespace
 
 Gather::Gather(const moe::Policy& policy, std::span<const double> log_domain,
                const Catalogue& catalogue)
@@ -19,19 +47,27 @@ Gather::Gather(const moe::Policy& policy, std::span<const double> log_domain,
       log_domain_(log_domain.begin(), log_domain.end()),
       states_(log_domain.size(), ExpertState::kUnasked),
       faults_(log_domain.size()),
+      reasons_(log_domain.size()),
       asked_(log_domain.size(), false) {}
 
-std::vector<size_t> Gather::Next(const std::vector<bool>& available) {
+std::vector<size_t> Gather::Next(std::span<const std::optional<MissingReason>> unavailable) {
   assert(waiting_ == 0);
   for (size_t domain = 0; domain < states_.size(); ++domain) {
     if (asked_[domain]) continue;
-    states_[domain] = available[domain] ? ExpertState::kUnasked : ExpertState::kDown;
+    states_[domain] = unavailable[domain] ? ExpertState::kDown : ExpertState::kUnasked;
+    reasons_[domain] = unavailable[domain];
   }
   std::vector<size_t> wave = moe::NextWave(policy_, log_domain_, states_, best_log_joint_);
-  if (wave.empty()) wave = NextForConfidence();
+  wave_reason_ =
+      policy_.kind == moe::PolicyKind::kExact ? WaveReason::kCouldWin : WaveReason::kPolicy;
+  if (wave.empty()) {
+    wave = NextForConfidence();
+    wave_reason_ = WaveReason::kCouldMakeItSure;
+  }
   for (const size_t domain : wave) {
     asked_[domain] = true;
     states_[domain] = ExpertState::kFailed;
+    reasons_[domain] = MissingReason::kTimeout;  // Until it says something else.
   }
   waiting_ = wave.size();
   return wave;
@@ -50,14 +86,16 @@ std::vector<size_t> Gather::NextForConfidence() const {
 
 void Gather::Answered(size_t domain, std::shared_ptr<const model::ScoreBatch> scores, size_t row) {
   states_[domain] = ExpertState::kAnswered;
+  reasons_[domain].reset();
   const moe::ExpertAnswer answer{.domain = domain, .log_probabilities = scores->Row(row)};
   best_log_joint_ = std::max(best_log_joint_, moe::BestLogJoint(log_domain_, {&answer, 1}));
   answers_.push_back({domain, std::move(scores), row});
   --waiting_;
 }
 
-void Gather::Failed(size_t domain, absl::Status why) {
+void Gather::Failed(size_t domain, absl::Status why, MissingReason reason) {
   faults_[domain] = std::move(why);
+  reasons_[domain] = reason;
   --waiting_;
 }
 
@@ -88,20 +126,22 @@ std::vector<bool> Gather::Activated() const {
 
 absl::Status Gather::WhyNothing(const std::vector<std::string>& names) const {
   std::string reasons;
+  std::string domains;
   bool all_late = true;
   for (const size_t domain : Missing()) {
-    const absl::Status& fault = faults_[domain];
-    const bool down = states_[domain] == ExpertState::kDown;
-    const bool late = !down && (fault.ok() || absl::IsDeadlineExceeded(fault));
-    all_late = all_late && late;
-    absl::StrAppend(&reasons, reasons.empty() ? "" : ", ", names[domain],
-                    down ? " is down"
-                    : late
-                        ? " is late"
-                        : absl::StrCat(" failed (", absl::StatusCodeToString(fault.code()), ")"));
+    if (!reasons_[domain]) continue;  // Not asked for want of time: it is not its fault.
+    const bool first = domains.empty();
+    all_late = all_late && reasons_[domain] == MissingReason::kTimeout;
+    absl::StrAppend(&domains, first ? "" : ",", names[domain]);
+    absl::StrAppend(&reasons, first ? "" : ", ", names[domain], " ",
+                    Describe(*reasons_[domain], faults_[domain]));
   }
-  const std::string message = absl::StrCat("no expert answered: ", reasons);
-  return all_late ? absl::DeadlineExceededError(message) : absl::UnavailableError(message);
+  if (gave_up_ && all_late) {
+    return absl::DeadlineExceededError(
+        reasons.empty() ? "the deadline passed before an expert could be asked"
+                        : absl::StrCat("no expert answered before the deadline: ", reasons));
+  }
+  return NoExpertError(absl::StrCat("no expert answered: ", reasons), domains);
 }
 
 }  // namespace orchard::router

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,11 +10,13 @@
 #include "absl/status/status.h"
 
 #include "core/log_space.h"
+#include "experts/expert.h"
 #include "model/expert_head.h"
 #include "moe/combine.h"
 #include "moe/plan.h"
 #include "moe/policy.h"
 #include "router/catalogue.h"
+#include "router/request_record.h"
 
 namespace orchard::router {
 
@@ -29,15 +32,19 @@ class Gather {
   Gather(const moe::Policy& policy, std::span<const double> log_domain, const Catalogue& catalogue);
 
   /// The next wave, from now on waited for; empty when the answer is as complete as it gets.
-  /// Nothing may be waited for. `available`, shape [G]: who can be asked now.
-  std::vector<size_t> Next(const std::vector<bool>& available);
+  /// Nothing may be waited for. `unavailable`, shape [G]: why a domain can't be asked now; nothing:
+  /// it can.
+  std::vector<size_t> Next(std::span<const std::optional<experts::MissingReason>> unavailable);
+
+  /// Of the last wave.
+  WaveReason wave_reason() const { return wave_reason_; }
 
   /// Row `row` of `scores` is what the expert of `domain` says. Every picture of a sub-batch keeps
   /// a share of the one answer, so that no row is copied.
   void Answered(size_t domain, std::shared_ptr<const model::ScoreBatch> scores, size_t row);
 
-  /// The expert of `domain` failed.
-  void Failed(size_t domain, absl::Status why);
+  /// The expert of `domain` failed. `reason`: as callers and metrics are told.
+  void Failed(size_t domain, absl::Status why, experts::MissingReason reason);
 
   /// No more waiting: what has not come is late.
   void GiveUp();
@@ -55,14 +62,20 @@ class Gather {
   /// Domains that were chosen and did not answer, ascending.
   std::vector<size_t> Missing() const;
 
-  /// By domain: chosen, that is asked or found to be down.
+  /// Why a missing domain has no answer. What was not asked in time is late as well.
+  experts::MissingReason WhyMissing(size_t domain) const {
+    return reasons_[domain].value_or(experts::MissingReason::kTimeout);
+  }
+
+  /// By domain: chosen, that is asked or found not to be worth asking.
   std::vector<bool> Activated() const;
 
   /// Whether no expert that did not answer could change the first class.
   bool Exact() const { return moe::IsExact(log_domain_, states_, best_log_joint_); }
 
-  /// Why there is no answer at all, by the names of the missing domains: UNAVAILABLE, or
-  /// DEADLINE_EXCEEDED when all of them are merely late.
+  /// Why there is no answer at all, by the names of the domains that were asked or could not be.
+  /// Errors: DEADLINE_EXCEEDED when the picture's time is over and they are merely late; otherwise
+  /// UNAVAILABLE with reason NO_EXPERT (errors.h).
   absl::Status WhyNothing(const std::vector<std::string>& names) const;
 
  private:
@@ -79,10 +92,12 @@ class Gather {
   std::vector<double> log_domain_;
   std::vector<moe::ExpertState> states_;  // Who is asked counts as failed until it answers.
   std::vector<absl::Status> faults_;      // by domain; OK: none is known
+  std::vector<std::optional<experts::MissingReason>> reasons_;  // of who did not answer (yet)
   std::vector<bool> asked_;
   std::vector<Answer> answers_;
   double best_log_joint_ = core::kMasked;
   size_t waiting_ = 0;
+  WaveReason wave_reason_ = WaveReason::kPolicy;
   bool gave_up_ = false;
 };
 

@@ -12,10 +12,10 @@ namespace {
 using prometheus::Labels;
 using prometheus::Registry;
 
-constexpr std::array<const char*, Metrics::kMethods> kMethodNames = {"Classify", "ClassifyStream",
-                                                                     "DescribeModel"};
-constexpr std::array<const char*, Metrics::kStages> kStageNames = {"decode", "queue", "encode",
-                                                                   "experts", "combine"};
+/// The label `stage` of the durations. Waiting between stages is one of them.
+enum StageName : std::uint8_t { kDecode, kQueue, kEncode, kExperts, kCombine };
+constexpr std::array kStageNames = {"decode", "queue", "encode", "experts", "combine"};
+constexpr std::array<const char*, Metrics::kPools> kPoolNames = {"decode", "encode", "combine"};
 constexpr std::array kOutcomes = {moe::Outcome::kOk, moe::Outcome::kLowConfidence,
                                   moe::Outcome::kUnknownDomain};
 
@@ -42,7 +42,7 @@ std::string CodeName(size_t code) {
 
 Metrics::Metrics(Registry& registry, std::span<const std::string> domains, const ModelInfo& model,
                  core::Clock::duration window)
-    : window_(domains.size(), window) {
+    : model_(model.name), window_(domains.size(), window) {
   RegisterRequests(registry);
   RegisterDomains(registry, domains);
   RegisterPictures(registry, domains.size());
@@ -60,11 +60,12 @@ void Metrics::RegisterRequests(Registry& registry) {
                                  "Requests answered; for ClassifyStream, its pictures.");
   auto& durations = HistogramFamily(registry, "orchard_request_duration_seconds",
                                     "From a request's arrival to its answer.");
-  for (const char* method : kMethodNames) {
+  for (const Method method : kMethods) {
+    const std::string name(Name(method));
     for (size_t code = 0; code < kCodes; ++code) {
-      requests_.push_back(&requests.Add({{"method", method}, {"code", CodeName(code)}}));
+      requests_.push_back(&requests.Add({{"method", name}, {"code", CodeName(code)}}));
     }
-    request_durations_.push_back(&durations.Add({{"method", method}}, server::SecondsBuckets()));
+    request_durations_.push_back(&durations.Add({{"method", name}}, server::SecondsBuckets()));
   }
 }
 
@@ -79,14 +80,22 @@ void Metrics::RegisterDomains(Registry& registry, std::span<const std::string> d
                                     "From asking an expert to its answer, a sub-batch.");
   auto& mismatches = CounterFamily(registry, "orchard_fingerprint_mismatches_total",
                                    "Endpoints found to serve an expert of another encoder.");
+  auto& missing = CounterFamily(registry, "orchard_missing_total",
+                                "Pictures for which a domain was chosen and did not answer.");
   for (const std::string& domain : domains) {
-    const Labels labels = {{"domain", domain}};
+    for (size_t reason = 0; reason < experts::kMissingReasons; ++reason) {
+      const auto name = experts::Name(static_cast<experts::MissingReason>(reason));
+      missing_.push_back(
+          &missing.Add({{"model", model_}, {"domain", domain}, {"reason", std::string(name)}}));
+    }
+    const Labels labels = {{"model", model_}, {"domain", domain}};
     routed_.push_back(&routed.Add(labels));
     gate_probability_.push_back(&mass.Add(labels));
     fingerprint_mismatches_.push_back(&mismatches.Add(labels));
     expert_durations_.push_back(&durations.Add(labels, server::SecondsBuckets()));
     for (size_t code = 0; code < kCodes; ++code) {
-      expert_calls_.push_back(&calls.Add({{"domain", domain}, {"code", CodeName(code)}}));
+      expert_calls_.push_back(
+          &calls.Add({{"model", model_}, {"domain", domain}, {"code", CodeName(code)}}));
     }
   }
 }
@@ -120,13 +129,24 @@ void Metrics::RegisterLoad(Registry& registry) {
   auto& depth = GaugeFamily(registry, "orchard_queue_depth", "Requests that wait for a stage.");
   decode_depth_ = &depth.Add({{"stage", "decode"}});
   encode_depth_ = &depth.Add({{"stage", "encode"}});
+  in_flight_limit_ = &GaugeFamily(registry, "orchard_in_flight_limit",
+                                  "Requests that may be in progress: --in-flight.")
+                          .Add({});
+  auto& workers = GaugeFamily(registry, "orchard_workers", "Threads of a stage.");
+  auto& busy =
+      CounterFamily(registry, "orchard_worker_busy_seconds_total",
+                    "Time that the threads of a stage worked; added at the end of a piece.");
+  for (const char* pool : kPoolNames) {
+    workers_.push_back(&workers.Add({{"stage", pool}}));
+    busy_.push_back(&busy.Add({{"stage", pool}}));
+  }
 }
 
 void Metrics::RegisterWindow(Registry& registry, std::span<const std::string> domains) {
   auto& share = GaugeFamily(registry, "orchard_window_load_share",
                             "Share of a domain in all activations of the last minute.");
   for (const std::string& domain : domains) {
-    load_share_.push_back(&share.Add({{"domain", domain}}));
+    load_share_.push_back(&share.Add({{"model", model_}, {"domain", domain}}));
   }
   const auto gauge = [&](const char* name, const char* help) {
     return &GaugeFamily(registry, name, help).Add({});
@@ -144,12 +164,9 @@ void Metrics::RegisterWindow(Registry& registry, std::span<const std::string> do
 
 void Metrics::Request(Method method, absl::StatusCode code, core::Clock::duration took) {
   const size_t known = std::min(static_cast<size_t>(code), kCodes - 1);
-  requests_[method * kCodes + known]->Increment();
-  request_durations_[method]->Observe(core::Seconds(took));
-}
-
-void Metrics::Stage(StageName stage, core::Clock::duration took) {
-  stage_durations_[stage]->Observe(core::Seconds(took));
+  const auto index = static_cast<size_t>(method);
+  requests_[index * kCodes + known]->Increment();
+  request_durations_[index]->Observe(core::Seconds(took));
 }
 
 void Metrics::MicroBatch(size_t pictures) { micro_batch_->Observe(static_cast<double>(pictures)); }
@@ -162,19 +179,47 @@ void Metrics::ExpertCall(size_t domain, absl::StatusCode code, core::Clock::dura
 
 void Metrics::FingerprintMismatch(size_t domain) { fingerprint_mismatches_[domain]->Increment(); }
 
-void Metrics::Routed(const std::vector<bool>& activated, std::span<const double> log_domain,
-                     core::Clock::time_point now) {
-  for (size_t domain = 0; domain < log_domain.size(); ++domain) {
-    if (activated[domain]) routed_[domain]->Increment();
-    gate_probability_[domain]->Increment(std::exp(log_domain[domain]));
+void Metrics::Finished(const RequestRecord& record) {
+  if (record.method) {
+    Request(*record.method, record.status.code(), record.passage.Total());
   }
-  experts_asked_->Observe(static_cast<double>(std::ranges::count(activated, true)));
-  window_.Add(activated, log_domain, now);
+  Stages(record.passage);
+  if (record.routing != nullptr) Routed(*record.routing, record.passage.end(Stage::kCombine));
+  if (record.classification == nullptr) return;
+  outcomes_[static_cast<size_t>(record.classification->outcome)]->Increment();
+  if (record.classification->routing.degraded()) degraded_->Increment();
 }
 
-void Metrics::Answered(moe::Outcome outcome, bool degraded) {
-  outcomes_[static_cast<size_t>(outcome)]->Increment();
-  if (degraded) degraded_->Increment();
+/// Every stage that it reached, whether it came out of it or ended there.
+void Metrics::Stages(const Passage& passage) {
+  const auto observe = [&](StageName name, core::Clock::duration took) {
+    stage_durations_[name]->Observe(core::Seconds(took));
+  };
+  if (passage.Reached(Stage::kDecodeQueue)) observe(kQueue, passage.Queued());
+  if (passage.Reached(Stage::kDecode)) observe(StageName::kDecode, passage.In(Stage::kDecode));
+  if (passage.Reached(Stage::kEncode)) observe(StageName::kEncode, passage.In(Stage::kEncode));
+  if (passage.Reached(Stage::kExperts)) observe(kExperts, passage.In(Stage::kExperts));
+  if (passage.Reached(Stage::kCombine)) observe(StageName::kCombine, passage.In(Stage::kCombine));
+}
+
+void Metrics::Routed(const Routing& routing, core::Clock::time_point now) {
+  for (size_t domain = 0; domain < routing.domains.size(); ++domain) {
+    const DomainRoute& route = routing.domains[domain];
+    gate_probability_[domain]->Increment(std::exp(route.log_probability));
+    if (route.activated) routed_[domain]->Increment();
+    if (!route.missing()) continue;
+    const auto reason = static_cast<size_t>(*route.missing_reason);
+    missing_[domain * experts::kMissingReasons + reason]->Increment();
+  }
+  experts_asked_->Observe(static_cast<double>(routing.Activated()));
+  window_.Add(routing, now);
+}
+
+void Metrics::SetCapacity(const Capacity& capacity) {
+  in_flight_limit_->Set(static_cast<double>(capacity.in_flight));
+  for (size_t pool = 0; pool < kPools; ++pool) {
+    workers_[pool]->Set(static_cast<double>(capacity.workers[pool]));
+  }
 }
 
 void Metrics::Refresh(const Load& load, core::Clock::time_point now) {

@@ -15,7 +15,8 @@
 #include <prometheus/registry.h>
 
 #include "core/clock.h"
-#include "moe/abstain.h"
+#include "router/observers.h"
+#include "router/request_record.h"
 #include "router/routing_window.h"
 
 namespace orchard::router {
@@ -23,24 +24,25 @@ namespace orchard::router {
 /// Everything that the router measures: docs/metrics.md, "Router". Resolved once, so that every
 /// series stands at 0 from the start and counting is an atomic add. Thread-safe; the registry owns
 /// the series and outlives this.
-class Metrics {
+class Metrics final : public Observer {
  public:
-  enum Method : std::uint8_t { kClassify, kClassifyStream, kDescribeModel, kMethods };
-  enum StageName : std::uint8_t { kDecode, kQueue, kEncode, kExperts, kCombine, kStages };
+  /// Who has threads of its own.
+  enum Pool : std::uint8_t { kDecode, kEncode, kCombine, kPools };
 
   /// For orchard_model_info.
   struct ModelInfo {
-    std::string name, version, encoder_fingerprint;
+    std::string name = {}, version = {}, encoder_fingerprint = {};
   };
 
   Metrics(prometheus::Registry& registry, std::span<const std::string> domains,
           const ModelInfo& model, core::Clock::duration window = std::chrono::seconds(60));
 
-  /// A request, or a picture of a stream, was answered.
-  void Request(Method method, absl::StatusCode code, core::Clock::duration took);
+  /// A picture, of a call or of a stream. Before its answer: who has it finds it counted.
+  void Finished(const RequestRecord& record) override;
+  bool before_answer() const override { return true; }
 
-  /// A picture passed a stage.
-  void Stage(StageName stage, core::Clock::duration took);
+  /// A call was answered.
+  void Request(Method method, absl::StatusCode code, core::Clock::duration took);
 
   void MicroBatch(size_t pictures);
 
@@ -49,12 +51,26 @@ class Metrics {
   /// An endpoint turned out to serve an expert of another encoder.
   void FingerprintMismatch(size_t domain);
 
-  /// A picture was routed. `activated`: [G]; `log_domain`: [G], nats.
-  void Routed(const std::vector<bool>& activated, std::span<const double> log_domain,
-              core::Clock::time_point now);
+  /// What the process has to divide by; once.
+  struct Capacity {
+    size_t in_flight = 0;
+    std::array<size_t, kPools> workers = {};
+  };
+  void SetCapacity(const Capacity& capacity);
 
-  /// A picture was classified.
-  void Answered(moe::Outcome outcome, bool degraded);
+  /// While it lives, a worker of a pool is busy.
+  class Busy {
+   public:
+    Busy(Metrics& metrics, Pool pool) : metrics_(metrics), pool_(pool) {}
+    ~Busy() { metrics_.busy_[pool_]->Increment(core::Seconds(core::Clock::now() - begin_)); }
+    Busy(const Busy&) = delete;
+    Busy& operator=(const Busy&) = delete;
+
+   private:
+    Metrics& metrics_;
+    const Pool pool_;
+    const core::Clock::time_point begin_ = core::Clock::now();
+  };
 
   /// What is read when scraped.
   struct Load {
@@ -73,10 +89,15 @@ class Metrics {
   void RegisterPictures(prometheus::Registry& registry, size_t domains);
   void RegisterLoad(prometheus::Registry& registry);
   void RegisterWindow(prometheus::Registry& registry, std::span<const std::string> domains);
+  void Stages(const Passage& passage);
+  void Routed(const Routing& routing, core::Clock::time_point now);
+
+  const std::string model_;  // the label of what is about a domain
 
   Counters requests_;             // [method * kCodes + code]
   Histograms request_durations_;  // [method]
-  Histograms stage_durations_;    // [stage]
+  Histograms stage_durations_;    // as kStageNames
+  Counters missing_;              // [domain * reasons + reason]
   Counters routed_;               // [domain], as the next four
   Counters gate_probability_;
   Counters expert_calls_;  // [domain * kCodes + code]
@@ -86,6 +107,9 @@ class Metrics {
   prometheus::Counter* degraded_ = nullptr;
   prometheus::Histogram* micro_batch_ = nullptr;
   prometheus::Histogram* experts_asked_ = nullptr;
+  Counters busy_;                            // [pool]
+  std::vector<prometheus::Gauge*> workers_;  // [pool]
+  prometheus::Gauge* in_flight_limit_ = nullptr;
   prometheus::Gauge* in_flight_ = nullptr;
   prometheus::Gauge* decode_depth_ = nullptr;
   prometheus::Gauge* encode_depth_ = nullptr;

@@ -43,6 +43,8 @@ class Passage {
     last_ = stage;
     begin_[Index(stage)] = end_[Index(stage)] = now;
   }
+  /// It did not get further than `stage` after all: the next one refused it.
+  void GoBack(Stage stage) { last_ = stage; }
   /// The end of the last stage; may be said again.
   void End(core::Clock::time_point now) { end_[Index(last_)] = now; }
 

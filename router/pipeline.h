@@ -8,11 +8,13 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
 #include "core/clock.h"
 #include "core/timer_queue.h"
+#include "core/trace_context.h"
 #include "moe/policy.h"
 #include "router/admission.h"
 #include "router/catalogue.h"
@@ -21,8 +23,10 @@
 #include "router/encode_stage.h"
 #include "router/fleet.h"
 #include "router/metrics.h"
+#include "router/observers.h"
 #include "router/options.h"
 #include "router/request.h"
+#include "router/request_record.h"
 #include "router/scatter.h"
 #include "vision/decode.h"
 
@@ -33,7 +37,9 @@ struct Job {
   std::string_view image;  ///< a file's bytes; they must live until `done` is called
   Options options = {};
   std::optional<core::Clock::time_point> deadline = std::nullopt;  ///< absent: the default
+  std::optional<Method> method = std::nullopt;  ///< absent: asked within the process
   std::string request_id = {};
+  core::TraceContext trace = {};  ///< `span` is this request's own
   /// When it came; absent: now.
   std::optional<core::Clock::time_point> arrived = std::nullopt;
   /// Asks to stop when nobody waits any more. A picture that waits for experts is then answered
@@ -54,6 +60,10 @@ class Pipeline {
     std::chrono::nanoseconds max_deadline = std::chrono::minutes(10);
     size_t in_flight = 256;  ///< requests in progress; one more is refused
     size_t queue = 256;      ///< requests that wait to be decoded; one more is refused
+    /// What one expert has for its answer; never more than the picture has.
+    std::chrono::nanoseconds expert_timeout = std::chrono::seconds(2);
+    /// Rows that wait for one domain's expert; with one more it is missing at once. 0: no limit.
+    size_t expert_in_flight = 0;
     size_t decode_workers = 1;
     size_t encode_workers = 1;
     size_t combine_workers = 2;  ///< threads that plan and combine what remote experts answer
@@ -62,8 +72,9 @@ class Pipeline {
   };
 
   /// Everything given outlives the pipeline. `fleet` has one entry a domain of `catalogue`.
+  /// `observers` hear of each request after the metrics do.
   Pipeline(Settings settings, const Catalogue& catalogue, Encode encode, ExpertFleet& fleet,
-           Metrics& metrics);
+           Metrics& metrics, const std::vector<Observer*>& observers = {});
 
   /// Answers what is in progress: the last request's `done` has returned when this has.
   ~Pipeline() = default;
@@ -85,6 +96,10 @@ class Pipeline {
   /// or we did).
   void Start(Job job, Done done);
 
+  /// Ends a job that can't be started with `why`, for its record's sake. `done` runs on this
+  /// thread.
+  void Refuse(Job job, const absl::Status& why, Done done);
+
   /// What is in progress now, for gauges.
   Metrics::Load Load() const;
 
@@ -92,11 +107,13 @@ class Pipeline {
   const Catalogue& catalogue() const { return catalogue_; }
 
  private:
+  RequestPtr MakeRequest(Job job, core::Clock::time_point now, Done done) const;
   absl::Status Admit(Request& request, core::Clock::time_point now);
   core::Clock::duration TimeNeeded() const;
 
   const Settings settings_;
   const Catalogue& catalogue_;
+  const Observers observers_;
   ServiceTimes times_;
   InFlightLimiter limiter_;
   // The stages from the last to the first: an earlier one is destroyed first and hands on what it

@@ -1,6 +1,7 @@
 #include "router/render.h"
 
 #include <cmath>
+#include <string>
 
 #include "router/options.h"
 
@@ -44,6 +45,9 @@ void FillDomains(const Catalogue& catalogue, const Routing& from, v1::Routing& t
     entry.set_probability(std::exp(route.log_probability));
     entry.set_activated(route.activated);
     entry.set_answered(route.answered);
+    if (route.missing()) {
+      entry.set_missing_reason(std::string(experts::Name(*route.missing_reason)));
+    }
   }
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -13,10 +15,13 @@
 #include "absl/status/statusor.h"
 
 #include "core/clock.h"
+#include "core/trace_context.h"
 #include "router/admission.h"
 #include "router/classification.h"
+#include "router/observers.h"
 #include "router/options.h"
 #include "router/passage.h"
+#include "router/request_record.h"
 
 namespace orchard::router {
 
@@ -26,12 +31,14 @@ using Done = absl::AnyInvocable<void(const absl::StatusOr<Classification>&) &&>;
 /// One picture on its way. Each stage owns it while it works, then moves it on.
 class Request {
  public:
+  /// The observers outlive it.
   Request(std::string_view image_bytes, Options valid_options, core::Clock::time_point arrived,
-          core::Clock::time_point give_up_at, Done done)
+          core::Clock::time_point give_up_at, const Observers& observers, Done done)
       : image(image_bytes),
         options(valid_options),
         give_up(give_up_at),
         passage(arrived),
+        observers_(observers),
         done_(std::move(done)) {}
 
   /// Nobody should be left waiting, whatever mistake we made.
@@ -42,11 +49,25 @@ class Request {
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;
 
-  /// Answers. Frees the place first: who waits for this answer may come back with the next picture
-  /// before this thread runs again.
+  /// Answers, and tells the observers. Frees the place first: who waits for this answer may come
+  /// back with the next picture before this thread runs again.
   void Finish(const absl::StatusOr<Classification>& answer) {
     slot.reset();
+    passage.End(core::Clock::now());
+    const RequestRecord record{
+        .method = method,
+        .request_id = id,
+        .trace = trace,
+        .model = model,
+        .bytes = image.size(),  // The bytes themselves may go with the answer.
+        .passage = passage,
+        .status = answer.status(),
+        .classification = answer.ok() ? &*answer : nullptr,
+        .routing = answer.ok() ? &answer->routing : (routing ? &*routing : nullptr),
+        .waves = waves};
+    observers_.BeforeAnswer(record);
     std::move(std::exchange(done_, nullptr))(answer);
+    observers_.AfterAnswer(record);
   }
 
   bool Cancelled() const { return cancelled.stop_requested(); }
@@ -61,13 +82,19 @@ class Request {
   const std::string_view image;  ///< a file's bytes; they live until Finish
   const Options options;
   const core::Clock::time_point give_up;  ///< the deadline less what sending an answer takes
+  std::optional<Method> method;           ///< absent: asked within the process
   std::string id;
+  core::TraceContext trace;   ///< `span` is this request's own
+  std::string_view model;     ///< "default/1"; outlives the request
   std::stop_token cancelled;  ///< asks to stop when the caller has gone; may have no state
   InFlightLimiter::Slot slot;
   Passage passage;
   std::vector<std::uint8_t> pixels;  ///< [crop, crop, 3]; from decode to encode
+  std::vector<WaveRecord> waves;     ///< when an observer wants them
+  std::optional<Routing> routing;    ///< of one that was routed, and has no answer
 
  private:
+  const Observers& observers_;
   Done done_;
 };
 

@@ -11,6 +11,7 @@
 #include "core/version.h"
 #include "model/encoder.h"
 #include "orchard/v1/classifier.grpc.pb.h"
+#include "router/access_log.h"
 #include "router/classifier_service.h"
 #include "router/config.h"
 #include "router/engine.h"
@@ -39,8 +40,10 @@ server::GrpcLimits LimitsOf(const Config& config) {
 int Serve(const Config& config, server::Signals& signals) {
   server::ServiceProcess process(kProgram, core::kVersion, config.process);
   if (absl::Status status = process.StartHttp(); !status.ok()) return Refuse(status);
-  const absl::StatusOr<Engine::Config> engine_config = EngineConfigOf(config);
+  absl::StatusOr<Engine::Config> engine_config = EngineConfigOf(config);
   if (!engine_config.ok()) return Refuse(engine_config.status());
+  AccessLog access_log;
+  engine_config->observers = {&access_log};
   const core::Clock::time_point begin = core::Clock::now();
   model::PrepareInferenceThread();  // Loading warms the model up, on this thread.
   absl::StatusOr<std::unique_ptr<Engine>> engine =

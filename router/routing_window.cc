@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <span>
 
 namespace orchard::router {
 namespace {
@@ -13,12 +14,19 @@ constexpr size_t kSteps = 60;
 RoutingWindow::RoutingWindow(size_t domains, core::Clock::duration window)
     : load_(domains, window, kSteps), importance_(domains, window, kSteps) {}
 
-void RoutingWindow::Add(const std::vector<bool>& activated, std::span<const double> log_domain,
-                        core::Clock::time_point now) {
+void RoutingWindow::Add(const Routing& routing, core::Clock::time_point now) {
+  // Not under the lock, which all that answer share.
+  thread_local std::vector<double> probabilities;
+  probabilities.clear();
+  for (const DomainRoute& route : routing.domains) {
+    probabilities.push_back(std::exp(route.log_probability));
+  }
   core::MutexLock lock(mutex_);
-  for (size_t domain = 0; domain < log_domain.size(); ++domain) {
-    if (activated[domain]) load_.Add(domain, 1.0, now);
-    importance_.Add(domain, std::exp(log_domain[domain]), now);
+  const std::span<double> load = load_.At(now);
+  const std::span<double> importance = importance_.At(now);
+  for (size_t domain = 0; domain < routing.domains.size(); ++domain) {
+    if (routing.domains[domain].activated) load[domain] += 1.0;
+    importance[domain] += probabilities[domain];
   }
 }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <span>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -9,6 +8,7 @@
 #include "core/mutex.h"
 #include "core/window.h"
 #include "moe/health.h"
+#include "router/classification.h"
 
 namespace orchard::router {
 
@@ -17,9 +17,8 @@ class RoutingWindow {
  public:
   RoutingWindow(size_t domains, core::Clock::duration window);
 
-  /// One picture. `activated`: [G]; `log_domain`: [G], nats.
-  void Add(const std::vector<bool>& activated, std::span<const double> log_domain,
-           core::Clock::time_point now) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// One picture, of as many domains.
+  void Add(const Routing& routing, core::Clock::time_point now) ABSL_LOCKS_EXCLUDED(mutex_);
 
   struct Summary {
     std::vector<double> load_share;  ///< [G], sum 1; all zero without traffic

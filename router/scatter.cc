@@ -2,21 +2,33 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
 #include <limits>
 #include <map>
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "absl/strings/str_format.h"
+
 #include "core/clock.h"
-#include "experts/scorer.h"
+#include "core/trace_context.h"
 #include "server/log.h"
 
 namespace orchard::router {
 
 using core::Clock;
+
+namespace {
+
+/// An expert that is late says so itself, and whom it asked; one that does not is waited for so
+/// much longer.
+constexpr std::chrono::milliseconds kGrace{20};
+
+}  // namespace
 
 /// The waves of one micro-batch. Its owners are the calls, the timer and the callers' watches that
 /// are still to come, and the pool.
@@ -37,7 +49,7 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
   struct Arrival {
     size_t call;
     Clock::time_point when;
-    absl::StatusOr<model::ScoreBatch> answer;
+    experts::Scored scored;
   };
   struct Inbox {
     std::vector<Arrival> answers;
@@ -60,13 +72,17 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
     RequestPtr request;  // null: it has gone on
     Gather gather;
     Watch watch = nullptr;  // Holds the scatter, until the picture goes on.
+    bool complete = false;  // There is nobody more to ask.
   };
   /// One Expert::Score.
   struct Call {
     size_t domain;
     std::vector<size_t> rows;
-    std::string request_id;
+    size_t waiting;  // of its rows: pictures that have not gone on
     Clock::time_point begin;
+    Clock::time_point deadline;
+    std::stop_source cancel = {};
+    bool over = false;  // Answered, or not waited for any more.
   };
 
   template <typename Put>
@@ -75,12 +91,15 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
   void TakeUp() ABSL_LOCKS_EXCLUDED(mutex_);
   void TakeUpAnswer(Arrival arrival);
   void TakeUpTime(Clock::time_point now);
+  void EndCall(Call& call, experts::Scored scored, Clock::time_point now);
   void Plan();
-  void PlanFor(size_t row, const std::vector<bool>& available, Clock::time_point now);
+  void PlanFor(size_t row, Clock::time_point now);
   void Ask();
   void KeepWatch();
   void GoOn(size_t row);
-  void Report(const Call& call, Clock::duration took, const absl::Status& status);
+  void Leave(size_t row, Clock::time_point now);
+  void Report(const Call& call, Clock::duration took, const absl::Status& status,
+              experts::MissingReason reason);
 
   ScatterStage& stage_;
   const ScatterStage::Presence presence_;  // Before what follows: the stage outlives all of it.
@@ -95,6 +114,7 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
   size_t waiting_;                                 // pictures that have not gone on
   std::vector<size_t> ready_;                      // rows to plan for
   std::map<size_t, std::vector<size_t>> planned_;  // domain → rows to ask
+  std::vector<std::optional<experts::MissingReason>> unavailable_;  // by domain, as of this plan
   std::vector<Call> calls_;
   std::optional<core::TimerQueue::Timer> timer_;
 };
@@ -104,7 +124,8 @@ Scatter::Scatter(ScatterStage& stage, Encoded encoded, std::vector<RequestPtr> r
       presence_(stage),
       features_(std::make_shared<const core::FeatureBatch>(std::move(encoded.features))),
       gates_(std::move(encoded.gates)),
-      waiting_(requests.size()) {
+      waiting_(requests.size()),
+      unavailable_(stage.fleet_.domains()) {
   pictures_.reserve(requests.size());
   for (size_t row = 0; row < requests.size(); ++row) {
     const moe::Policy& policy = requests[row]->options.policy;
@@ -162,93 +183,171 @@ void Scatter::TakeUp() {
 }
 
 void Scatter::TakeUpAnswer(Arrival arrival) {
-  const Call& call = calls_[arrival.call];
-  const size_t classes = stage_.catalogue_.taxonomy.classes[call.domain];
-  const absl::Status status = arrival.answer.ok()
-                                  ? experts::CheckScores(*arrival.answer, call.rows.size(), classes)
-                                  : arrival.answer.status();
-  Report(call, arrival.when - call.begin, status);
+  Call& call = calls_[arrival.call];
+  // One that nobody waited for any more was counted when the waiting ended.
+  if (!call.over) EndCall(call, std::move(arrival.scored), arrival.when);
+}
+
+/// The call has an answer, or will have none; its pictures go on from there.
+void Scatter::EndCall(Call& call, experts::Scored scored, Clock::time_point now) {
+  call.over = true;
+  Report(call, now - call.begin, scored.scores.status(), scored.reason);
+  const absl::Status status = scored.scores.status();
   std::shared_ptr<const model::ScoreBatch> scores;  // Shared by the pictures of the call.
-  if (status.ok()) scores = std::make_shared<const model::ScoreBatch>(*std::move(arrival.answer));
+  if (status.ok()) scores = std::make_shared<const model::ScoreBatch>(*std::move(scored.scores));
+  std::shared_ptr<const std::vector<experts::AttemptRecord>> attempts;  // So are these.
+  if (stage_.options_.keep_waves) {
+    attempts =
+        std::make_shared<const std::vector<experts::AttemptRecord>>(std::move(scored.attempts));
+  }
   for (size_t i = 0; i < call.rows.size(); ++i) {
-    Picture& picture = pictures_[call.rows[i]];
+    const size_t row = call.rows[i];
+    Picture& picture = pictures_[row];
     if (!picture.request) continue;  // Too late for this one.
+    if (stage_.options_.keep_waves) {
+      CallRecord& record =
+          *std::ranges::find(picture.request->waves.back().calls, call.domain, &CallRecord::domain);
+      record.end = now;
+      record.code = status.code();
+      record.part_version = scored.part_version;
+      record.attempts = attempts;
+    }
     if (status.ok()) {
       picture.gather.Answered(call.domain, scores, i);
     } else {
-      picture.gather.Failed(call.domain, status);
+      picture.gather.Failed(call.domain, status, scored.reason);
+      // Its time was all that the picture had: the deadline has passed, though our timer has not
+      // said so yet.
+      const bool all_its_time = scored.reason == experts::MissingReason::kTimeout &&
+                                call.deadline >= picture.request->give_up;
+      if (all_its_time) {
+        GoOn(row);
+        continue;
+      }
     }
-    if (!picture.gather.waiting()) ready_.push_back(call.rows[i]);
+    if (!picture.gather.waiting()) ready_.push_back(row);
   }
 }
 
-/// Nobody waits beyond its deadline.
+/// Nobody waits beyond its deadline, and no expert is waited for beyond its own.
 void Scatter::TakeUpTime(Clock::time_point now) {
   timer_.reset();
   for (size_t row = 0; row < pictures_.size(); ++row) {
     if (pictures_[row].request && now >= pictures_[row].request->give_up) GoOn(row);
   }
+  for (Call& call : calls_) {
+    if (call.over || now < call.deadline + kGrace) continue;
+    call.cancel.request_stop();
+    EndCall(call,
+            {.scores = absl::DeadlineExceededError(absl::StrFormat(
+                 "no answer within %.0f ms", core::Milliseconds(call.deadline - call.begin))),
+             .reason = experts::MissingReason::kTimeout},
+            now);
+  }
 }
 
 void Scatter::Plan() {
-  std::vector<std::optional<experts::MissingReason>> unavailable(stage_.fleet_.domains());
-  stage_.fleet_.Unavailable(unavailable);
-  std::vector<bool> available;
-  for (const auto& reason : unavailable) available.push_back(!reason);
+  stage_.Unavailable(unavailable_);
   const Clock::time_point now = Clock::now();
-  for (const size_t row : std::exchange(ready_, {})) PlanFor(row, available, now);
+  for (const size_t row : std::exchange(ready_, {})) PlanFor(row, now);
 }
 
-void Scatter::PlanFor(size_t row, const std::vector<bool>& available, Clock::time_point now) {
+void Scatter::PlanFor(size_t row, Clock::time_point now) {
   Picture& picture = pictures_[row];
   if (!picture.request) return;
-  if (now >= picture.request->give_up || picture.request->Cancelled()) {
-    picture.gather.GiveUp();
+  if (now >= picture.request->give_up || picture.request->Cancelled()) return GoOn(row);
+  const std::vector<size_t> wave = picture.gather.Next(unavailable_);
+  if (wave.empty()) {
+    picture.complete = true;
     return GoOn(row);
   }
-  const std::vector<size_t> wave = picture.gather.Next(available);
-  if (wave.empty()) return GoOn(row);
-  for (const size_t domain : wave) planned_[domain].push_back(row);
+  if (stage_.options_.keep_waves) {
+    picture.request->waves.push_back({.reason = picture.gather.wave_reason(), .calls = {}});
+  }
+  for (const size_t domain : wave) {
+    if (stage_.TakePlace(domain)) {
+      planned_[domain].push_back(row);
+    } else {
+      picture.gather.Failed(domain, absl::ResourceExhaustedError("too many rows wait for it"),
+                            experts::MissingReason::kOverloaded);
+    }
+  }
+  if (!picture.gather.waiting()) ready_.push_back(row);
 }
 
 /// Makes one of the planned calls. It may serve several pictures: it may take as long as the most
 /// patient one waits.
 void Scatter::Ask() {
   auto node = planned_.extract(planned_.begin());
+  const size_t domain = node.key();
   std::vector<size_t>& rows = node.mapped();
-  std::erase_if(rows, [this](size_t row) { return !pictures_[row].request; });
-  if (rows.empty()) return;  // All have gone since it was planned.
+  const size_t gone = std::erase_if(rows, [this](size_t row) {
+    const RequestPtr& request = pictures_[row].request;
+    return !request || request->Cancelled();  // Its watch will tell us, or has.
+  });
+  stage_.GiveBackPlaces(domain, gone);
+  if (rows.empty()) return;  // All have gone on since it was planned.
   std::ranges::sort(rows);
-  experts::CallContext context;
+  const Clock::time_point now = Clock::now();
+  Clock::time_point latest = {};
+  std::vector<experts::Caller> callers;
+  callers.reserve(rows.size());
   for (const size_t row : rows) {
-    context.callers.push_back({.request_id = pictures_[row].request->id, .traceparent = {}});
-    context.deadline = std::max(context.deadline, pictures_[row].request->give_up);
+    Request& request = *pictures_[row].request;
+    latest = std::max(latest, request.give_up);
+    callers.push_back(
+        {.request_id = request.id, .traceparent = core::ToTraceparent(request.trace)});
+    if (!stage_.options_.keep_waves) continue;
+    request.waves.back().calls.push_back({.domain = domain,
+                                          .rows = rows.size(),
+                                          .begin = now,
+                                          .end = now,
+                                          .code = absl::StatusCode::kCancelled});
   }
   const size_t index = calls_.size();
-  calls_.push_back({.domain = node.key(),
-                    .rows = rows,
-                    .request_id = context.callers.front().request_id,
-                    .begin = Clock::now()});
-  stage_.fleet_.expert(node.key())
-      .Score({.features = features_, .rows = std::move(rows)}, std::move(context),
-             [self = shared_from_this(), index](experts::Scored scored) {
-               self->Post([&](Inbox& inbox) {
-                 inbox.answers.push_back(
-                     {.call = index, .when = Clock::now(), .answer = std::move(scored.scores)});
-               });
-             });
+  const Call& call =
+      calls_.emplace_back(Call{.domain = domain,
+                               .rows = rows,
+                               .waiting = rows.size(),
+                               .begin = now,
+                               .deadline = std::min(latest, now + stage_.options_.expert_timeout)});
+  experts::CallContext context{.deadline = call.deadline,
+                               .callers = std::move(callers),
+                               .cancelled = call.cancel.get_token()};
+  const size_t places = rows.size();
+  stage_.fleet_.expert(domain).Score(
+      {.features = features_, .rows = std::move(rows)}, std::move(context),
+      [self = shared_from_this(), index, domain, places](experts::Scored scored) {
+        self->stage_.GiveBackPlaces(domain, places);
+        self->Post([&](Inbox& inbox) {
+          inbox.answers.push_back(
+              {.call = index, .when = Clock::now(), .scored = std::move(scored)});
+        });
+      });
 }
 
-void Scatter::Report(const Call& call, Clock::duration took, const absl::Status& status) {
+void Scatter::Report(const Call& call, Clock::duration took, const absl::Status& status,
+                     experts::MissingReason reason) {
   stage_.metrics_.ExpertCall(call.domain, status.code(), took);
-  if (status.ok()) return;
+  if (status.ok() || absl::IsCancelled(status)) return;
+  const Request* request = nullptr;  // One that waited for it.
+  for (const size_t row : call.rows) {
+    if (request == nullptr) request = pictures_[row].request.get();
+  }
+  if (request == nullptr) return;
+  const auto left_out = stage_.failures_[call.domain].Admit(call.begin + took);
+  if (!left_out) return;
+  const absl::string_view why = status.message();
   server::Log(server::LogLevel::kWarning, "expert_failed",
               {{"domain", stage_.catalogue_.domains[call.domain]},
-               {"request_id", call.request_id},
+               {"missing", experts::Name(reason)},
+               {"request_id", request->id},
+               {"trace_id", core::TraceId(request->trace)},
                {"code", status.code()},
                {"rows", call.rows.size()},
                {"ms", core::Milliseconds(took)},
-               {"reason", std::string(status.message())}});
+               {"left_out", *left_out},
+               {"reason", std::string_view(why.data(), why.size())}});
 }
 
 /// Before resting: nobody waits beyond its deadline, or for a caller that has gone.
@@ -265,6 +364,9 @@ void Scatter::KeepWatch() {
           picture.request->cancelled, TellGone{shared_from_this(), row});
     }
   }
+  for (const Call& call : calls_) {
+    if (!call.over) earliest = std::min(earliest, call.deadline + kGrace);
+  }
   if (timer_ && timer_->first <= earliest) return;  // It rings early, and is set anew then.
   if (timer_) stage_.timers_.Cancel(*timer_);
   timer_ = stage_.timers_.At(earliest, [self = shared_from_this()] {
@@ -272,16 +374,19 @@ void Scatter::KeepWatch() {
   });
 }
 
-/// The picture's gathering is over.
+/// The picture's gathering is over: all have answered, its time has passed, or its caller has gone.
 void Scatter::GoOn(size_t row) {
   Picture& picture = pictures_[row];
   if (!picture.request) return;
-  if (picture.gather.waiting()) picture.gather.GiveUp();
+  const Clock::time_point now = Clock::now();
+  if (picture.complete) {
+    stage_.times_.experts.Add(now - picture.request->passage.begin(Stage::kExperts));
+  } else {
+    picture.gather.GiveUp();
+    Leave(row, now);
+  }
   picture.watch.reset();
   --waiting_;
-  if (!picture.gather.gave_up()) {
-    stage_.times_.experts.Add(Clock::now() - picture.request->passage.begin(Stage::kExperts));
-  }
   const GateRow gates{.log_branch = gates_.LogBranch(row),
                       .unknown_score = gates_.unknown_score[row]};
   stage_.next_({std::move(picture.request), std::move(picture.gather), gates});
@@ -290,21 +395,68 @@ void Scatter::GoOn(size_t row) {
   features_.reset();  // What is still to answer answers nobody.
 }
 
+/// The picture waits for its calls no more. One that nobody waits for is cancelled.
+void Scatter::Leave(size_t row, Clock::time_point now) {
+  for (Call& call : calls_) {
+    if (call.over || !std::ranges::count(call.rows, row)) continue;
+    if (stage_.options_.keep_waves) {
+      CallRecord& record = *std::ranges::find(pictures_[row].request->waves.back().calls,
+                                              call.domain, &CallRecord::domain);
+      record.end = now;
+    }
+    if (--call.waiting > 0) continue;
+    call.over = true;
+    Report(call, now - call.begin,
+           pictures_[row].request->Cancelled() ? absl::CancelledError("nobody waits any more")
+                                               : absl::DeadlineExceededError("no answer by then"),
+           experts::MissingReason::kTimeout);
+    call.cancel.request_stop();
+  }
+}
+
 ScatterStage::ScatterStage(Options options, const Catalogue& catalogue, ExpertFleet& fleet,
                            core::TimerQueue& timers, ServiceTimes& times, Metrics& metrics,
                            Next next)
-    : catalogue_(catalogue),
+    : options_(options),
+      catalogue_(catalogue),
       fleet_(fleet),
       timers_(timers),
       times_(times),
       metrics_(metrics),
       next_(std::move(next)),
+      failures_(fleet.domains()),
+      outstanding_(fleet.domains()),
       pool_({.name = "combine",
              .max_batch = 1,
              .max_waiting = std::numeric_limits<size_t>::max(),
              .workers = options.workers,
              .start_worker = nullptr},
-            [](std::vector<std::shared_ptr<Scatter>> one) { one.front()->Run(); }) {}
+            [this](std::vector<std::shared_ptr<Scatter>> one) {
+              const Metrics::Busy busy(metrics_, Metrics::kCombine);
+              one.front()->Run();
+            }) {}
+
+bool ScatterStage::TakePlace(size_t domain) {
+  if (options_.expert_in_flight == 0) return true;
+  if (outstanding_[domain].fetch_add(1) < options_.expert_in_flight) return true;
+  outstanding_[domain].fetch_sub(1);
+  return false;
+}
+
+void ScatterStage::GiveBackPlaces(size_t domain, size_t rows) {
+  if (options_.expert_in_flight > 0) outstanding_[domain].fetch_sub(rows);
+}
+
+void ScatterStage::Unavailable(std::span<std::optional<experts::MissingReason>> out) const {
+  fleet_.Unavailable(out);
+  if (options_.expert_in_flight == 0) return;
+  for (size_t domain = 0; domain < out.size(); ++domain) {
+    const size_t rows = outstanding_[domain].load(std::memory_order_relaxed);
+    if (!out[domain] && rows >= options_.expert_in_flight) {
+      out[domain] = experts::MissingReason::kOverloaded;
+    }
+  }
+}
 
 ScatterStage::~ScatterStage() {
   core::MutexLock lock(mutex_);

@@ -1,17 +1,22 @@
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 
+#include "core/clock.h"
 #include "core/micro_batcher.h"
 #include "core/mutex.h"
 #include "core/timer_queue.h"
+#include "experts/expert.h"
 #include "router/admission.h"
 #include "router/catalogue.h"
 #include "router/encode_stage.h"
@@ -19,6 +24,7 @@
 #include "router/gather.h"
 #include "router/metrics.h"
 #include "router/request.h"
+#include "server/log_limiter.h"
 
 namespace orchard::router {
 
@@ -45,6 +51,11 @@ class Scatter;
 /// at once, so that nobody's place is held by a stuck expert. Pictures of one micro-batch that ask
 /// the same expert at the same time share one call.
 ///
+/// An expert has `expert_timeout` for its answer, and no more than the most patient of its pictures
+/// has; then it is missing, and the next wave follows. No domain has more than `expert_in_flight`
+/// rows of ours at a time; over it, it is missing at once. So a hung expert holds few places, and
+/// those not for long. When the last picture of a call has gone on, the call is cancelled.
+///
 /// Threads: a micro-batch begins on the encode worker, where experts in process answer at once, in
 /// a loop, so that the stack does not grow with the waves. What comes later (a remote answer, the
 /// timer, a caller's going) is handed to a small pool of the stage's own, because the threads that
@@ -53,6 +64,9 @@ class ScatterStage {
  public:
   struct Options {
     size_t workers = 1;  ///< threads of the pool
+    core::Clock::duration expert_timeout = std::chrono::seconds(2);
+    size_t expert_in_flight = 0;  ///< rows a domain; 0: no limit
+    bool keep_waves = false;      ///< whether requests are to hold what was asked in which wave
   };
   /// Takes a picture on, on an encode worker or the pool.
   using Next = std::function<void(Gathered)>;
@@ -74,6 +88,12 @@ class ScatterStage {
  private:
   friend class Scatter;
 
+  /// Room for a row at a domain's expert: false when there is none.
+  bool TakePlace(size_t domain);
+  void GiveBackPlaces(size_t domain, size_t rows);
+  /// Why each domain can't be asked now.
+  void Unavailable(std::span<std::optional<experts::MissingReason>> out) const;
+
   /// A micro-batch in progress.
   class Presence {
    public:
@@ -86,12 +106,15 @@ class ScatterStage {
     ScatterStage& stage_;
   };
 
+  const Options options_;
   const Catalogue& catalogue_;
   ExpertFleet& fleet_;
   core::TimerQueue& timers_;
   ServiceTimes& times_;
   Metrics& metrics_;
   const Next next_;
+  std::vector<server::LogLimiter> failures_;      // their lines, by domain
+  std::vector<std::atomic<size_t>> outstanding_;  // rows by domain, with those that are planned
   core::Mutex mutex_;
   std::condition_variable changed_;
   size_t present_ ABSL_GUARDED_BY(mutex_) = 0;

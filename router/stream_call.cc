@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 
 #include "core/text.h"
+#include "router/errors.h"
 #include "router/render.h"
 #include "rpc/status.h"
 
@@ -21,9 +22,10 @@ constexpr size_t kMaxId = 128;  // bytes
 
 StreamCall::StreamCall(const CallServices& services, grpc::CallbackServerContext& context)
     : services_(services),
-      request_id_(RequestIdOf(context)),
+      ids_(IdsOf(context)),
       deadline_(DeadlineOf(context)),
       on_drain_(services.draining, OnDrain{this}) {
+  AddTrailers(ids_, context);
   Next next;
   {
     core::MutexLock lock(mutex_);
@@ -42,7 +44,8 @@ void StreamCall::OnReadDone(bool ok) {
       read_all_ = true;
     } else if (!draining_) {
       ++in_progress_;  // From here on the stream can't end under this picture.
-      picture->request_id = absl::StrCat(request_id_, ".", ++read_);
+      picture->ids = {.request_id = absl::StrCat(ids_.request_id, ".", ++read_),
+                      .trace = SiblingOf(ids_.trace)};
     } else {
       picture.reset();  // Too late: it gets no answer.
     }
@@ -64,46 +67,46 @@ void StreamCall::Drain() {
 
 void StreamCall::Classify(std::unique_ptr<Picture> picture) {
   picture->begin = core::Clock::now();
-  const v1::ClassifyStreamRequest& request = picture->request;
-  if (request.id().size() > kMaxId) {
-    return Answer(*picture,
-                  absl::InvalidArgumentError(absl::StrFormat("the id has %d bytes, the limit is %d",
-                                                             request.id().size(), kMaxId)));
-  }
-  const absl::StatusOr<Options> options = services_.pipeline.Parse(request.request().options());
-  if (!options.ok()) return Answer(*picture, options.status());
   const core::Clock::time_point own =
       picture->begin + std::chrono::duration_cast<core::Clock::duration>(
                            services_.pipeline.settings().default_deadline);
-  Job job{.image = request.request().image(),
-          .options = *options,
+  Job job{.image = picture->request.request().image(),
           .deadline = std::min(own, deadline_.value_or(own)),
-          .request_id = picture->request_id,
+          .method = Method::kClassifyStream,
+          .request_id = picture->ids.request_id,
+          .trace = picture->ids.trace,
           .arrived = picture->begin,
           .cancelled = cancelled_.get_token()};
-  services_.pipeline.Start(std::move(job), [this, picture = std::move(picture)](
-                                               const absl::StatusOr<Classification>& answer) {
+  const absl::StatusOr<Options> options = Check(picture->request);
+  Done done = [this, picture = std::move(picture)](const absl::StatusOr<Classification>& answer) {
     Answer(*picture, answer);
-  });
+  };
+  if (!options.ok()) {
+    services_.pipeline.Refuse(std::move(job), options.status(), std::move(done));
+    return;
+  }
+  job.options = *options;
+  services_.pipeline.Start(std::move(job), std::move(done));
+}
+
+absl::StatusOr<Options> StreamCall::Check(const v1::ClassifyStreamRequest& request) const {
+  if (request.id().size() > kMaxId) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("the id has %d bytes, the limit is %d", request.id().size(), kMaxId));
+  }
+  return services_.pipeline.Parse(request.request().options());
 }
 
 void StreamCall::Answer(const Picture& picture, const absl::StatusOr<Classification>& answer) {
-  const v1::ClassifyRequest& request = picture.request.request();
-  const core::Clock::duration took = core::Clock::now() - picture.begin;
   auto message = std::make_unique<v1::ClassifyStreamResponse>();
   message->set_id(std::string(core::CutAtCharacter(picture.request.id(), kMaxId)));
   if (answer.ok()) {
-    *message->mutable_response() = Render(*answer, WantsGates(request.options()));
+    *message->mutable_response() = Render(*answer, WantsGates(picture.request.request().options()));
   } else {
-    const grpc::Status error = rpc::ToGrpc(answer.status());
-    message->mutable_error()->set_code(error.error_code());
-    message->mutable_error()->set_message(error.error_message());
+    *message->mutable_error() =
+        ToCallError(ForCaller(answer.status(), picture.ids.request_id, picture.ids.trace));
   }
-  const RequestLine line("classify_stream", picture.request_id, request.image().size(), took,
-                         answer);
-  services_.metrics.Request(Metrics::kClassifyStream, answer.status().code(), took);
-  Send(std::move(message));
-  line.Write();  // `this` may be gone.
+  Send(std::move(message));  // Last: `this` may be gone after it.
 }
 
 void StreamCall::Send(Message message) {
@@ -159,8 +162,7 @@ void StreamCall::Start(const Next& next) {
   if (next.write != nullptr) StartWrite(next.write);
   if (next.end && !next.cut) Finish(grpc::Status::OK);
   if (next.cut) {
-    Finish({grpc::StatusCode::UNAVAILABLE,
-            "draining: the server ends; send again elsewhere what has no answer"});
+    Finish(rpc::ToGrpc(ForCaller(DrainingError(), ids_.request_id, ids_.trace)));
   }
 }
 

@@ -42,8 +42,8 @@ class StreamCall final
  private:
   struct Picture {
     v1::ClassifyStreamRequest request;
-    std::string request_id;
-    core::Clock::time_point begin;
+    CallIds ids = {};
+    core::Clock::time_point begin = {};
   };
   using Message = std::unique_ptr<v1::ClassifyStreamResponse>;
 
@@ -55,6 +55,7 @@ class StreamCall final
 
   void Drain() ABSL_LOCKS_EXCLUDED(mutex_);
   void Classify(std::unique_ptr<Picture> picture);
+  absl::StatusOr<Options> Check(const v1::ClassifyStreamRequest& request) const;
   void Answer(const Picture& picture, const absl::StatusOr<Classification>& answer);
   void Send(Message message) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -72,7 +73,7 @@ class StreamCall final
   void Start(const Next& next);
 
   const CallServices services_;
-  const std::string request_id_;
+  const CallIds ids_;
   const std::optional<core::Clock::time_point> deadline_;
   std::stop_source cancelled_;
   std::unique_ptr<Picture> incoming_;  // Of the one read in progress.

@@ -40,20 +40,22 @@ struct Measured {
 std::vector<Measured> OtherPolicies(size_t domains) {
   using moe::PolicyKind;
   std::vector<Measured> policies;
-  const auto add = [&](std::string name, const moe::Policy& policy) {
-    policies.push_back({.name = std::move(name), .options = {.policy = policy}});
+  const auto add = [&](const moe::Policy& policy, const std::string& argument = "") {
+    const std::string kind(moe::Name(policy.kind));
+    policies.push_back({.name = argument.empty() ? kind : absl::StrCat(kind, " ", argument),
+                        .options = {.policy = policy}});
   };
-  add("hard", {.kind = PolicyKind::kHard});
+  add({.kind = PolicyKind::kHard});
   for (const size_t k : {size_t{2}, size_t{3}}) {
-    if (k < domains) add(absl::StrCat("top_k ", k), {.kind = PolicyKind::kTopK, .k = k});
+    if (k < domains) add({.kind = PolicyKind::kTopK, .k = k}, absl::StrCat(k));
   }
   for (const double tau : {0.1, 0.01}) {
-    add(absl::StrCat("threshold ", tau), {.kind = PolicyKind::kThreshold, .tau = tau});
+    add({.kind = PolicyKind::kThreshold, .tau = tau}, absl::StrCat(tau));
   }
   for (const double tau : {0.9, 0.99}) {
-    add(absl::StrCat("nucleus ", tau), {.kind = PolicyKind::kNucleus, .tau = tau});
+    add({.kind = PolicyKind::kNucleus, .tau = tau}, absl::StrCat(tau));
   }
-  add("dense", {.kind = PolicyKind::kDense});
+  add({.kind = PolicyKind::kDense});
   return policies;
 }
 

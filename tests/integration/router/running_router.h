@@ -8,10 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include <grpcpp/grpcpp.h>
 #include <prometheus/registry.h>
 
+#include "core/mutex.h"
 #include "experts/expert_service.h"
 #include "experts/head_scorer.h"
 #include "model/encoder.h"
@@ -86,19 +88,65 @@ class SilentExperts {
   void WaitForCalls(int calls) const {
     while (service_.calls < calls) std::this_thread::yield();
   }
+  /// Until so many were cancelled by their caller.
+  void WaitForCancelled(int calls) const {
+    while (service_.cancelled < calls) std::this_thread::yield();
+  }
 
  private:
   struct Service final : v1::Expert::CallbackService {
     grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext*, const v1::ScoreRequest*,
                                     v1::ScoreResponse*) override {
       struct Silence final : grpc::ServerUnaryReactor {
-        void OnCancel() override { Finish(grpc::Status::CANCELLED); }
+        explicit Silence(Service& owner) : service(owner) {}
+        void OnCancel() override {
+          ++service.cancelled;
+          Finish(grpc::Status::CANCELLED);
+        }
         void OnDone() override { delete this; }
+        Service& service;
       };
       ++calls;
-      return new Silence;
+      return new Silence(*this);
     }
     std::atomic<int> calls = 0;
+    std::atomic<int> cancelled = 0;
+  };
+
+  Service service_;
+  std::unique_ptr<server::GrpcHost> host_;  // Last: its calls use the service.
+};
+
+/// Experts that keep what they are asked and fail, behind one port.
+class RecordingExperts {
+ public:
+  RecordingExperts() {
+    host_ = *server::GrpcHost::Start({"127.0.0.1", 0},
+                                     {{v1::Expert::service_full_name(), &service_}}, {}, {});
+    host_->SetServing(true);
+  }
+
+  std::string address() const { return host_->address().ToString(); }
+  /// What was asked first.
+  v1::ScoreRequest First() const {
+    core::MutexLock lock(service_.mutex);
+    return service_.asked.at(0);
+  }
+
+ private:
+  struct Service final : v1::Expert::CallbackService {
+    grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
+                                    const v1::ScoreRequest* request, v1::ScoreResponse*) override {
+      {
+        core::MutexLock lock(mutex);
+        asked.push_back(*request);
+      }
+      grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+      reactor->Finish({grpc::StatusCode::INTERNAL, "it only listens"});
+      return reactor;
+    }
+    mutable core::Mutex mutex;
+    std::vector<v1::ScoreRequest> asked ABSL_GUARDED_BY(mutex);
   };
 
   Service service_;

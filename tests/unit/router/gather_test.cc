@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -13,6 +14,7 @@
 namespace orchard::router {
 namespace {
 
+using experts::MissingReason;
 using orchard::testing::StatusIs;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
@@ -25,7 +27,9 @@ using testing::Logs;
 using ::testing::Not;
 
 const std::vector<std::string> kNames = {"rice_disease", "fruit", "vegetable"};
-const std::vector<bool> kAll = {true, true, true};
+using Unavailable = std::vector<std::optional<MissingReason>>;
+const Unavailable kAll = {std::nullopt, std::nullopt, std::nullopt};
+const Unavailable kNoFruit = {std::nullopt, MissingReason::kDown, std::nullopt};
 
 /// Without thresholds.
 const Catalogue kCatalogue = testing::SmallCatalogue();
@@ -99,7 +103,7 @@ TEST(GatherTest, ExactAsksNobodyForAConceptThatOthersDoNotKnow) {
 TEST(GatherTest, AFailedExpertLeavesTheAnswerInexactAndDegraded) {
   Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.7, 0.2, 0.1}), kCatalogue);
   gather.Next(kAll);
-  gather.Failed(kRiceDisease, absl::UnavailableError("gone"));
+  gather.Failed(kRiceDisease, absl::UnavailableError("gone"), MissingReason::kFailed);
   EXPECT_THAT(gather.Next(kAll), ElementsAre(kFruit));
   gather.Answered(kFruit, Says(3, 0.9), 0);
   EXPECT_THAT(gather.Next(kAll), IsEmpty());
@@ -109,7 +113,7 @@ TEST(GatherTest, AFailedExpertLeavesTheAnswerInexactAndDegraded) {
 
 TEST(GatherTest, AnExpertThatIsDownIsActivatedButNotAsked) {
   Gather gather(Policy(moe::PolicyKind::kDense), Logs({0.7, 0.2, 0.1}), kCatalogue);
-  EXPECT_THAT(gather.Next({true, false, true}), ElementsAre(kRiceDisease, kVegetable));
+  EXPECT_THAT(gather.Next(kNoFruit), ElementsAre(kRiceDisease, kVegetable));
   gather.Answered(kRiceDisease, Says(2, 0.9), 0);
   gather.Answered(kVegetable, Says(2, 0.9), 0);
   EXPECT_THAT(gather.Missing(), ElementsAre(kFruit));
@@ -128,8 +132,8 @@ TEST(GatherTest, GivingUpMakesWhatIsWaitedForMissing) {
 
 TEST(GatherTest, NothingIsUnavailableWhenSomeoneIsDownOrFailed) {
   Gather gather(Policy(moe::PolicyKind::kDense), Logs({0.7, 0.2, 0.1}), kCatalogue);
-  gather.Next({true, false, true});
-  gather.Failed(kRiceDisease, absl::InternalError("NaN"));
+  gather.Next(kNoFruit);
+  gather.Failed(kRiceDisease, absl::InternalError("NaN"), MissingReason::kFailed);
   gather.GiveUp();
   EXPECT_THAT(gather.WhyNothing(kNames),
               StatusIs(absl::StatusCode::kUnavailable,
@@ -140,12 +144,55 @@ TEST(GatherTest, NothingIsUnavailableWhenSomeoneIsDownOrFailed) {
 TEST(GatherTest, NothingIsLateWhenAllAreMerelyLate) {
   Gather gather(Policy(moe::PolicyKind::kTopK), Logs({0.7, 0.2, 0.1}), kCatalogue);
   gather.Next(kAll);
-  gather.Failed(kFruit, absl::DeadlineExceededError("too late"));
+  gather.Failed(kFruit, absl::DeadlineExceededError("too late"), MissingReason::kTimeout);
   gather.GiveUp();
   EXPECT_THAT(gather.WhyNothing(kNames),
               StatusIs(absl::StatusCode::kDeadlineExceeded,
                        AllOf(HasSubstr("rice_disease is late"), HasSubstr("fruit is late"),
                              Not(HasSubstr("vegetable")))));
+}
+
+TEST(GatherTest, TimeoutsBeforeTheDeadlineAreUnavailable) {
+  Gather gather(Policy(moe::PolicyKind::kHard), Logs({0.7, 0.2, 0.1}), kCatalogue);
+  gather.Next(kAll);
+  gather.Failed(kRiceDisease, absl::DeadlineExceededError("2 s"), MissingReason::kTimeout);
+  EXPECT_THAT(gather.Next(kAll), IsEmpty());
+  EXPECT_THAT(gather.WhyNothing(kNames),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("rice_disease is late")));
+}
+
+TEST(GatherTest, WhoWasNotAskedInTimeIsNotNamed) {
+  Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.5, 0.3, 0.2}), kCatalogue);
+  EXPECT_THAT(gather.Next(kAll), ElementsAre(kRiceDisease));
+  gather.GiveUp();  // Fruit would have been next.
+  EXPECT_THAT(gather.Missing(), ElementsAre(kRiceDisease, kFruit));
+  EXPECT_EQ(gather.WhyMissing(kFruit), MissingReason::kTimeout);
+  EXPECT_THAT(gather.WhyNothing(kNames),
+              StatusIs(absl::StatusCode::kDeadlineExceeded,
+                       AllOf(HasSubstr("rice_disease is late"), Not(HasSubstr("fruit")))));
+}
+
+TEST(GatherTest, TellsWhyEachIsMissing) {
+  Gather gather(Policy(moe::PolicyKind::kDense), Logs({0.7, 0.2, 0.1}), kCatalogue);
+  gather.Next(kNoFruit);
+  gather.Failed(kRiceDisease, absl::ResourceExhaustedError("full"), MissingReason::kOverloaded);
+  gather.GiveUp();
+  EXPECT_EQ(gather.WhyMissing(kRiceDisease), MissingReason::kOverloaded);
+  EXPECT_EQ(gather.WhyMissing(kFruit), MissingReason::kDown);
+  EXPECT_EQ(gather.WhyMissing(kVegetable), MissingReason::kTimeout);
+}
+
+TEST(GatherTest, AWaveHasAReason) {
+  Gather top(Policy(moe::PolicyKind::kTopK), Logs({0.7, 0.2, 0.1}), kCatalogue);
+  top.Next(kAll);
+  EXPECT_EQ(top.wave_reason(), WaveReason::kPolicy);
+  const Catalogue demanding = DemandingCatalogue();
+  Gather exact(Policy(moe::PolicyKind::kExact), Logs({0.1, 0.5, 0.4}), demanding);
+  exact.Next(kAll);
+  EXPECT_EQ(exact.wave_reason(), WaveReason::kCouldWin);
+  exact.Answered(kFruit, SaysAll({0.05, 0.9, 0.05}), 0);
+  exact.Next(kAll);
+  EXPECT_EQ(exact.wave_reason(), WaveReason::kCouldMakeItSure);
 }
 
 TEST(GatherTest, AnswersPointAtTheirRowOfASharedBatch) {

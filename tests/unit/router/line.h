@@ -54,6 +54,11 @@ inline Answer Rendered(const absl::StatusOr<Classification>& given) {
   return Render(*given, /*domains=*/true);
 }
 
+/// The trace of the picture of that red.
+inline core::TraceContext TraceOf(std::uint8_t red) {
+  return {.trace_high = 1, .trace_low = 2, .span = std::uint64_t{red} + 1, .flags = 1};
+}
+
 class Line {
  public:
   /// Probabilities of the three domains, by the picture's red; what is not here has these.
@@ -66,6 +71,8 @@ class Line {
     double unknown_score = 0.0;  ///< of every picture; the small model's threshold is -10
     std::function<absl::Status()> on_encode = {};  ///< runs before each forward pass
     std::vector<bool> has_expert = {true, true, true};
+    std::unique_ptr<experts::Expert> rice_expert = nullptr;  ///< instead of a FakeExpert
+    std::vector<Observer*> observers = {};
   };
 
   Line() : Line(Options{}) {}
@@ -76,16 +83,20 @@ class Line {
           options_.has_expert[domain] ? std::make_unique<orchard::testing::FakeExpert>() : nullptr;
       experts_.push_back(expert.get());
       fleet.push_back(std::move(expert));
+      if (domain == kRiceDisease && options_.rice_expert != nullptr) {
+        experts_.back() = nullptr;
+        fleet.back() = std::move(options_.rice_expert);
+      }
     }
     fleet_.emplace(std::move(fleet));
     for (size_t domain = 0; domain < kSmallDomains; ++domain) AnswerWell(domain);
-    metrics_.emplace(registry_, catalogue_.domains, Metrics::ModelInfo{});
+    metrics_.emplace(registry_, catalogue_.domains, Metrics::ModelInfo{.name = "small"});
     options_.settings.limits.formats = {vision::Format::kPpm};
     options_.settings.profile = {.shorter_side = 4, .crop = 4};
     pipeline_.emplace(
         options_.settings, catalogue_,
         [this](std::span<const std::uint8_t> pixels, size_t rows) { return Encode(pixels, rows); },
-        *fleet_, *metrics_);
+        *fleet_, *metrics_, options_.observers);
   }
 
   Pipeline& pipeline() { return *pipeline_; }
@@ -116,7 +127,9 @@ class Line {
     Job job{.image = *file,
             .options = *parsed,
             .deadline = deadline,
+            .method = Method::kClassify,
             .request_id = "r" + std::to_string(red),
+            .trace = TraceOf(red),
             .cancelled = std::move(cancelled)};
     std::future<Answer> answer = promise->get_future();
     pipeline_->Start(std::move(job), [promise, file](const absl::StatusOr<Classification>& given) {

@@ -1,0 +1,227 @@
+#include "router/request_record.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "router/access_log.h"
+#include "router/observers.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/unit/router/line.h"
+
+/// The record of a request, seen from the observers of a pipeline.
+
+namespace orchard::router {
+namespace {
+
+using orchard::testing::IsOk;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::kFruit;
+using testing::kRiceDisease;
+using testing::kVegetable;
+using testing::Line;
+using ::testing::Not;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+using testing::With;
+using namespace std::chrono_literals;
+
+/// What is kept of a record.
+struct Kept {
+  std::optional<Method> method;
+  std::string id, model;
+  core::TraceContext trace;
+  size_t bytes;
+  Passage passage;
+  absl::Status status;
+  std::optional<moe::Outcome> outcome;
+  std::optional<Routing> routing;
+  std::vector<WaveRecord> waves;
+  std::string line;
+};
+
+class Keeper final : public Observer {
+ public:
+  explicit Keeper(Depth depth, bool before = true) : depth_(depth), before_(before) {}
+
+  Depth depth() const override { return depth_; }
+  bool before_answer() const override { return before_; }
+  void Finished(const RequestRecord& record) override {
+    core::MutexLock lock(mutex_);
+    kept_.push_back({.method = record.method,
+                     .id = std::string(record.request_id),
+                     .model = std::string(record.model),
+                     .trace = record.trace,
+                     .bytes = record.bytes,
+                     .passage = record.passage,
+                     .status = record.status,
+                     .outcome = std::nullopt,
+                     .routing = std::nullopt,
+                     .waves = {record.waves.begin(), record.waves.end()},
+                     .line = AccessLogText(record)});
+    if (record.classification != nullptr) kept_.back().outcome = record.classification->outcome;
+    if (record.routing != nullptr) kept_.back().routing = *record.routing;
+  }
+
+  std::vector<Kept> kept() {
+    core::MutexLock lock(mutex_);
+    return kept_;
+  }
+
+ private:
+  const Depth depth_;
+  const bool before_;
+  core::Mutex mutex_;
+  std::vector<Kept> kept_ ABSL_GUARDED_BY(mutex_);
+};
+
+/// What becomes of one picture; the observers hear before its answer, so it is there by then.
+Kept RecordOf(Line::Options options, v1::ClassifyOptions choice = {},
+              std::optional<core::Clock::time_point> deadline = std::nullopt,
+              const std::function<void(Line&)>& prepare = nullptr, Depth depth = Depth::kWaves) {
+  Keeper keeper(depth);
+  options.observers = {&keeper};
+  Line line(std::move(options));
+  if (prepare) prepare(line);
+  line.Start(1, std::move(choice), deadline).wait();
+  line.Stop();
+  const std::vector<Kept> kept = keeper.kept();
+  EXPECT_THAT(kept, SizeIs(1));
+  return kept.at(0);
+}
+
+TEST(RequestRecordTest, TellsOfAPictureThatWasClassified) {
+  const Kept record = RecordOf({}, With(v1::EXACT));
+  EXPECT_EQ(record.method, Method::kClassify);
+  EXPECT_EQ(record.id, "r1");
+  EXPECT_EQ(record.trace, testing::TraceOf(1));
+  EXPECT_EQ(record.model, "small/7");
+  EXPECT_EQ(record.bytes, testing::Picture(1).size());
+  EXPECT_THAT(record.status, IsOk());
+  EXPECT_EQ(record.outcome, moe::Outcome::kOk);
+  EXPECT_EQ(record.passage.last(), Stage::kCombine);
+  for (size_t stage = 1; stage < kStages; ++stage) {
+    EXPECT_EQ(record.passage.begin(static_cast<Stage>(stage)),
+              record.passage.end(static_cast<Stage>(stage - 1)));
+  }
+  ASSERT_TRUE(record.routing.has_value());
+  EXPECT_NEAR(std::exp(record.routing->domains[kRiceDisease].log_probability), 0.7, 1e-9);
+  EXPECT_TRUE(record.routing->domains[kRiceDisease].answered);
+  EXPECT_FALSE(record.routing->domains[kFruit].activated);
+}
+
+TEST(RequestRecordTest, HasEachWaveWithItsReasonAndItsCalls) {
+  const Kept record = RecordOf({.usual_gates = {0.4, 0.35, 0.25}}, With(v1::EXACT), std::nullopt,
+                               [](Line& line) { line.AnswerWell(kRiceDisease, 0.5); });
+  ASSERT_THAT(record.waves, SizeIs(2));
+  EXPECT_EQ(record.waves[0].reason, WaveReason::kCouldWin);
+  ASSERT_THAT(record.waves[0].calls, SizeIs(1));
+  const CallRecord& first = record.waves[0].calls[0];
+  EXPECT_EQ(first.domain, kRiceDisease);
+  EXPECT_EQ(first.rows, 1U);
+  EXPECT_EQ(first.code, absl::StatusCode::kOk);
+  EXPECT_GE(first.begin, record.passage.begin(Stage::kExperts));
+  EXPECT_LE(first.end, record.passage.end(Stage::kExperts));
+  EXPECT_EQ(record.waves[1].calls[0].domain, kFruit);
+}
+
+TEST(RequestRecordTest, HasNoWavesUnlessSomebodyWantsThem) {
+  EXPECT_THAT(RecordOf({}, With(v1::DENSE), std::nullopt, nullptr, Depth::kOutcome).waves,
+              IsEmpty());
+}
+
+TEST(RequestRecordTest, AFailedCallHasItsCodeAndItsDomainTheReason) {
+  const Kept record =
+      RecordOf({.has_expert = {true, true, false}}, With(v1::DENSE), std::nullopt, [](Line& line) {
+        line.expert(kFruit).AnswerBy(
+            [](const auto&, const auto&) { return absl::InternalError("broken"); });
+      });
+  ASSERT_THAT(record.waves, SizeIs(1));
+  EXPECT_EQ(record.waves[0].reason, WaveReason::kPolicy);
+  ASSERT_THAT(record.waves[0].calls, SizeIs(2));  // Vegetable was not asked.
+  EXPECT_EQ(record.waves[0].calls[1].code, absl::StatusCode::kInternal);
+  EXPECT_EQ(record.routing->domains[kFruit].missing_reason, experts::MissingReason::kFailed);
+  EXPECT_EQ(record.routing->domains[kVegetable].missing_reason, experts::MissingReason::kDown);
+  EXPECT_THAT(record.line, HasSubstr("degraded=true missing=fruit:failed,vegetable:down"));
+}
+
+TEST(RequestRecordTest, OfWhatNobodyAnsweredHasTheRoutingToo) {
+  const Kept record = RecordOf({.has_expert = {false, true, true}}, With(v1::HARD));
+  EXPECT_EQ(record.status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(record.outcome, std::nullopt);
+  ASSERT_TRUE(record.routing.has_value());
+  EXPECT_EQ(record.routing->domains[kRiceDisease].missing_reason, experts::MissingReason::kDown);
+}
+
+TEST(RequestRecordTest, TellsInWhichStageARequestEnded) {
+  const Kept refused = RecordOf({.settings = {.limits = {.max_bytes = 100}}});
+  EXPECT_EQ(refused.passage.last(), Stage::kAdmission);
+  EXPECT_THAT(refused.line, HasSubstr("stage=admission"));
+  const Kept late = RecordOf({}, {}, core::Clock::now() - 1ms);
+  EXPECT_EQ(late.passage.last(), Stage::kAdmission);
+  const Kept failed = RecordOf({.on_encode = [] { return absl::InternalError("broken"); }});
+  EXPECT_EQ(failed.passage.last(), Stage::kEncode);
+  EXPECT_FALSE(failed.routing.has_value());
+  const Kept large = RecordOf({.settings = {.limits = {.max_pixels = 1}}});
+  EXPECT_EQ(large.passage.last(), Stage::kDecode);
+}
+
+TEST(RequestRecordTest, ARefusedJobHasOne) {
+  Keeper keeper(Depth::kOutcome);
+  Line line({.observers = {&keeper}});
+  bool answered = false;
+  line.pipeline().Refuse({.image = "four", .request_id = "r9"}, absl::InvalidArgumentError("no"),
+                         [&](const absl::StatusOr<Classification>& answer) {
+                           answered = absl::IsInvalidArgument(answer.status());
+                         });
+  EXPECT_TRUE(answered);
+  ASSERT_THAT(keeper.kept(), SizeIs(1));
+  EXPECT_EQ(keeper.kept()[0].id, "r9");
+  EXPECT_EQ(keeper.kept()[0].bytes, 4U);
+}
+
+TEST(ObserversTest, SomeHearBeforeTheAnswerAndTheOthersAfterIt) {
+  Keeper before(Depth::kOutcome, /*before=*/true);
+  Keeper after(Depth::kOutcome, /*before=*/false);
+  Line line({.observers = {&after, &before}});
+  size_t heard_before = 0, heard_after = 1;
+  line.pipeline().Refuse({.image = "four"}, absl::InvalidArgumentError("no"), [&](const auto&) {
+    heard_before = before.kept().size();
+    heard_after = after.kept().size();
+  });
+  EXPECT_EQ(heard_before, 1U);
+  EXPECT_EQ(heard_after, 0U);
+  EXPECT_THAT(after.kept(), SizeIs(1));
+}
+
+TEST(ObserversTest, ARecordIsAsDeepAsTheDeepestWish) {
+  Keeper shallow(Depth::kOutcome);
+  Keeper deep(Depth::kWaves);
+  EXPECT_EQ(Observers().depth(), Depth::kOutcome);
+  EXPECT_EQ(Observers({&shallow}).depth(), Depth::kOutcome);
+  EXPECT_EQ(Observers({&shallow, &deep}).depth(), Depth::kWaves);
+}
+
+TEST(AccessLogTest, ALineTellsTheWholeRequest) {
+  const Kept record = RecordOf({}, With(v1::DENSE));
+  EXPECT_THAT(record.line, StartsWith("event=classify request_id=r1 "
+                                      "trace_id=00000000000000010000000000000002 code=OK ms="));
+  EXPECT_THAT(record.line, HasSubstr(" policy=DENSE experts=3 outcome=OK degraded=false"));
+  EXPECT_THAT(record.line, Not(HasSubstr("missing=")));
+}
+
+TEST(AccessLogTest, ARefusalHasItsReasonAndStage) {
+  const Kept record = RecordOf({.settings = {.limits = {.max_bytes = 100}}});
+  EXPECT_THAT(record.line, AllOf(HasSubstr(" code=INVALID_ARGUMENT "),
+                                 HasSubstr(" stage=admission reason=\"the picture has ")));
+}
+
+}  // namespace
+}  // namespace orchard::router
