@@ -88,6 +88,10 @@ void Declare(server::Settings& settings, Config& config) {
       .Range(1024, std::uint64_t{1} << 30);
   settings.Add("max-pixels", config.max_pixels, "Largest width times height, read from the header.")
       .Range(1, 1'000'000'000);
+  settings
+      .AddBytes("max-decode-bytes", config.max_decode_bytes,
+                "Most memory that decoding a picture may take, estimated from its headers.")
+      .Range(1 << 20, std::uint64_t{1} << 36);
   settings.Add("formats", config.formats, "What is accepted: jpeg, png, webp, bmp, ppm.")
       .Must(CheckFormat)
       .Placeholder("FORMAT");
@@ -127,8 +131,10 @@ absl::StatusOr<Engine::Config> EngineConfigOf(const Config& config) {
   engine.expert_in_flight = config.expert_in_flight;
   engine.pipeline.expert_timeout = config.expert_timeout;
   engine.encoder_precision = config.encoder_precision;
-  engine.pipeline.limits = {
-      .max_bytes = config.max_image_bytes, .max_pixels = config.max_pixels, .formats = {}};
+  engine.pipeline.limits = {.max_bytes = config.max_image_bytes,
+                            .max_pixels = config.max_pixels,
+                            .max_decode_bytes = config.max_decode_bytes,
+                            .formats = {}};
   for (const std::string& name : config.formats) {
     engine.pipeline.limits.formats.push_back(*FormatOf(name));
   }

@@ -28,6 +28,7 @@ struct Config {
   std::vector<std::string> experts;  ///< DOMAIN=ADDRESS[,ADDRESS]
   std::uint64_t max_image_bytes = std::uint64_t{16} << 20;
   std::uint64_t max_pixels = 50'000'000;
+  std::uint64_t max_decode_bytes = 256ULL << 20;
   std::vector<std::string> formats = {"jpeg", "png", "webp"};
   std::chrono::milliseconds expert_timeout{2'000};
   std::optional<size_t> expert_in_flight;  ///< absent: a quarter of in_flight

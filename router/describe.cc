@@ -28,6 +28,7 @@ v1::ClassifyLimits Limits(const Pipeline::Settings& settings) {
   limits.set_max_image_bytes(settings.limits.max_bytes);
   limits.set_max_pixels(settings.limits.max_pixels);
   limits.set_max_side(settings.limits.max_side);
+  limits.set_max_decode_bytes(settings.limits.max_decode_bytes);
   for (const vision::Format format : settings.limits.formats) {
     limits.add_formats(std::string(vision::Name(format)));
   }

@@ -21,6 +21,7 @@ vision::Limits OwnFiles() {
   vision::Limits limits;
   limits.max_bytes = std::uint64_t{256} << 20;
   limits.max_pixels = 200'000'000;
+  limits.max_decode_bytes = std::uint64_t{4} << 30;
   return limits;
 }
 

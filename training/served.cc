@@ -50,6 +50,7 @@ absl::StatusOr<std::unique_ptr<ServedModel>> ServedModel::Load(
   config.pipeline.encode_workers = threads;
   config.pipeline.limits.max_bytes = std::uint64_t{256} << 20;
   config.pipeline.limits.max_pixels = 200'000'000;
+  config.pipeline.limits.max_decode_bytes = std::uint64_t{4} << 30;
   ORCHARD_ASSIGN_OR_RETURN(served->engine_, router::Engine::Load(config, served->registry_));
   return served;
 }

@@ -8,7 +8,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/str_join.h"
 #include <opencv2/core.hpp>
 #include <opencv2/core/utility.hpp>
 #include <opencv2/imgcodecs.hpp>
@@ -16,6 +15,7 @@
 #include "core/status.h"
 #include "vision/internal/bytes.h"
 #include "vision/internal/container.h"
+#include "vision/internal/limits.h"
 #include "vision/internal/pixels.h"
 
 namespace orchard::vision {
@@ -24,28 +24,6 @@ namespace {
 
 // Its own code turns pictures, the same for all formats.
 constexpr int kAsStored = cv::IMREAD_IGNORE_ORIENTATION;
-
-absl::Status CheckFormat(Format format, const Limits& limits) {
-  if (std::ranges::find(limits.formats, format) != limits.formats.end()) return absl::OkStatus();
-  const auto name = [](std::string* out, Format each) { out->append(Name(each)); };
-  return Refuse(std::string(Name(format)), " pictures are not accepted; send one of: ",
-                absl::StrJoin(limits.formats, ", ", name));
-}
-
-absl::Status CheckSize(const Header& header, const Limits& limits) {
-  const std::uint64_t side = std::max(header.width, header.height);
-  if (side > limits.max_side) {
-    return Refuse("the picture has ", header.width, "x", header.height, " pixels; the limit is ",
-                  limits.max_side, " a side");
-  }
-  // Both sides are below 2^32: the product cannot overflow.
-  const std::uint64_t pixels = header.width * header.height;
-  if (pixels > limits.max_pixels) {
-    return Refuse("the picture has ", header.width, "x", header.height, " = ", pixels,
-                  " pixels; the limit is ", limits.max_pixels, ": shrink it");
-  }
-  return absl::OkStatus();
-}
 
 cv::Mat OverBytes(std::string_view bytes) {
   // OpenCV has no read-only matrix; decoders only read.
@@ -71,21 +49,17 @@ absl::Status CheckNoOtherFormat(std::string_view bytes) {
   return absl::OkStatus();
 }
 
-absl::Status Corrupt(Format format) {
-  return Refuse(std::string(Name(format)), ": the pixels are corrupt or cut short");
+absl::Status Corrupt(const Container& container) {
+  const std::string_view name = WrittenName(container.header.format);
+  if (!container.ended) return Refuse(name, ": truncated, the file ends inside the pixels");
+  return Refuse(name, ": the pixels are corrupt or cut short");
 }
 
 /// OpenCV reads the size a second time; should it read another one than we did, the limits would
 /// not have been applied to what it gave.
-bool HasSize(const cv::Mat& pixels, const Header& header) {
-  return static_cast<std::uint64_t>(pixels.cols) == header.width &&
-         static_cast<std::uint64_t>(pixels.rows) == header.height;
-}
-
-absl::StatusOr<cv::Mat> DecodeOpaque(std::string_view bytes, const Header& header) {
-  cv::Mat pixels = cv::imdecode(OverBytes(bytes), cv::IMREAD_COLOR | kAsStored);
-  if (!HasSize(pixels, header)) return Corrupt(header.format);
-  return pixels;
+bool HasSize(const cv::Mat& pixels, std::uint64_t width, std::uint64_t height) {
+  return static_cast<std::uint64_t>(pixels.cols) == width &&
+         static_cast<std::uint64_t>(pixels.rows) == height;
 }
 
 /// value · alpha + white · (1 - alpha), rounded, as eight bits.
@@ -119,21 +93,53 @@ cv::Mat LayOverWhite(const cv::Mat& pixels, const Container& container) {
   return opaque;
 }
 
-absl::StatusOr<cv::Mat> DecodeTransparent(std::string_view bytes, const Container& container) {
-  const cv::Mat pixels = cv::imdecode(OverBytes(bytes), cv::IMREAD_UNCHANGED | kAsStored);
-  if (!HasSize(pixels, container.header)) return Corrupt(container.header.format);
+/// By OpenCV, `width` x `height` pixels, transparency laid over white.
+absl::StatusOr<cv::Mat> DecodeByOpenCv(std::string_view bytes, const Container& container,
+                                       std::uint64_t width, std::uint64_t height) {
+  const bool transparent = container.alpha || container.transparent_colour;
+  const int as = transparent ? cv::IMREAD_UNCHANGED : cv::IMREAD_COLOR;
+  const cv::Mat pixels = cv::imdecode(OverBytes(bytes), as | kAsStored);
+  if (!HasSize(pixels, width, height)) return Corrupt(container);
+  if (!transparent) return pixels;
   if (pixels.depth() == CV_8U) return LayOverWhite<std::uint8_t>(pixels, container);
   if (pixels.depth() == CV_16U) return LayOverWhite<std::uint16_t>(pixels, container);
-  return Corrupt(container.header.format);
+  return Corrupt(container);
+}
+
+absl::StatusOr<cv::Mat> ReadWebpPixels(const Container& container) {
+  const WebpParts& webp = container.webp;
+  cv::Mat frame;
+  {
+    const std::string plain = PlainWebp(container);
+    ORCHARD_RETURN_IF_ERROR(CheckNoOtherFormat(plain));
+    ORCHARD_ASSIGN_OR_RETURN(frame, DecodeByOpenCv(plain, container, webp.width, webp.height));
+  }
+  const cv::Size canvas(static_cast<int>(container.header.width),
+                        static_cast<int>(container.header.height));
+  if (frame.size() == canvas) return frame;
+  // The rest of the canvas is transparent: viewers pass over the background colour of the file.
+  cv::Mat whole(canvas, CV_8UC3, cv::Scalar::all(255));
+  frame.copyTo(
+      whole(cv::Rect({static_cast<int>(webp.left), static_cast<int>(webp.top)}, frame.size())));
+  return whole;
 }
 
 absl::StatusOr<cv::Mat> ReadPixels(std::string_view bytes, const Container& container,
                                    size_t enough) {
-  const Format format = container.header.format;
-  if (format == Format::kJpeg) return ReadJpegPixels(bytes, container.header, enough);
-  if (format == Format::kPpm) return ReadPpmPixels(bytes, container);
-  if (container.alpha || container.transparent_colour) return DecodeTransparent(bytes, container);
-  return DecodeOpaque(bytes, container.header);
+  const Header& header = container.header;
+  switch (header.format) {
+    case Format::kJpeg:
+      return ReadJpegPixels(bytes, container, enough);
+    case Format::kPng:
+      return DecodeByOpenCv(PlainPng(bytes), container, header.width, header.height);
+    case Format::kWebp:
+      return ReadWebpPixels(container);
+    case Format::kBmp:
+      return DecodeByOpenCv(bytes, container, header.width, header.height);
+    case Format::kPpm:
+      return ReadPpmPixels(bytes, container);
+  }
+  return Corrupt(container);
 }
 
 absl::StatusOr<cv::Mat> ReadUpright(std::string_view bytes, const Container& container,
@@ -154,7 +160,7 @@ absl::StatusOr<cv::Mat> ReadUprightWithoutThrowing(std::string_view bytes,
     return ReadUpright(bytes, container, enough);
   } catch (const cv::Exception& e) {
     if (e.code == cv::Error::StsNoMem) return absl::ResourceExhaustedError(e.err);
-    return Refuse(std::string(Name(container.header.format)), ": ", e.err);
+    return Refuse(WrittenName(container.header.format), ": ", e.err);
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(absl::StrCat("no memory for ", container.header.width, "x",
                                                      container.header.height, " pixels"));
@@ -168,20 +174,19 @@ void SwapRedBlue(std::span<std::uint8_t> bytes) {
 }
 
 absl::StatusOr<Pixels> DecodePixels(std::string_view bytes, const Limits& limits, size_t enough) {
-  if (bytes.size() > limits.max_bytes) {
-    return Refuse("the picture has ", bytes.size(), " bytes; the limit is ", limits.max_bytes,
-                  ": shrink it or compress it more");
-  }
-  ORCHARD_ASSIGN_OR_RETURN(const Container container, ReadContainer(bytes));
-  ORCHARD_RETURN_IF_ERROR(CheckFormat(container.header.format, limits));
-  ORCHARD_RETURN_IF_ERROR(CheckSize(container.header, limits));
-  ORCHARD_RETURN_IF_ERROR(container.whole);
-  if (container.header.format == Format::kWebp) ORCHARD_RETURN_IF_ERROR(CheckNoOtherFormat(bytes));
+  ORCHARD_ASSIGN_OR_RETURN(const Container container, ReadWithinLimits(bytes, limits, enough));
   ORCHARD_ASSIGN_OR_RETURN(cv::Mat upright, ReadUprightWithoutThrowing(bytes, container, enough));
   return Pixels{.mat = std::move(upright), .bgr = container.header.format != Format::kJpeg};
 }
 
 }  // namespace internal
+
+absl::StatusOr<std::uint64_t> DecodeCost(std::string_view bytes, const Limits& limits,
+                                         size_t enough) {
+  ORCHARD_ASSIGN_OR_RETURN(const internal::Container container,
+                           internal::ReadWithinLimits(bytes, limits, enough));
+  return internal::PeakBytes(container, bytes.size(), enough);
+}
 
 absl::StatusOr<Image> Decode(std::string_view bytes, const Limits& limits, size_t enough) {
   ORCHARD_ASSIGN_OR_RETURN(const internal::Pixels pixels,

@@ -11,11 +11,13 @@
 
 namespace orchard::vision {
 
-/// What is refused before any pixel is decoded.
+/// What is refused before any pixel is decoded. A JPEG's scans times its pixels may be 16 times
+/// `max_pixels`, because each scan is a pass over all of them.
 struct Limits {
-  std::uint64_t max_bytes = 16ULL << 20;  ///< of the file
-  std::uint64_t max_pixels = 50'000'000;  ///< width times height, from the header
-  std::uint64_t max_side = 32768;         ///< pixels
+  std::uint64_t max_bytes = 16ULL << 20;          ///< of the file
+  std::uint64_t max_pixels = 50'000'000;          ///< width times height, from the header
+  std::uint64_t max_side = 32768;                 ///< pixels
+  std::uint64_t max_decode_bytes = 256ULL << 20;  ///< memory, as DecodeCost() estimates it
   std::vector<Format> formats = {Format::kJpeg, Format::kPng, Format::kWebp};
 };
 
@@ -25,14 +27,29 @@ struct Limits {
 /// classify. libjpeg decodes JPEG, our own code PPM, OpenCV the others; no other decoder of OpenCV
 /// than those of `limits.formats` is ever reached.
 ///
-/// What follows the end of a picture (a second one, an upload's boundary) is ignored.
-/// Four-component JPEGs are taken for Adobe's inverted CMYK; alpha in a BMP is ignored.
+/// As lax as other readers: what follows the end of a picture (a second one, an upload's boundary)
+/// is ignored, and so are colour profiles (ICC), other metadata and what is wrong with them. The
+/// end may be missing when every pixel is there. A JPEG may have stray bytes before a marker and
+/// restart markers counted wrongly; the first Exif block is the one that counts. An "animation" of
+/// one frame is a still. Four-component JPEGs are taken for Adobe's inverted CMYK; alpha in a BMP
+/// is ignored.
 ///
 /// Thread-safe. Errors: INVALID_ARGUMENT with the value and the limit, or with the reason why the
 /// bytes are no picture (truncated, corrupt); RESOURCE_EXHAUSTED when there is no memory. OpenCV's
-/// exceptions end here. A JPEG has no checksum: damage shows when the data end too early or too
-/// late or hold a code that doesn't exist, which a single wrong bit rarely causes. libpng says a
-/// line about damaged data on stderr.
+/// exceptions end here. A JPEG has no checksum: damage shows when the data end too early or hold a
+/// code that doesn't exist, which a single wrong bit rarely causes. libpng says a line about
+/// damaged pixels on stderr.
 absl::StatusOr<Image> Decode(std::string_view bytes, const Limits& limits, size_t enough);
+
+/// Memory that DecodeForEncoder() holds at its peak for this picture besides its bytes, from its
+/// headers alone: no pixel is decoded. Where they leave a choice it is the most that programs'
+/// files take, within a few per cent; what a crafted lossless WebP may take is more (SECURITY.md).
+/// Decode() copies the result once more, 3 bytes a pixel.
+///
+/// `enough` as for Decode(); DecodeForEncoder() passes its profile's `shorter_side`. Linear in the
+/// bytes, some 0.1 ms for a photograph. Thread-safe. Errors: those that Decode() gives before it
+/// decodes.
+absl::StatusOr<std::uint64_t> DecodeCost(std::string_view bytes, const Limits& limits,
+                                         size_t enough);
 
 }  // namespace orchard::vision

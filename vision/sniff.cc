@@ -24,15 +24,43 @@ bool IsPpm(std::string_view bytes) {
 
 }  // namespace
 
-absl::StatusOr<Container> ReadContainer(std::string_view bytes) {
+std::string_view WrittenName(Format format) {
+  switch (format) {
+    case Format::kJpeg:
+      return "JPEG";
+    case Format::kPng:
+      return "PNG";
+    case Format::kWebp:
+      return "WebP";
+    case Format::kBmp:
+      return "BMP";
+    case Format::kPpm:
+      return "PPM";
+  }
+  return "unknown";
+}
+
+std::string AnyOf(std::span<const Format> formats) {
+  std::string text;
+  for (size_t i = 0; i < formats.size(); ++i) {
+    if (i > 0) text += i + 1 == formats.size() ? " or " : ", ";
+    text += WrittenName(formats[i]);
+  }
+  return text;
+}
+
+absl::StatusOr<Container> ReadContainer(std::string_view bytes, std::span<const Format> accepted) {
   using std::string_view_literals::operator""sv;
-  if (bytes.empty()) return Refuse("no bytes");
+  if (bytes.empty()) return Refuse("no bytes; send ", AnyOf(accepted));
   if (StartsWith(bytes, "\xFF\xD8\xFF"sv)) return ReadJpeg(bytes);
   if (StartsWith(bytes, "\x89PNG\r\n\x1A\n"sv)) return ReadPng(bytes);
   if (IsWebp(bytes)) return ReadWebp(bytes);
   if (StartsWith(bytes, "BM")) return ReadBmp(bytes);
   if (IsPpm(bytes)) return ReadPpm(bytes);
-  return Refuse("not a picture: the first bytes are those of none of JPEG, PNG, WebP, BMP, PPM");
+  const std::string_view kind = ForeignKind(bytes);
+  if (!kind.empty()) return Refuse(kind, "; send ", AnyOf(accepted));
+  return Refuse("not a picture: its first bytes are those of no known format; send ",
+                AnyOf(accepted));
 }
 
 }  // namespace internal
@@ -54,7 +82,8 @@ std::string_view Name(Format format) {
 }
 
 absl::StatusOr<Header> Sniff(std::string_view bytes) {
-  ORCHARD_ASSIGN_OR_RETURN(const internal::Container container, internal::ReadContainer(bytes));
+  ORCHARD_ASSIGN_OR_RETURN(const internal::Container container,
+                           internal::ReadContainer(bytes, kAllFormats));
   return container.header;
 }
 

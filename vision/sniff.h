@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -10,6 +11,9 @@
 namespace orchard::vision {
 
 enum class Format : std::uint8_t { kJpeg, kPng, kWebp, kBmp, kPpm };
+
+inline constexpr std::array kAllFormats = {Format::kJpeg, Format::kPng, Format::kWebp, Format::kBmp,
+                                           Format::kPpm};
 
 /// "jpeg", "png", "webp", "bmp", "ppm".
 std::string_view Name(Format format);
@@ -23,8 +27,9 @@ struct Header {
 };
 
 /// Recognises the format by the first bytes and reads the size, without decoding a pixel.
-/// Errors: INVALID_ARGUMENT saying what is wrong: no bytes, no known signature, a header that is
-/// cut short or contradicts itself, a size of zero, more than one frame of an animation.
+/// A further frame, profile or picture in the file is passed over; what viewers animate is refused.
+/// Errors: INVALID_ARGUMENT saying what is wrong: no bytes, a format that is not ours and which, a
+/// header that is cut short or contradicts itself, a size of zero, an animation of several frames.
 absl::StatusOr<Header> Sniff(std::string_view bytes);
 
 }  // namespace orchard::vision

@@ -33,6 +33,8 @@ struct JpegOptions {
   int quality = 90;          ///< 1 to 100
   bool progressive = false;  ///< several scans
   bool grey = false;         ///< one component, luma of the picture
+  int restart_interval =
+      0;  ///< blocks of 16x16 pixels (grey: 8x8) between restart markers; 0: none
 };
 std::string EncodeJpeg(const vision::Image& image, const JpegOptions& options = {});
 
@@ -54,13 +56,18 @@ enum class PngColour : std::uint8_t {
 struct PngChunk {
   std::string type;  ///< four letters
   std::string data;
+  bool sound = true;  ///< false: with a wrong checksum
 };
 
 struct PngOptions {
   PngColour colour = PngColour::kRgb;
-  int depth = 8;                         ///< 8 or 16 bits a sample; a byte b becomes b * 257
+  /// Bits a sample: 8, 16 (a byte b becomes b * 257), or fewer, of which grey pictures keep the
+  /// highest of each byte and palettes the entry's lowest.
+  int depth = 8;
+  bool interlaced = false;               ///< by Adam7
   std::vector<std::uint8_t> alpha = {};  ///< [height, width]; empty: opaque. For the alpha types.
   std::vector<PngChunk> chunks = {};     ///< put before the pixels: tRNS, acTL, eXIf, …
+  std::vector<PngChunk> behind = {};     ///< put after the pixels
 };
 /// Grey pictures take the red channel; palette pictures round to the nearest of 216 colours.
 std::string EncodePng(const vision::Image& image, const PngOptions& options = {});
@@ -69,14 +76,30 @@ std::string EncodePng(const vision::Image& image, const PngOptions& options = {}
 std::string EncodeWebp(const vision::Image& image, int quality = 101,
                        std::span<const std::uint8_t> alpha = {});
 
+/// A lossless WebP of one colour, whose prefix codes take no bits: 30 bytes, whatever the size. Red
+/// and blue are 0.
+std::string EncodeFlatWebp(size_t width, size_t height, std::uint8_t green);
+
+/// A frame of an animation: a simple WebP file, without alpha if it is lossy.
+struct WebpFrame {
+  std::string file;
+  size_t left = 0;  ///< even
+  size_t top = 0;   ///< even
+};
+/// The extended WebP of these frames on a canvas; each is shown for a tenth of a second.
+std::string AnimateWebp(size_t width, size_t height, const std::vector<WebpFrame>& frames);
+
 /// 24 bits a pixel.
 std::string EncodeBmp(const vision::Image& image);
 
 /// P6; a `white` above 255 takes two bytes a sample. Samples are scaled to `white`.
 std::string EncodePpm(const vision::Image& image, int white = 255);
 
-/// A minimal EXIF block (a TIFF structure) with one tag, the orientation.
+/// A minimal EXIF block (a TIFF structure) with one tag, the orientation; 0: the tag is another.
 std::string ExifOrientation(int orientation, bool big_endian = false);
+
+/// The JPEG's segment (APP1) for an EXIF block.
+std::string ExifSegment(std::string_view exif);
 
 /// The same file with that EXIF block: APP1 in a JPEG, eXIf in a PNG, EXIF in a simple WebP.
 std::string WithOrientation(std::string_view file, int orientation);

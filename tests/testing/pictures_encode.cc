@@ -87,13 +87,56 @@ std::string EncodeJpeg(const Image& image, const JpegOptions& options) {
     }
     mat = grey;
   }
-  return Encode(".jpg", mat,
-                {cv::IMWRITE_JPEG_QUALITY, options.quality, cv::IMWRITE_JPEG_PROGRESSIVE,
-                 options.progressive ? 1 : 0});
+  return Encode(
+      ".jpg", mat,
+      {cv::IMWRITE_JPEG_QUALITY, options.quality, cv::IMWRITE_JPEG_PROGRESSIVE,
+       options.progressive ? 1 : 0, cv::IMWRITE_JPEG_RST_INTERVAL, options.restart_interval});
 }
 
 std::string EncodeWebp(const Image& image, int quality, std::span<const std::uint8_t> alpha) {
   return Encode(".webp", ToBgr(image, alpha), {cv::IMWRITE_WEBP_QUALITY, quality});
+}
+
+std::string EncodeFlatWebp(size_t width, size_t height, std::uint8_t green) {
+  std::string data("\x2F");
+  AppendLittle(data, static_cast<std::uint32_t>((width - 1) | (height - 1) << 14), 4);
+  // No transform, no colour cache, one set of codes; then five codes of one symbol each: "simple",
+  // "one symbol", whether it has eight bits or one, the symbol. The lowest bit comes first.
+  std::uint64_t bits = 0;
+  int filled = 3;
+  const auto code = [&](std::uint64_t symbol, int length) {
+    bits |= (std::uint64_t{1} | std::uint64_t{length == 8} << 2 | symbol << 3) << filled;
+    filled += 3 + length;
+  };
+  code(green, 8);
+  code(0, 1);    // red
+  code(0, 1);    // blue
+  code(255, 8);  // alpha
+  code(0, 1);    // distance
+  for (; filled > 0; filled -= 8, bits >>= 8) data.push_back(static_cast<char>(bits & 0xFF));
+  return RiffChunk("RIFF", "WEBP" + RiffChunk("VP8L", data));
+}
+
+std::string AnimateWebp(size_t width, size_t height, const std::vector<WebpFrame>& frames) {
+  constexpr std::uint32_t kIsAnimation = 0x02;
+  std::string chunks = ExtendedHeader(kIsAnimation, width, height);
+  std::string loops;
+  AppendLittle(loops, 0xFFFFFFFF, 4);  // The background.
+  AppendLittle(loops, 0, 2);           // For ever.
+  chunks += RiffChunk("ANIM", loops);
+  for (const WebpFrame& frame : frames) {
+    const cv::Mat pixels =
+        cv::imdecode(std::vector<char>(frame.file.begin(), frame.file.end()), cv::IMREAD_COLOR);
+    std::string data;
+    AppendLittle(data, static_cast<std::uint32_t>(frame.left / 2), 3);
+    AppendLittle(data, static_cast<std::uint32_t>(frame.top / 2), 3);
+    AppendLittle(data, static_cast<std::uint32_t>(pixels.cols - 1), 3);
+    AppendLittle(data, static_cast<std::uint32_t>(pixels.rows - 1), 3);
+    AppendLittle(data, 100, 3);
+    data.push_back('\0');
+    chunks += RiffChunk("ANMF", data + frame.file.substr(12));
+  }
+  return RiffChunk("RIFF", "WEBP" + chunks);
 }
 
 std::string EncodeBmp(const Image& image) { return Encode(".bmp", ToBgr(image), {}); }
@@ -119,26 +162,29 @@ std::string ExifOrientation(int orientation, bool big_endian) {
   };
   tiff = big_endian ? "MM" : "II";
   number(42, 2);
-  number(8, 4);       // the directory follows at once
-  number(1, 2);       // one entry:
-  number(0x0112, 2);  // orientation,
-  number(3, 2);       // a SHORT,
-  number(1, 4);       // one value,
+  number(8, 4);                                   // the directory follows at once
+  number(1, 2);                                   // one entry:
+  number(orientation == 0 ? 0x0128 : 0x0112, 2);  // orientation (or the unit of the resolution),
+  number(3, 2);                                   // a SHORT,
+  number(1, 4);                                   // one value,
   number(static_cast<std::uint32_t>(orientation), 2);
   number(0, 2);
   number(0, 4);  // no further directory
   return tiff;
 }
 
+std::string ExifSegment(std::string_view exif) {
+  std::string app1("\xFF\xE1");
+  const size_t length = 2 + 6 + exif.size();
+  app1.push_back(static_cast<char>(length >> 8));
+  app1.push_back(static_cast<char>(length & 0xFF));
+  return app1.append("Exif\0\0", 6).append(exif);
+}
+
 std::string WithOrientation(std::string_view file, int orientation) {
-  const std::string exif = ExifOrientation(orientation);
   if (file.substr(0, 2) == "\xFF\xD8") {
-    std::string app1("\xFF\xE1");
-    const size_t length = 2 + 6 + exif.size();
-    app1.push_back(static_cast<char>(length >> 8));
-    app1.push_back(static_cast<char>(length & 0xFF));
-    app1.append("Exif\0\0", 6);
-    return std::string(file.substr(0, 2)) + app1 + exif + std::string(file.substr(2));
+    return std::string(file.substr(0, 2)) + ExifSegment(ExifOrientation(orientation)) +
+           std::string(file.substr(2));
   }
   if (file.substr(0, 4) == "RIFF") return WebpWithExif(file, orientation);
   throw std::runtime_error("WithOrientation takes JPEG and WebP; for PNG use PngOptions::chunks");

@@ -33,13 +33,13 @@ std::uint32_t Adler(std::string_view bytes) {
   return b << 16 | a;
 }
 
-std::string Chunk(std::string_view type, std::string_view data) {
+std::string Chunk(std::string_view type, std::string_view data, bool sound = true) {
   std::string typed(type);
   typed.append(data);
   std::string chunk;
   Append32(chunk, static_cast<std::uint32_t>(data.size()));
   chunk.append(typed);
-  Append32(chunk, Crc(typed));
+  Append32(chunk, Crc(typed) ^ (sound ? 0 : 1));
   return chunk;
 }
 
@@ -61,17 +61,19 @@ std::string Stored(std::string_view bytes) {
   return out;
 }
 
-std::string Header(std::uint32_t width, std::uint32_t height, int depth, PngColour colour) {
+std::string Header(std::uint32_t width, std::uint32_t height, int depth, PngColour colour,
+                   bool interlaced = false) {
   std::string data;
   Append32(data, width);
   Append32(data, height);
-  data.append({static_cast<char>(depth), static_cast<char>(colour), '\0', '\0', '\0'});
+  data.append(
+      {static_cast<char>(depth), static_cast<char>(colour), '\0', '\0', interlaced ? '\1' : '\0'});
   return std::string("\x89PNG\r\n\x1A\n", 8) + Chunk("IHDR", data);
 }
 
-std::string Palette() {
+std::string Palette(int depth) {
   std::string data;
-  for (int i = 0; i < 216; ++i) {
+  for (int i = 0; i < std::min(216, 1 << depth); ++i) {
     data.append({static_cast<char>(i / 36 * 51), static_cast<char>(i / 6 % 6 * 51),
                  static_cast<char>(i % 6 * 51)});
   }
@@ -97,25 +99,63 @@ std::vector<std::uint8_t> Samples(const std::uint8_t* rgb, std::uint8_t alpha, P
   return {};
 }
 
+/// Which pixels a pass over the picture takes.
+struct Pass {
+  size_t x, y;       // the first one
+  size_t right = 1;  // steps
+  size_t down = 1;
+};
+
+/// A row of a pass, without a filter.
+std::string Row(const Image& image, const PngOptions& options, const Pass& pass, size_t y) {
+  std::string row(1, '\0');
+  unsigned bits = 0;
+  int filled = 0;
+  for (size_t x = pass.x; x < image.width; x += pass.right) {
+    const size_t i = y * image.width + x;
+    const std::uint8_t alpha = options.alpha.empty() ? std::uint8_t{255} : options.alpha[i];
+    for (std::uint8_t sample : Samples(image.rgb.data() + 3 * i, alpha, options.colour)) {
+      if (options.depth >= 8) {
+        row.append(options.depth == 16 ? 2 : 1, static_cast<char>(sample));
+        continue;
+      }
+      const bool grey = options.colour == PngColour::kGrey;
+      const unsigned value = grey ? sample >> (8 - options.depth) : sample;
+      bits = bits << options.depth | (value & ((1U << options.depth) - 1));
+      filled += options.depth;
+      if (filled < 8) continue;
+      row.push_back(static_cast<char>(bits & 0xFF));
+      filled = 0;
+    }
+  }
+  if (filled > 0) row.push_back(static_cast<char>(bits << (8 - filled) & 0xFF));
+  return row;
+}
+
 }  // namespace
 
 std::string EncodePng(const Image& image, const PngOptions& options) {
+  std::vector<Pass> passes = {{.x = 0, .y = 0}};
+  if (options.interlaced) {
+    passes = {{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4},
+              {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}};
+  }
   std::string rows;
-  for (size_t y = 0; y < image.height; ++y) {
-    rows.push_back('\0');  // no filter
-    for (size_t i = y * image.width; i < (y + 1) * image.width; ++i) {
-      const std::uint8_t alpha = options.alpha.empty() ? std::uint8_t{255} : options.alpha[i];
-      for (const std::uint8_t sample : Samples(image.rgb.data() + 3 * i, alpha, options.colour)) {
-        rows.append(options.depth == 16 ? 2 : 1, static_cast<char>(sample));
-      }
-    }
+  for (const Pass& pass : passes) {
+    if (pass.x >= image.width) continue;
+    for (size_t y = pass.y; y < image.height; y += pass.down) rows += Row(image, options, pass, y);
   }
   std::string file =
       Header(static_cast<std::uint32_t>(image.width), static_cast<std::uint32_t>(image.height),
-             options.depth, options.colour);
-  if (options.colour == PngColour::kPalette) file += Palette();
-  for (const PngChunk& chunk : options.chunks) file += Chunk(chunk.type, chunk.data);
-  return file + Chunk("IDAT", Stored(rows)) + Chunk("IEND", "");
+             options.depth, options.colour, options.interlaced);
+  const auto append = [&](const PngChunk& chunk) {
+    file += Chunk(chunk.type, chunk.data, chunk.sound);
+  };
+  if (options.colour == PngColour::kPalette) file += Palette(options.depth);
+  for (const PngChunk& chunk : options.chunks) append(chunk);
+  file += Chunk("IDAT", Stored(rows));
+  for (const PngChunk& chunk : options.behind) append(chunk);
+  return file + Chunk("IEND", "");
 }
 
 std::string PngBomb(std::uint32_t width, std::uint32_t height) {

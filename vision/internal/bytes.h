@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -42,10 +43,17 @@ inline std::uint32_t LittleEndian32(std::string_view bytes, size_t offset) {
   return LittleEndian16(bytes, offset) | LittleEndian16(bytes, offset + 2) << 16;
 }
 
+/// A part of a message, as abseil joins it: Debian 12's has a string_view of its own.
+template <typename Part>
+const Part& Joined(const Part& part) {
+  return part;
+}
+inline std::string Joined(std::string_view part) { return std::string(part); }
+
 /// INVALID_ARGUMENT whose message is `parts`, joined.
 template <typename... Parts>
 absl::Status Refuse(const Parts&... parts) {
-  return absl::InvalidArgumentError(absl::StrCat(parts...));
+  return absl::InvalidArgumentError(absl::StrCat(Joined(parts)...));
 }
 
 }  // namespace orchard::vision::internal

@@ -1,3 +1,5 @@
+#include <optional>
+
 #include "vision/internal/bytes.h"
 #include "vision/internal/container.h"
 
@@ -10,15 +12,15 @@ constexpr size_t kEntryBytes = 12;
 
 }  // namespace
 
-int TiffOrientation(std::string_view tiff) {
-  if (!Has(tiff, 0, 8)) return 1;
+std::optional<int> TiffOrientation(std::string_view tiff) {
+  if (!Has(tiff, 0, 8)) return std::nullopt;
   const bool little = tiff.substr(0, 2) == "II";
-  if (!little && tiff.substr(0, 2) != "MM") return 1;
+  if (!little && tiff.substr(0, 2) != "MM") return std::nullopt;
   const auto read16 = little ? LittleEndian16 : BigEndian16;
   const auto read32 = little ? LittleEndian32 : BigEndian32;
-  if (read16(tiff, 2) != 42) return 1;
+  if (read16(tiff, 2) != 42) return std::nullopt;
   const size_t directory = read32(tiff, 4);
-  if (!Has(tiff, directory, 2)) return 1;
+  if (!Has(tiff, directory, 2)) return std::nullopt;
   const size_t entries = read16(tiff, directory);
   for (size_t i = 0; i < entries; ++i) {
     const size_t entry = directory + 2 + i * kEntryBytes;

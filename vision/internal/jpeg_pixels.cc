@@ -14,15 +14,14 @@
 namespace orchard::vision::internal {
 namespace {
 
-// Cameras leave up to a dozen bytes between the end of the data and the next marker. Data that seem
-// to end too early because they are damaged mostly leave hundreds.
-constexpr int kMaxPadding = 16;  // bytes
-
 /// libjpeg's state, with ours behind it: its callbacks find this object through `client_data`.
 struct Decompressor {
   jpeg_decompress_struct jpeg{};
   jpeg_error_mgr errors{};
+  jpeg_progress_mgr progress{};
   std::jmp_buf stop{};
+  int max_scans = 0;
+  bool too_many_scans = false;
 
   Decompressor() = default;
   Decompressor(const Decompressor&) = delete;
@@ -35,16 +34,19 @@ struct Decompressor {
 }
 
 /// Whether the warning is one that programs and cameras cause with sound pictures.
-bool IsHarmless(j_common_ptr jpeg) {
-  switch (jpeg->err->msg_code) {
+bool IsHarmless(int warning) {
+  switch (warning) {
     case JWRN_NOT_SEQUENTIAL:  // Scan parameters that mean nothing: the front cameras of phones.
     case JWRN_JFIF_MAJOR:      // A JFIF version that doesn't exist.
     case JWRN_ADOBE_XFORM:     // An unknown colour transform is taken for the usual one.
-      return true;
+    // Bytes between the data and the next marker, dozens or hundreds, zeros or remains of another
+    // picture: webcams, scanners, small cameras. Every pixel is there.
     case JWRN_EXTRANEOUS_DATA:
-      // In front of the first scan there are no pixels to damage.
-      return reinterpret_cast<j_decompress_ptr>(jpeg)->input_scan_number == 0 ||
-             jpeg->err->msg_parm.i[0] <= kMaxPadding;
+    // The end marker is missing; so are pixels only if JWRN_HIT_MARKER comes as well.
+    case JWRN_JPEG_EOF:
+    // OnWrongRestart() passes over what is no marker.
+    case JWRN_MUST_RESYNC:
+      return true;
     default:
       return false;
   }
@@ -53,7 +55,27 @@ bool IsHarmless(j_common_ptr jpeg) {
 /// Stops at damaged data, which libjpeg would go on from with grey; never writes on stderr.
 void OnMessage(j_common_ptr jpeg, int level) {
   const bool is_warning = level < 0;  // Other messages tell what libjpeg does.
-  if (is_warning && !IsHarmless(jpeg)) Stop(jpeg);
+  if (is_warning && !IsHarmless(jpeg->err->msg_code)) Stop(jpeg);
+}
+
+/// Called before each row of blocks: a scan that our own walk has not seen was not weighed either.
+void OnProgress(j_common_ptr jpeg) {
+  Decompressor& state = *static_cast<Decompressor*>(jpeg->client_data);
+  if (state.jpeg.input_scan_number <= state.max_scans) return;
+  state.too_many_scans = true;
+  Stop(jpeg);
+}
+
+/// Where a restart marker is due, any will do: some cameras count them wrongly, and a number says
+/// nothing about the pixels between them. libjpeg would throw intervals away. When one is lost, the
+/// picture ends too early, which is noticed. Another marker stays for the decoder to stumble at.
+boolean OnWrongRestart(j_decompress_ptr jpeg, int desired) {
+  constexpr int kFirstMarker = 0xC0;  // Below are none: stray bytes that look like one.
+  if (jpeg->unread_marker < kFirstMarker) return jpeg_resync_to_restart(jpeg, desired);
+  if (jpeg->unread_marker >= JPEG_RST0 && jpeg->unread_marker <= JPEG_RST0 + 7) {
+    jpeg->unread_marker = 0;
+  }
+  return TRUE;
 }
 
 // The two functions with setjmp are where a stop lands. Nothing that has a destructor may live in
@@ -64,7 +86,10 @@ bool ReadHead(Decompressor& state, std::string_view bytes, unsigned shrink) {
   jpeg_decompress_struct& jpeg = state.jpeg;
   if (setjmp(state.stop) != 0) return false;
   jpeg_create_decompress(&jpeg);
+  jpeg.mem->max_memory_to_use = 0;  // Not what the environment says (JPEGMEM).
+  jpeg.progress = &state.progress;
   jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  jpeg.src->resync_to_restart = OnWrongRestart;
   jpeg_read_header(&jpeg, TRUE);
   jpeg.scale_num = 1;
   jpeg.scale_denom = shrink;
@@ -106,20 +131,26 @@ bool ReadPixels(Decompressor& state, std::uint8_t* rgb) {
   } else {
     ReadRows(jpeg, rgb);
   }
-  jpeg_finish_decompress(&jpeg);  // Also sees what is left over between the data and the end.
+  // Every pixel is there. jpeg_finish_decompress() would only look for what follows.
   return true;
 }
 
-absl::Status Reason(Decompressor& state) {
+absl::Status Reason(Decompressor& state, const Container& container) {
+  if (state.too_many_scans) {
+    return Refuse("JPEG: not decodable: libjpeg sees more than ", state.max_scans, " scans");
+  }
+  if (!container.ended && state.errors.msg_code == JWRN_HIT_MARKER) {
+    return Refuse("JPEG: truncated, the file ends inside the pixels");
+  }
   char message[JMSG_LENGTH_MAX] = "";
   state.errors.format_message(reinterpret_cast<j_common_ptr>(&state.jpeg), message);
   if (state.errors.msg_code == JERR_OUT_OF_MEMORY) return absl::ResourceExhaustedError(message);
   return Refuse("JPEG: not decodable: ", message);
 }
 
-/// The largest of 1, 2, 4, 8 by which the picture may be shrunk. libjpeg knows eighths between them
-/// as well, but has no SIMD code for those, and what they save is next to nothing.
-unsigned Shrink(const Header& header, size_t enough) {
+}  // namespace
+
+unsigned JpegShrink(const Header& header, size_t enough) {
   if (enough == 0) return 1;
   const std::uint64_t shorter = std::min(header.width, header.height);
   unsigned shrink = 8;
@@ -127,17 +158,20 @@ unsigned Shrink(const Header& header, size_t enough) {
   return shrink;
 }
 
-}  // namespace
-
-absl::StatusOr<cv::Mat> ReadJpegPixels(std::string_view bytes, const Header& header,
+absl::StatusOr<cv::Mat> ReadJpegPixels(std::string_view bytes, const Container& container,
                                        size_t enough) {
+  const Header& header = container.header;
   Decompressor state;
+  state.max_scans = static_cast<int>(container.jpeg.scans);
+  state.progress.progress_monitor = OnProgress;
   state.jpeg.err = jpeg_std_error(&state.errors);
   state.jpeg.client_data = &state;
   state.errors.error_exit = Stop;
   state.errors.emit_message = OnMessage;
-  const unsigned shrink = Shrink(header, enough);
-  if (!ReadHead(state, bytes, shrink)) return Reason(state);
+  const unsigned shrink = JpegShrink(header, enough);
+  if (!ReadHead(state, bytes.substr(0, container.jpeg.end), shrink)) {
+    return Reason(state, container);
+  }
   // The limits were applied to `header`: memory is taken for that size and no other.
   const cv::Size size(static_cast<int>((header.width + shrink - 1) / shrink),
                       static_cast<int>((header.height + shrink - 1) / shrink));
@@ -147,7 +181,7 @@ absl::StatusOr<cv::Mat> ReadJpegPixels(std::string_view bytes, const Header& hea
                   header.height);
   }
   cv::Mat rgb(size, CV_8UC3);
-  if (!ReadPixels(state, rgb.data)) return Reason(state);
+  if (!ReadPixels(state, rgb.data)) return Reason(state, container);
   return rgb;
 }
 

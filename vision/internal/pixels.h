@@ -37,10 +37,11 @@ void SwapRedBlue(std::span<std::uint8_t> bytes);
 cv::Mat Orient(const cv::Mat& pixels, int orientation);
 
 /// JPEG's pixels, RGB, at the smallest DCT scale whose shorter side is at least `enough` pixels
-/// (0: full size), by libjpeg. `header` is the one that the limits were applied to.
+/// (0: full size), by libjpeg. `container` is the one that the limits were applied to.
 /// Errors: INVALID_ARGUMENT for what libjpeg can't decode, damaged data included, as far as they
 /// can be told: JPEG has no checksum. RESOURCE_EXHAUSTED. Nothing goes to stderr.
-absl::StatusOr<cv::Mat> ReadJpegPixels(std::string_view bytes, const Header& header, size_t enough);
+absl::StatusOr<cv::Mat> ReadJpegPixels(std::string_view bytes, const Container& container,
+                                       size_t enough);
 
 /// PPM's pixels, BGR, whose decoding is a loop: OpenCV's decoder doesn't stretch a white below 255.
 /// `container.whole` must be OK.

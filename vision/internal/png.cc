@@ -1,3 +1,5 @@
+#include <array>
+#include <optional>
 #include <string>
 
 #include "core/status.h"
@@ -12,6 +14,9 @@ namespace {
 constexpr size_t kSignatureBytes = 8;
 constexpr size_t kChunkOverhead = 12;  // length, type, CRC
 constexpr std::uint32_t kLongest = 0x7FFFFFFF;
+
+// What our own copy of a file ends with.
+constexpr std::string_view kEnd("\0\0\0\0IEND\xAE\x42\x60\x82", 12);
 
 enum Colour : std::uint32_t { kGrey = 0, kRgb = 2, kPalette = 3, kGreyAlpha = 4, kRgbAlpha = 6 };
 
@@ -81,36 +86,116 @@ void ReadTransparency(const Ihdr& ihdr, std::string_view chunk, Container& conta
   }
 }
 
+struct Chunk {
+  std::string_view type;
+  std::string_view data;
+  std::string_view whole;  // with length, type and checksum
+};
+
+/// The next chunk; moves `offset` behind it. Nothing when it is not there as a whole.
+std::optional<Chunk> NextChunk(std::string_view bytes, size_t& offset) {
+  if (!Has(bytes, offset, kChunkOverhead)) return std::nullopt;
+  const size_t length = BigEndian32(bytes, offset);
+  if (!Has(bytes, offset, kChunkOverhead + length)) return std::nullopt;
+  const Chunk chunk{.type = bytes.substr(offset + 4, 4),
+                    .data = bytes.substr(offset + 8, length),
+                    .whole = bytes.substr(offset, kChunkOverhead + length)};
+  offset += kChunkOverhead + length;
+  return chunk;
+}
+
+constexpr std::array<std::uint32_t, 256> CrcTable() {
+  std::array<std::uint32_t, 256> table{};
+  for (std::uint32_t i = 0; i < 256; ++i) {
+    std::uint32_t crc = i;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc & 1U) != 0 ? crc >> 1 ^ 0xEDB88320 : crc >> 1;
+    table[i] = crc;
+  }
+  return table;
+}
+
+/// Whether the checksum is right. Who reads a damaged chunk that only adds to the pixels passes it
+/// over; the decoder checks those of the pixels itself.
+bool IsSound(const Chunk& chunk) {
+  static constexpr std::array kTable = CrcTable();
+  std::uint32_t crc = 0xFFFFFFFF;
+  for (const char c : chunk.whole.substr(4, 4 + chunk.data.size())) {
+    crc = crc >> 8 ^ kTable[(crc ^ static_cast<std::uint8_t>(c)) & 0xFF];
+  }
+  return BigEndian32(chunk.whole, chunk.whole.size() - 4) == ~crc;
+}
+
+/// How many pictures viewers would show one after the other: what acTL says, if it stands before
+/// the pixels and each has its frame header (fcTL).
+struct Frames {
+  std::uint32_t promised = 0;  // by acTL
+  std::uint32_t there = 0;
+};
+
+/// What a chunk tells but for the pixels; `behind`: they came before it.
+void ReadAncillary(const Chunk& chunk, const Ihdr& ihdr, bool behind, bool& has_exif,
+                   Frames& frames, Container& container) {
+  if (chunk.type == "tRNS" && !behind && IsSound(chunk)) {
+    ReadTransparency(ihdr, chunk.data, container);
+  } else if (chunk.type == "eXIf" && !has_exif && IsSound(chunk)) {
+    const auto orientation = TiffOrientation(chunk.data);
+    has_exif = orientation.has_value();
+    container.header.orientation = orientation.value_or(1);
+  } else if (chunk.type == "acTL" && !behind && chunk.data.size() >= 4 && IsSound(chunk)) {
+    frames.promised = BigEndian32(chunk.data, 0);
+  } else if (chunk.type == "fcTL") {
+    ++frames.there;
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<Container> ReadPng(std::string_view bytes) {
-  Container container{.header = {.format = Format::kPng}};
+  Container container{.header = {.format = Format::kPng}, .ended = false};
   ORCHARD_ASSIGN_OR_RETURN(const Ihdr ihdr, ReadIhdr(bytes, container));
   bool has_pixels = false;
+  bool has_exif = false;
+  Frames frames;
   size_t offset = kSignatureBytes;
-  while (Has(bytes, offset, kChunkOverhead)) {
-    const size_t length = BigEndian32(bytes, offset);
-    const std::string_view type = bytes.substr(offset + 4, 4);
-    if (!Has(bytes, offset, kChunkOverhead + length)) break;
-    const std::string_view chunk = bytes.substr(offset + 8, length);
-    offset += kChunkOverhead + length;
-    if (type == "IEND") {
-      if (!has_pixels) container.whole = Refuse("PNG: no pixels (IDAT)");
-      return container;
-    }
-    if (type == "IDAT") {
-      has_pixels = true;
-    } else if (type == "tRNS" && !has_pixels) {
-      ReadTransparency(ihdr, chunk, container);
-    } else if (type == "eXIf") {
-      container.header.orientation = TiffOrientation(chunk);
-    } else if (type == "acTL" && length >= 4 && BigEndian32(chunk, 0) > 1) {
-      return Refuse("PNG: an animation of ", BigEndian32(chunk, 0),
-                    " frames; send one of them as a picture");
+  while (const auto chunk = NextChunk(bytes, offset)) {
+    container.ended = chunk->type == "IEND";
+    if (container.ended) break;
+    has_pixels |= chunk->type == "IDAT";
+    ReadAncillary(*chunk, ihdr, has_pixels, has_exif, frames, container);
+  }
+  if (frames.promised > 1 && frames.there > 1) {
+    return Refuse("PNG: an animation of ", frames.promised,
+                  " frames; send one of them as a picture");
+  }
+  // Without the end, the decoder finds out whether pixels are missing: theirs have checksums.
+  const bool cut_in_pixels =
+      !container.ended && Has(bytes, offset, 8) && bytes.substr(offset + 4, 4) == "IDAT";
+  if (cut_in_pixels) {
+    container.whole = Refuse("PNG: truncated, the file ends inside the pixels (IDAT)");
+  } else if (!has_pixels) {
+    container.whole = container.ended ? Refuse("PNG: no pixels (IDAT)")
+                                      : Refuse("PNG: truncated, no pixels (IDAT)");
+  }
+  return container;
+}
+
+std::string PlainPng(std::string_view bytes) {
+  const std::uint32_t colour = Byte(bytes, kSignatureBytes + 17);
+  std::string plain(bytes.substr(0, kSignatureBytes));
+  plain.reserve(bytes.size() + kEnd.size());
+  const bool has_alpha = colour == kGreyAlpha || colour == kRgbAlpha;
+  bool has_pixels = false;
+  size_t offset = kSignatureBytes;
+  while (const auto chunk = NextChunk(bytes, offset)) {
+    if (chunk->type == "IEND") break;
+    has_pixels |= chunk->type == "IDAT";
+    if (chunk->type == "IHDR" || chunk->type == "IDAT" ||
+        (chunk->type == "PLTE" && colour == kPalette) ||  // A mere suggestion for the others.
+        (chunk->type == "tRNS" && !has_alpha && !has_pixels && IsSound(*chunk))) {
+      plain.append(chunk->whole);
     }
   }
-  container.whole = Refuse("PNG: truncated, the end chunk (IEND) is missing");
-  return container;
+  return plain.append(kEnd);
 }
 
 }  // namespace orchard::vision::internal

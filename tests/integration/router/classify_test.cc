@@ -201,6 +201,7 @@ TEST(ClassifyTest, AnExpiredDeadlineIsNotSpentOn) {
 TEST(DescribeModelTest, TellsTaxonomyDefaultsAndLimits) {
   Engine::Config config;
   config.pipeline.limits.max_bytes = 1 << 20;
+  config.pipeline.limits.max_decode_bytes = 64 << 20;
   config.pipeline.default_policy = moe::PolicyKind::kTopK;
   RunningRouter router(config, /*max_stream_in_flight=*/3);
   grpc::ClientContext context;
@@ -214,6 +215,7 @@ TEST(DescribeModelTest, TellsTaxonomyDefaultsAndLimits) {
   EXPECT_EQ(described.defaults().policy(), v1::TOP_K);
   EXPECT_EQ(described.defaults().deadline_seconds(), 10.0);
   EXPECT_EQ(described.limits().max_image_bytes(), 1U << 20);
+  EXPECT_EQ(described.limits().max_decode_bytes(), 64U << 20);
   EXPECT_EQ(described.limits().max_stream_in_flight(), 3U);
   EXPECT_THAT(described.limits().formats(), ::testing::ElementsAre("jpeg", "png", "webp"));
 }

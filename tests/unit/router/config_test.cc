@@ -116,6 +116,8 @@ INSTANTIATE_TEST_SUITE_P(
         Text("max-image-bytes", "2MiB",
              [](const Config& c) { return c.max_image_bytes == 2 << 20; }),
         Number("max-pixels", "1000", [](const Config& c) { return c.max_pixels == 1000; }),
+        Text("max-decode-bytes", "64MiB",
+             [](const Config& c) { return c.max_decode_bytes == 64 << 20; }),
         SettingCase{.key = "formats",
                     .text = "bmp",
                     .toml = "[\"bmp\"]",

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -177,6 +178,75 @@ TEST(DecodePng, LaysTransparentPaletteEntriesOverWhite) {
   EXPECT_EQ(decode(0, 0, 0)->rgb, DrawPlain(4, 4, 255, 255, 255).rgb);
   EXPECT_EQ(decode(0, 0, 51)->rgb, DrawPlain(4, 4, 127, 127, 153).rgb);
   EXPECT_EQ(decode(51, 0, 0)->rgb, DrawPlain(4, 4, 51, 0, 0).rgb);
+}
+
+/// Grey of `depth` bits: 0 is black, the highest value white.
+Image Coarse(const Image& image, int depth) {
+  return Mapped(image, [&](const std::uint8_t* rgb, size_t, size_t) {
+    return (rgb[0] >> (8 - depth)) * 255 / ((1 << depth) - 1);
+  });
+}
+
+TEST(DecodePng, TakesFewBitsASample) {
+  // 13 columns: rows end within a byte.
+  const Image image = DrawGradient(13, 9);
+  for (const int depth : {1, 2, 4}) {
+    for (const bool interlaced : {false, true}) {
+      SCOPED_TRACE(depth);
+      const auto grey = Decode(
+          EncodePng(image, {.colour = PngColour::kGrey, .depth = depth, .interlaced = interlaced}),
+          {}, 0);
+      ASSERT_THAT(grey, IsOk());
+      EXPECT_EQ(grey->rgb, Coarse(image, depth).rgb);
+      // White is transparent, and stays white.
+      const std::string white{'\0', static_cast<char>((1 << depth) - 1)};
+      const auto keyed = Decode(EncodePng(image, {.colour = PngColour::kGrey,
+                                                  .depth = depth,
+                                                  .interlaced = interlaced,
+                                                  .chunks = {{"tRNS", white}}}),
+                                {}, 0);
+      ASSERT_THAT(keyed, IsOk());
+      EXPECT_EQ(keyed->rgb, grey->rgb);
+      // Black is, and becomes white.
+      const auto black =
+          Decode(EncodePng(DrawPlain(13, 9, 0, 0, 0), {.colour = PngColour::kGrey,
+                                                       .depth = depth,
+                                                       .interlaced = interlaced,
+                                                       .chunks = {{"tRNS", std::string(2, '\0')}}}),
+                 {}, 0);
+      ASSERT_THAT(black, IsOk());
+      EXPECT_EQ(black->rgb, DrawPlain(13, 9, 255, 255, 255).rgb);
+      // Entry 1 of the palette is (0, 0, 51).
+      const auto palette =
+          Decode(EncodePng(DrawPlain(13, 9, 0, 0, 51), {.colour = PngColour::kPalette,
+                                                        .depth = depth,
+                                                        .interlaced = interlaced,
+                                                        .chunks = {{"tRNS", "\xFF\x80"}}}),
+                 {}, 0);
+      ASSERT_THAT(palette, IsOk());
+      EXPECT_EQ(palette->rgb, DrawPlain(13, 9, 127, 127, 153).rgb);
+    }
+  }
+}
+
+TEST(DecodeSize, MayBeOfOnePixelOrOfOneRow) {
+  const Limits limits{.formats = {kAllFormats.begin(), kAllFormats.end()}};
+  for (const auto& [width, height] : {std::pair<size_t, size_t>{1, 1}, {1, 4000}, {4000, 1}}) {
+    const Image image = DrawPlain(width, height, 250, 250, 250);
+    for (const std::string& bytes :
+         {EncodeJpeg(image), EncodeJpeg(image, {.progressive = true}),
+          EncodeJpeg(image, {.grey = true}), EncodePng(image),
+          EncodePng(image, {.interlaced = true}), EncodeWebp(image), EncodeWebp(image, 80),
+          orchard::testing::EncodeBmp(image), orchard::testing::EncodePpm(image)}) {
+      for (const size_t enough : {0, 1, 224}) {
+        const auto decoded = Decode(bytes, limits, enough);
+        ASSERT_THAT(decoded, IsOk());
+        EXPECT_GE(decoded->width, std::min(width, enough == 1 ? width / 8 : width));
+        EXPECT_NEAR(decoded->rgb.front(), 250, 2);
+        EXPECT_NEAR(decoded->rgb.back(), 250, 2);
+      }
+    }
+  }
 }
 
 TEST(DecodePng, TakesTheTransparentColourForWhite) {
