@@ -60,13 +60,16 @@ std::string Vp8l(std::uint32_t width, std::uint32_t height) {
   return RiffChunk("VP8L", data + std::string(8, '\0'));
 }
 
+cv::Mat DecodeAsStored(std::string_view file) {
+  const cv::Mat bytes(1, static_cast<int>(file.size()), CV_8UC1, const_cast<char*>(file.data()));
+  return cv::imdecode(bytes, cv::IMREAD_UNCHANGED);
+}
+
 /// A simple WebP (one image chunk) of `width` x `height` becomes an extended one with EXIF.
 std::string WebpWithExif(std::string_view file, int orientation) {
   constexpr std::uint32_t kHasExif = 0x08;
   constexpr std::uint32_t kHasAlpha = 0x10;
-  const cv::Mat pixels = cv::imdecode(
-      cv::Mat(1, static_cast<int>(file.size()), CV_8UC1, const_cast<char*>(file.data())),
-      cv::IMREAD_UNCHANGED);
+  const cv::Mat pixels = DecodeAsStored(file);
   const std::uint32_t flags = kHasExif | (pixels.channels() == 4 ? kHasAlpha : 0);
   return RiffChunk("RIFF", "WEBP" +
                                ExtendedHeader(flags, static_cast<size_t>(pixels.cols),
@@ -125,8 +128,7 @@ std::string AnimateWebp(size_t width, size_t height, const std::vector<WebpFrame
   AppendLittle(loops, 0, 2);           // For ever.
   chunks += RiffChunk("ANIM", loops);
   for (const WebpFrame& frame : frames) {
-    const cv::Mat pixels =
-        cv::imdecode(std::vector<char>(frame.file.begin(), frame.file.end()), cv::IMREAD_COLOR);
+    const cv::Mat pixels = DecodeAsStored(frame.file);
     std::string data;
     AppendLittle(data, static_cast<std::uint32_t>(frame.left / 2), 3);
     AppendLittle(data, static_cast<std::uint32_t>(frame.top / 2), 3);
