@@ -28,9 +28,9 @@ struct TraceContext {
   bool operator==(const TraceContext&) const = default;
 };
 
-/// Reads "00-<32 hex digits>-<16 hex digits>-<2 hex digits>", strictly: lower case, this version and
-/// length, no id of zeros. Without a value for anything else: then a new trace begins. Flags that
-/// the version does not know are dropped, as it demands.
+/// Reads "00-<32 hex digits>-<16 hex digits>-<2 hex digits>", strictly: lower case, this version
+/// and length, no id of zeros. Without a value for anything else: then a new trace begins. Flags
+/// that the version does not know are dropped, as it demands.
 std::optional<TraceContext> ParseTraceparent(std::string_view text);
 
 /// As ParseTraceparent reads it; `traceresponse` has the same form.

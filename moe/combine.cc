@@ -16,7 +16,7 @@ namespace {
 
 using core::kMasked;
 
-/// How far above 0 a log-probability may lie by rounding (FP16 on the wire); counted as 0.
+/// How far above 0 a log-probability of the gates may lie by rounding.
 constexpr double kRounding = 1e-3;
 
 /// One class of one expert that answered.
@@ -58,12 +58,6 @@ absl::Status CheckAnswer(const Taxonomy& taxonomy, const ExpertAnswer& answer) {
     return absl::InvalidArgumentError(
         absl::StrCat("domain ", answer.domain, " answered ", answer.log_probabilities.size(),
                      " log-probabilities, it has ", taxonomy.classes[answer.domain], " classes"));
-  }
-  for (size_t c = 0; c < answer.log_probabilities.size(); ++c) {
-    if (answer.log_probabilities[c] <= kRounding) continue;  // False for NaN.
-    return absl::InvalidArgumentError(
-        absl::StrFormat("domain %d answered log-probability %g for class %d, must be at most 0",
-                        answer.domain, answer.log_probabilities[c], c));
   }
   return absl::OkStatus();
 }
@@ -133,26 +127,6 @@ double LogCoverage(std::span<const double> log_domain, std::span<const ExpertAns
 }
 
 }  // namespace
-
-absl::StatusOr<std::vector<double>> MaskedSoftmax(std::span<const double> log_joint) {
-  double peak = kMasked;
-  for (size_t i = 0; i < log_joint.size(); ++i) {
-    if (std::isnan(log_joint[i]) || log_joint[i] == -kMasked) {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("log-probability %d is %g, must be finite or masked", i, log_joint[i]));
-    }
-    peak = std::max(peak, log_joint[i]);
-  }
-  if (peak == kMasked) return absl::UnavailableError("no expert answered: all is masked");
-  std::vector<double> probabilities(log_joint.size());
-  double total = 0.0;
-  for (size_t i = 0; i < log_joint.size(); ++i) {
-    probabilities[i] = std::exp(log_joint[i] - peak);  // exp(-∞) is exactly 0: no branch.
-    total += probabilities[i];
-  }
-  for (double& probability : probabilities) probability /= total;
-  return probabilities;
-}
 
 double BestLogJoint(std::span<const double> log_domain, std::span<const ExpertAnswer> answers) {
   double best = kMasked;

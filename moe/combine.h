@@ -12,23 +12,16 @@
 
 namespace orchard::moe {
 
-/// Normalises joint log-probabilities over the experts that answered.
-///
-/// `log_joint`, shape [C], C = classes of all experts: log p(branch) + log p(domain) +
-/// log p(class), nats; the classes of an expert that did not answer are `kMasked`.
-/// Returns shape [C]: non-negative, sum 1 within 1e-12, exactly 0 where masked.
-/// Errors: INVALID_ARGUMENT naming the index of a NaN or +∞; UNAVAILABLE if all is masked.
-/// Source: models.md section 2.4, "Masked softmax".
-absl::StatusOr<std::vector<double>> MaskedSoftmax(std::span<const double> log_joint);
-
 /// One expert's answer for one picture.
 struct ExpertAnswer {
   size_t domain = 0;
-  std::span<const float> log_probabilities;  ///< [C_domain], calibrated, nats
+  /// [C_domain], calibrated, nats; checked where they came in (experts/scorer.h): no NaN, and above
+  /// 0 by no more than rounding, which counts as 0.
+  std::span<const float> log_probabilities;
 };
 
 /// The largest joint log-probability among `answers`; kMasked without any. Never above the domain's
-/// own; ignores NaN (Combine refuses it).
+/// own.
 double BestLogJoint(std::span<const double> log_domain, std::span<const ExpertAnswer> answers);
 
 struct ClassProbability {
@@ -53,11 +46,11 @@ struct Combination {
 
 /// Combines what answered, in any order. `log_domain` has shape [G]; `top` >= 1 bounds both lists;
 /// ties go to the lower (domain, class) and concept. `classes` and `concepts` are never empty;
-/// concepts without probability are left out. A log-probability above 0 by rounding (at most 1e-3)
-/// counts as 0, so that no joint exceeds its domain's probability.
+/// concepts without probability are left out. A log-probability above 0 by rounding counts as 0, so
+/// that no joint exceeds its domain's probability.
 /// Errors: UNAVAILABLE when `answers` is empty or gives no class a probability; INVALID_ARGUMENT
-/// naming domain and index of a NaN or a value above 0, of a wrong number of classes, of a domain
-/// that answered twice or that the model does not have.
+/// for gates that are no probabilities, and naming the domain of a wrong number of classes, that
+/// answered twice, or that the model does not have.
 absl::StatusOr<Combination> Combine(const Taxonomy& taxonomy, std::span<const double> log_domain,
                                     std::span<const ExpertAnswer> answers, size_t top);
 

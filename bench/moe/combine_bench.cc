@@ -61,12 +61,5 @@ void BM_BestLogJoint(benchmark::State& state) {
 }
 BENCHMARK(BM_BestLogJoint);
 
-void BM_MaskedSoftmax(benchmark::State& state) {
-  const std::vector<double> log_joint(static_cast<size_t>(state.range(0)), -1.0);
-  for (auto _ : state) benchmark::DoNotOptimize(MaskedSoftmax(log_joint));
-  state.SetItemsProcessed(state.iterations() * state.range(0));  // → classes per second
-}
-BENCHMARK(BM_MaskedSoftmax)->ArgName("classes")->Arg(15)->Arg(85)->Arg(1024);
-
 }  // namespace
 }  // namespace orchard::moe
