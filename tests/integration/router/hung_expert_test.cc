@@ -136,7 +136,7 @@ TEST_F(HungExpertTest, IsLeftAloneWhenItsCallersGo) {
     void* tag = nullptr;
     bool ok = false;
     queue.Next(&tag, &ok);
-    hung_->WaitForCancelled(n + 1);
+    ASSERT_TRUE(hung_->WaitForCancelled(n + 1));
   }
 }
 

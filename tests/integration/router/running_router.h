@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@
 #include <grpcpp/grpcpp.h>
 #include <prometheus/registry.h>
 
+#include "core/clock.h"
 #include "core/mutex.h"
 #include "experts/expert_service.h"
 #include "experts/head_scorer.h"
@@ -88,9 +90,11 @@ class SilentExperts {
   void WaitForCalls(int calls) const {
     while (service_.calls < calls) std::this_thread::yield();
   }
-  /// Until so many were cancelled by their caller.
-  void WaitForCancelled(int calls) const {
-    while (service_.cancelled < calls) std::this_thread::yield();
+  /// Whether so many are cancelled by their caller, soon.
+  bool WaitForCancelled(int calls) const {
+    const core::Clock::time_point patience = core::Clock::now() + std::chrono::seconds(30);
+    while (service_.cancelled < calls && core::Clock::now() < patience) std::this_thread::yield();
+    return service_.cancelled >= calls;
   }
 
  private:
