@@ -104,6 +104,54 @@ class ProcessesTest : public ::testing::Test {
   std::string ready_;  ///< the router's ready line
 };
 
+TEST_F(ProcessesTest, AStoppedExpertCostsThePicturesOfOtherDomainsNothing) {
+  const auto hung = SpawnExpert(0, 1);
+  const auto well = SpawnExpert(1, domains_.size());
+  std::vector<std::string> flags = expert_flags_;
+  flags.insert(flags.end(), {"--in-flight", "16"});
+  const auto router = SpawnRouter(flags);
+  ASSERT_NE(PortIn(ready_, "grpc"), 0) << ready_;
+  const auto stub = Stub();
+  const auto pinned = [&](const std::string& domain) {
+    v1::ClassifyRequest request;
+    request.set_image(picture_);
+    request.mutable_options()->set_domain(domain);
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + kPatience);
+    v1::ClassifyResponse response;
+    return rpc::FromGrpc(stub->Classify(&context, request, &response));
+  };
+  ASSERT_THAT(pinned(domains_[0]), IsOk());
+  hung->Signal(SIGSTOP);
+  std::atomic<bool> stop = false;
+  std::atomic<int> for_the_hung = 0;
+  {
+    std::vector<std::jthread> callers;
+    for (int caller = 0; caller < 8; ++caller) {  // Of 16 places, 4 are the most it may hold.
+      callers.emplace_back([&] {
+        while (!stop) {
+          EXPECT_THAT(pinned(domains_[0]),
+                      StatusIs(absl::StatusCode::kUnavailable, HasSubstr("no expert answered")));
+          ++for_the_hung;
+        }
+      });
+    }
+    while (for_the_hung < 20) std::this_thread::yield();
+    for (int n = 0; n < 10; ++n) {
+      for (size_t i = 1; i < domains_.size(); ++i) EXPECT_THAT(pinned(domains_[i]), IsOk());
+    }
+    stop = true;
+  }
+  const auto degraded = Classify(*stub, v1::DENSE);
+  ASSERT_THAT(degraded, IsOk());
+  EXPECT_THAT(degraded->missing(), ::testing::ElementsAre(domains_[0]));
+  EXPECT_NE(router->ReadErrUntil("degraded=true missing=" + domains_[0] + ":"), "");
+  const std::string metrics = HttpGet(PortIn(ready_, "metrics"), "/metrics");
+  EXPECT_THAT(metrics, HasSubstr("orchard_missing_total{domain=\"" + domains_[0] + "\",model="));
+  router->Signal(SIGTERM);
+  EXPECT_EQ(router->Wait(), 0);
+}
+
 TEST_F(ProcessesTest, AKilledExpertDegradesTheAnswerAndTheRouterStaysReady) {
   const auto first = SpawnExpert(0, 2);
   auto second = SpawnExpert(2, domains_.size());
