@@ -3,19 +3,13 @@ find_package(Threads REQUIRED)
 find_package(Protobuf REQUIRED)  # CMake's module: Debian's 3.21 ships no config
 find_package(gRPC CONFIG REQUIRED)
 find_package(absl CONFIG REQUIRED)
-find_package(spdlog CONFIG REQUIRED)
+find_package(Boost 1.74 CONFIG REQUIRED)  # headers alone
 find_package(prometheus-cpp CONFIG REQUIRED)
 find_package(Torch CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
-find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto SSL)
 find_package(JPEG REQUIRED)
-
-# Debian's cpp-httplib has a compiled library and no CMake config.
-find_library(ORCHARD_HTTPLIB cpp-httplib REQUIRED)
-add_library(orchard_httplib INTERFACE)
-target_link_libraries(orchard_httplib INTERFACE ${ORCHARD_HTTPLIB} Threads::Threads)
-add_library(orchard::httplib ALIAS orchard_httplib)
 
 # The config of Debian's oneDNN wants OpenCL's headers, which only its GPU part needs.
 find_library(ORCHARD_DNNL dnnl REQUIRED)
