@@ -1,7 +1,6 @@
 // orchard-expert: serves one or more experts of a model over gRPC.
 
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -25,6 +24,8 @@
 namespace orchard::experts {
 namespace {
 
+using server::Refuse;
+
 constexpr char kProgram[] = "orchard-expert";
 
 struct Config {
@@ -45,7 +46,8 @@ void Declare(server::Settings& settings, Config& config) {
       .Placeholder("NAME");
   settings.Section("Batching");
   settings.Add("max-batch", config.service.max_batch, "rows that are computed together")
-      .Range(1, 256);
+      .Range(1, 256)
+      .OwnVariable("ORCHARD_EXPERT_MAX_BATCH");
   settings
       .Add("max-waiting", config.service.max_waiting,
            "calls that wait, per domain; one more is refused")
@@ -79,29 +81,20 @@ absl::StatusOr<Served> Load(const Config& config) {
   return served;
 }
 
-/// Says why the process does not start: an operator reads it, so as a line and not as a log.
-int Refuse(const absl::Status& status) {
-  std::fprintf(stderr, "%s: %s\n", kProgram, std::string(status.message()).c_str());
-  return 1;
-}
-
 int Main(int argc, char** argv) {
+  server::PutInheritedRight();
   const absl::Status tuned = server::TuneAllocator();
   server::Signals signals;
   Config config;
   server::Settings settings(kProgram, ORCHARD_VERSION, "Serves the experts of a model over gRPC.");
   Declare(settings, config);
   if (const std::optional<int> code = settings.ParseMain(argc, argv)) return *code;
-  server::StartLog(config.process.log_level);
-  if (!tuned.ok()) {
-    server::Log(server::LogLevel::kWarning, "allocator",
-                {{"message", std::string(tuned.message())}});
-  }
+  server::StartServiceLog(config.process.log_level, tuned);
 
-  server::ServiceProcess process(kProgram, ORCHARD_VERSION, config.process);
-  if (absl::Status bound = process.StartHttp(); !bound.ok()) return Refuse(bound);
+  server::ServiceProcess process(kProgram, ORCHARD_VERSION, config.process, signals);
+  if (absl::Status bound = process.StartHttp(); !bound.ok()) return Refuse(kProgram, bound);
   absl::StatusOr<Served> served = Load(config);
-  if (!served.ok()) return Refuse(served.status());
+  if (!served.ok()) return Refuse(kProgram, served.status());
 
   config.service.start_worker = model::PrepareInferenceThread;
   std::vector<std::string> domains;
@@ -114,11 +107,11 @@ int Main(int argc, char** argv) {
   if (absl::Status bound =
           process.StartGrpc({{v1::Expert::service_full_name(), &service}}, limits, domains);
       !bound.ok()) {
-    return Refuse(bound);
+    return Refuse(kProgram, bound);
   }
   return process.RunUntilSignal(
-      signals, {.in_flight = [&] { return static_cast<std::int64_t>(service.in_flight()); },
-                .flush = nullptr});
+      {.in_flight = [&] { return static_cast<std::int64_t>(service.in_flight()); },
+       .flush = nullptr});
 }
 
 }  // namespace

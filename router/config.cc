@@ -83,6 +83,32 @@ void Declare(server::Settings& settings, Config& config) {
            "Pictures that wait for one domain's expert elsewhere; with one more it is missing.")
       .Range(1, 65536)
       .DefaultText("a quarter of in-flight");
+  settings
+      .Add("expert-tls-ca", config.expert_tls.ca,
+           "Authorities of the experts' certificates, in PEM form. With any of --expert-tls-… "
+           "connections to experts are TLS.")
+      .Placeholder("FILE")
+      .DefaultText("the system's, when TLS is wanted");
+  settings
+      .Add("expert-tls-cert", config.expert_tls.cert,
+           "Our certificate towards experts that ask for one (their --tls-client-ca).")
+      .Placeholder("FILE")
+      .DefaultText("none");
+  settings.Add("expert-tls-key", config.expert_tls.key, "Its private key.")
+      .Placeholder("FILE")
+      .DefaultText("none");
+  settings
+      .Add("expert-tls-name", config.expert_tls.name,
+           "The name that the certificate of every expert must have, when it is not the host that "
+           "--expert names.")
+      .Placeholder("NAME")
+      .DefaultText("the host of each address");
+  settings.Rule([&config] {
+    const rpc::TlsFiles& tls = config.expert_tls;
+    if (tls.cert.empty() == tls.key.empty()) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        "--expert-tls-cert, --expert-tls-key: a certificate and its key come together");
+  });
   settings.Section("Pictures");
   settings.AddBytes("max-image-bytes", config.max_image_bytes, "Largest file.")
       .Range(1024, std::uint64_t{1} << 30);
@@ -109,7 +135,8 @@ void Declare(server::Settings& settings, Config& config) {
   settings.AddChoice("encoder-precision", config.encoder_precision, model::NamedEncoderPrecisions(),
                      "How the encoder multiplies; auto: bf16 where the CPU has it in hardware.");
   settings.Add("max-batch", config.max_batch, "Pictures that one forward pass takes at most.")
-      .Range(1, 256);
+      .Range(1, 256)
+      .OwnVariable("ORCHARD_ROUTER_MAX_BATCH");
   settings
       .Add("stream-in-flight", config.stream_in_flight,
            "Requests in progress per stream; it reads no further with so many.")

@@ -13,6 +13,7 @@
 #include "model/encoder.h"
 #include "moe/policy.h"
 #include "router/engine.h"
+#include "rpc/tls.h"
 #include "server/process_config.h"
 #include "server/settings.h"
 
@@ -26,6 +27,7 @@ struct Config {
   std::optional<std::filesystem::path> model;  ///< absent: found from the executable
   moe::PolicyKind default_policy = moe::PolicyKind::kExact;
   std::vector<std::string> experts;  ///< DOMAIN=ADDRESS[,ADDRESS]
+  rpc::TlsFiles expert_tls;          ///< of connections to experts; empty: plain
   std::uint64_t max_image_bytes = std::uint64_t{16} << 20;
   std::uint64_t max_pixels = 50'000'000;
   std::uint64_t max_decode_bytes = 256ULL << 20;

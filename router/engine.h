@@ -16,6 +16,10 @@
 #include "router/observers.h"
 #include "router/pipeline.h"
 
+namespace grpc {
+class ChannelCredentials;  // Training sees this header, and no gRPC.
+}
+
 namespace orchard::router {
 
 /// A model on disk, ready to classify: weights, experts, metrics and the pipeline over them. What
@@ -26,6 +30,7 @@ class Engine {
     std::filesystem::path version_dir;
     /// DOMAIN=ADDRESS[,ADDRESS]; none: all experts in this process.
     std::vector<std::string> experts;
+    std::shared_ptr<grpc::ChannelCredentials> expert_credentials = nullptr;  ///< null: plain
     model::EncoderPrecision encoder_precision = model::EncoderPrecision::kAuto;
     /// `profile` and `start_encode_worker` are the model's own and need not be set.
     Pipeline::Settings pipeline;

@@ -1,6 +1,5 @@
 /// orchard-router: pictures in, routed classifications out.
 
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,11 +24,7 @@ namespace {
 
 constexpr char kProgram[] = "orchard-router";
 
-/// Says why the process does not start: an operator reads it, so as a line and not as a log.
-int Refuse(const absl::Status& status) {
-  std::fprintf(stderr, "%s: %s\n", kProgram, std::string(status.message()).c_str());
-  return 1;
-}
+using server::Refuse;
 
 server::GrpcLimits LimitsOf(const Config& config) {
   server::GrpcLimits limits;
@@ -38,17 +33,21 @@ server::GrpcLimits LimitsOf(const Config& config) {
 }
 
 int Serve(const Config& config, server::Signals& signals) {
-  server::ServiceProcess process(kProgram, core::kVersion, config.process);
-  if (absl::Status status = process.StartHttp(); !status.ok()) return Refuse(status);
+  server::ServiceProcess process(kProgram, core::kVersion, config.process, signals);
+  if (absl::Status status = process.StartHttp(); !status.ok()) return Refuse(kProgram, status);
   absl::StatusOr<Engine::Config> engine_config = EngineConfigOf(config);
-  if (!engine_config.ok()) return Refuse(engine_config.status());
+  if (!engine_config.ok()) return Refuse(kProgram, engine_config.status());
+  absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> to_experts =
+      process.ChannelCredentials("expert", config.expert_tls);
+  if (!to_experts.ok()) return Refuse(kProgram, to_experts.status());
+  engine_config->expert_credentials = *std::move(to_experts);
   AccessLog access_log;
   engine_config->observers = {&access_log};
   const core::Clock::time_point begin = core::Clock::now();
   model::PrepareInferenceThread();  // Loading warms the model up, on this thread.
   absl::StatusOr<std::unique_ptr<Engine>> engine =
       Engine::Load(*engine_config, process.metrics().registry());
-  if (!engine.ok()) return Refuse(engine.status());
+  if (!engine.ok()) return Refuse(kProgram, engine.status());
   server::Log(server::LogLevel::kInfo, "model_loaded",
               {{"model", (*engine)->catalogue().version},
                {"path", engine_config->version_dir.string()},
@@ -63,15 +62,16 @@ int Serve(const Config& config, server::Signals& signals) {
                           .service = &service,
                           .end_streams = [&service] { service.EndStreams(); }}},
                         LimitsOf(config));
-  if (!bound.ok()) return Refuse(bound);
+  if (!bound.ok()) return Refuse(kProgram, bound);
   // Not before all may go wrong that can: a scrape must not outlive the engine.
   process.metrics().OnScrape(
       [&ready] { ready.metrics().Refresh(ready.pipeline().Load(), core::Clock::now()); });
   return process.RunUntilSignal(
-      signals, {.in_flight = [&ready] { return ready.pipeline().Load().in_flight; }, .flush = {}});
+      {.in_flight = [&ready] { return ready.pipeline().Load().in_flight; }, .flush = {}});
 }
 
 int Main(int argc, char** argv) {
+  server::PutInheritedRight();
   const absl::Status tuned = server::TuneAllocator();
   server::Signals signals;  // Before anything starts a thread.
   Config config;
@@ -79,11 +79,7 @@ int Main(int argc, char** argv) {
                             "Routes a photograph to the experts that know its domain.");
   Declare(settings, config);
   if (const std::optional<int> code = settings.ParseMain(argc, argv)) return *code;
-  server::StartLog(config.process.log_level);
-  if (!tuned.ok()) {
-    server::Log(server::LogLevel::kWarning, "allocator_not_tuned",
-                {{"reason", std::string(tuned.message())}});
-  }
+  server::StartServiceLog(config.process.log_level, tuned);
   return Serve(config, signals);
 }
 

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include <grpcpp/channel.h>
 #include <grpcpp/impl/service_type.h>
+#include <grpcpp/security/server_credentials.h>
 
 #include "server/address.h"
 
@@ -26,6 +27,10 @@ struct HostedService {
 };
 
 /// The limits of a gRPC server. Source of the figures: serving.md sections 1.3, 1.7, 4.
+///
+/// What a process may be made to hold before our code has seen anything: `max_connections`
+/// connections, and in them `memory_bytes` of messages that are still coming in. Above it gRPC
+/// refuses new calls and then breaks connections, the idle ones first.
 struct GrpcLimits {
   /// Largest message that our services accept. gRPC's own limit stands 1 MiB above, so that the
   /// service can refuse in its own words. Bytes.
@@ -37,9 +42,24 @@ struct GrpcLimits {
   /// How often the server calls itself so that gRPC's callback threads, which doze for 100 ms when
   /// idle, stay awake (serving.md section 1.1).
   std::chrono::milliseconds heartbeat{250};
+  /// Without an answered heartbeat for so long the process is not alive(): gRPC's callback threads
+  /// are stuck. Far beyond what a busy machine or a paused one does to a healthy process.
+  std::chrono::milliseconds heartbeat_patience{30'000};
+  size_t memory_bytes = size_t{512} << 20;  ///< of the transports: buffers, messages coming in
+  size_t max_connections = 4096;            ///< more wait in the kernel until one ends
+  /// Pings of ours on a connection that is silent: without them a caller that vanished (power,
+  /// network) holds its connection, its streams and its watches for two hours.
+  std::chrono::milliseconds keepalive_time{30'000};
+  std::chrono::milliseconds keepalive_timeout{20'000};
+  /// An older connection is asked to go (no call is lost: the client makes a new one first), so
+  /// that clients find new servers and new certificates; zero: never. What still runs on it after
+  /// the grace is cut, so streams end with their connection.
+  std::chrono::milliseconds connection_age{300'000};
+  std::chrono::milliseconds connection_grace{30'000};
 };
 
-/// A running gRPC server with health, reflection, limits and heartbeat.
+/// A running gRPC server with health, reflection, limits, heartbeat, and an accept loop of our own
+/// (internal/acceptor.h).
 ///
 /// Health is NOT_SERVING for "" and for every name until SetServing(true): the default of gRPC is
 /// SERVING before the model is loaded (ours: internal/health_service.h). Thread-safe, but Shutdown
@@ -47,12 +67,13 @@ struct GrpcLimits {
 class GrpcHost {
  public:
   /// Binds, starts, and begins the heartbeat. `more_health_names` get a health entry without being
-  /// a service, for example the domains of an expert;.
+  /// a service, for example the domains of an expert. Without `credentials` connections are plain.
   /// Errors: UNAVAILABLE naming the address when it can't be bound (SO_REUSEPORT is off, so a port
   /// in use is an error and not a silent share of the traffic).
   static absl::StatusOr<std::unique_ptr<GrpcHost>> Start(
       const Address& listen, const std::vector<HostedService>& services,
-      const GrpcLimits& limits = {}, const std::vector<std::string>& more_health_names = {});
+      const GrpcLimits& limits = {}, const std::vector<std::string>& more_health_names = {},
+      const std::shared_ptr<grpc::ServerCredentials>& credentials = nullptr);
 
   ~GrpcHost();  ///< Shutdown(now), when it was not called.
   GrpcHost(const GrpcHost&) = delete;
@@ -68,8 +89,13 @@ class GrpcHost {
   /// Calls within the process, without a socket.
   std::shared_ptr<grpc::Channel> InProcessChannel();
 
-  /// Heartbeats that were answered: grows for as long as the callback threads are awake.
-  std::uint64_t heartbeats() const;
+  /// Whether gRPC's callback threads turn: a heartbeat was answered lately. False for ever after
+  /// Shutdown has been going on for `heartbeat_patience`.
+  bool alive() const;
+
+  /// Whether there is room for another connection. False while the limit of connections or that of
+  /// descriptors is reached: who is connected is served, who comes waits.
+  bool accepting() const;
 
   /// Health NOT_SERVING, watches and streams ended, no new calls; waits for those in progress until
   /// `deadline`, cancels what is left, joins. Returns whether all finished in time. Idempotent.

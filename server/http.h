@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -7,12 +8,18 @@
 
 #include "absl/status/statusor.h"
 
+#include "rpc/tls.h"
 #include "server/address.h"
 
 namespace orchard::server {
 
-/// A small HTTP/1.1 server for pages that machines read: probes and metrics. A few threads, few
-/// connections, one request a connection; not for pictures.
+/// A small HTTP/1.1 server for pages that machines read: probes and metrics. One thread, one
+/// request a connection; not for pictures.
+///
+/// No peer can hold it up: a connection holds no thread, has one deadline for all of its request
+/// however its bytes trickle in, and is closed to make room for a newer one when there are too
+/// many. Built on Boost.Beast, in http.cc alone; decision 13 says why, and how streams and bodies
+/// fit in.
 ///
 /// Not prometheus-cpp's Exposer: it can't start its threads beside LibTorch and OpenBLAS, whose
 /// static thread-local storage overflows the stacks that it asks for (serving.md section 8).
@@ -21,8 +28,10 @@ namespace orchard::server {
 class HttpServer {
  public:
   struct Options {
-    size_t threads = 2;       ///< so that a slow reader does not hide /healthz
-    size_t max_waiting = 16;  ///< accepted connections without a thread; more wait in the kernel
+    size_t max_connections = 64;  ///< the one that has waited longest makes room for one more
+    /// For the handshake and the whole request together; as long again for taking the answer.
+    std::chrono::milliseconds patience{5'000};
+    bool tls_wanted = false;  ///< whether Start() uses the certificate that it is given
   };
   struct Response {
     int status = 200;
@@ -37,16 +46,17 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  /// Answers GET and HEAD of `path` (exact). The handler runs on one of the threads and must not
-  /// wait; several may run at once.
+  /// Answers GET and HEAD of `path` (exact). The handler runs on the server's thread and must not
+  /// wait.
   void Get(const std::string& path, Handler handler);
 
-  /// Listens and returns the bound address. Once.
+  /// Listens and returns the bound address. Once. `tls` is followed: its certificate in use is
+  /// shown to each new connection.
   /// Errors: UNAVAILABLE naming the address and the system's reason (port in use, unknown host).
-  absl::StatusOr<Address> Start(const Address& listen);
+  absl::StatusOr<Address> Start(const Address& listen,
+                                std::shared_ptr<rpc::TlsSource> tls = nullptr);
 
-  /// Refuses what comes, finishes what is being answered, joins. At once; a silent connection can
-  /// hold it up for a second. Idempotent.
+  /// Refuses what comes, gives answers that are being written a second, joins. Idempotent.
   void Stop();
 
  private:

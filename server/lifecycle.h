@@ -6,17 +6,27 @@
 #include <optional>
 
 /// \file
-/// How a process ends: on SIGTERM or SIGINT it says that it is not ready, keeps serving until the
-/// world has noticed, finishes what is in flight, and exits 0. Source: serving.md section 1.6.
+/// How a process begins and ends. It begins by putting right what it inherited. On SIGTERM or
+/// SIGINT it says that it is not ready, keeps serving until the world has noticed, finishes what is
+/// in flight, and exits 0. Source: serving.md section 1.6.
 
 namespace orchard::server {
 
-/// Catches SIGTERM and SIGINT from its construction on, and ignores SIGPIPE. First thing in main.
+/// Makes nothing of what a parent left behind: descriptors 0 to 2 that are closed become /dev/null
+/// (else a socket gets the number, and log lines go to a caller), blocked signals are unblocked,
+/// and the limit of open files is raised as far as it may be (nothing here uses select()). What is
+/// still inherited: the working folder, the environment (ORCHARD_… and gRPC's own GRPC_…), and the
+/// umask, for a service writes no files. Before anything opens a file or starts a thread.
+void PutInheritedRight();
+
+/// Catches SIGTERM, SIGINT and SIGHUP from its construction on, whatever the parent did with them,
+/// and ignores SIGPIPE. First thing in main, by way of PutInheritedRight().
 ///
 /// The first signal is remembered and wakes Wait(). The second ends the process at once with exit
 /// code 128 + signal, from the handler itself, whatever the other threads do, also while a model is
-/// being loaded. A handler that writes to a pipe, and not sigwait(): OpenBLAS may start a thread
-/// before main that does not block the signal and would swallow it (serving.md section 8).
+/// being loaded. SIGHUP never ends it: it asks to take files anew (OnHangup). A handler that writes
+/// to a pipe, and not sigwait(): OpenBLAS may start a thread before main that does not block the
+/// signal and would swallow it (serving.md section 8).
 ///
 /// One object a process.
 class Signals {
@@ -26,14 +36,21 @@ class Signals {
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
 
-  /// Waits for the first signal and returns its number.
+  /// What a SIGHUP does, on the thread that waits; one that came before is made up for. Before
+  /// Wait(), on its thread.
+  void OnHangup(std::function<void()> hangup);
+
+  /// Waits for the first signal that ends and returns its number.
   int Wait();
 
-  /// The first signal if it has come within `timeout`.
+  /// The first signal that ends, if it has come within `timeout`.
   std::optional<int> WaitFor(std::chrono::milliseconds timeout);
 
-  /// Whether a signal has come: for loops that may be left early, such as loading a model.
+  /// Whether a signal that ends has come: a process that got one while it loaded never gets ready.
   bool Received() const;
+
+ private:
+  std::function<void()> on_hangup_;
 };
 
 /// What a drain does, in this order. Functions may be empty.

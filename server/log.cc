@@ -4,116 +4,113 @@
 #include <cerrno>
 #include <condition_variable>
 #include <cstdlib>
-#include <memory>
-#include <mutex>
+#include <ctime>
 #include <poll.h>
+#include <thread>
 #include <type_traits>
 #include <unistd.h>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include <grpc/support/log.h>
-#include <spdlog/async_logger.h>
-#include <spdlog/details/thread_pool.h>
-#include <spdlog/logger.h>
-#include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/base_sink.h>
 
 #include "core/clock.h"
 #include "core/mutex.h"
 #include "rpc/status.h"
+#include "server/internal/log_queue.h"
 
 namespace orchard::server {
 namespace {
 
-spdlog::level::level_enum ToSpdlog(LogLevel level) {
+std::string_view NameOf(LogLevel level) {
   switch (level) {
     case LogLevel::kDebug:
-      return spdlog::level::debug;
+      return "debug";
     case LogLevel::kInfo:
-      return spdlog::level::info;
+      return "info";
     case LogLevel::kWarning:
-      return spdlog::level::warn;
+      return "warning";
     case LogLevel::kError:
-      return spdlog::level::err;
     case LogLevel::kOff:
-      return spdlog::level::off;
+      break;
   }
-  return spdlog::level::info;
+  return "error";
 }
 
 /// For the end: who reads stderr gets the last lines, and who does not can't hold the process.
 constexpr std::chrono::milliseconds kPatienceAtExit{2'000};
 
-/// stderr, and how much has gone there. Thread-safe. Past the stdio of C, whose lock a write that
-/// nobody reads would hold: exit() wants it.
-class CountingSink final : public spdlog::sinks::base_sink<std::mutex> {
+/// To stderr, past the stdio of C, whose lock a write that nobody reads would hold: exit() wants
+/// it.
+void Write(std::string_view line) {
+  while (!line.empty()) {
+    const ssize_t wrote = write(STDERR_FILENO, line.data(), line.size());
+    if (wrote < 0 && errno == EAGAIN) {  // Somebody made it non-blocking.
+      pollfd room{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+      poll(&room, 1, -1);
+      continue;
+    }
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote <= 0) return;  // There is nobody to tell.
+    line.remove_prefix(static_cast<size_t>(wrote));
+  }
+}
+
+/// Where lines go. Thread-safe. Never destroyed: threads that outlive main may still log.
+class Backend {
  public:
-  /// Waits until `enough` says so of the lines written, or until `deadline`: then false.
-  template <typename Enough>
-  bool Await(const Enough& enough, core::Clock::time_point deadline)
-      ABSL_LOCKS_EXCLUDED(written_mutex_) {
-    core::MutexLock lock(written_mutex_);
-    while (!enough(written_)) {
-      if (!lock.WaitUntil(changed_, deadline)) return enough(written_);
+  std::atomic<LogLevel> level = LogLevel::kInfo;
+
+  void Take(LogLevel line_level, std::string line) ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    if (!has_writer_) return Write(line);  // Under the lock, so that lines stay whole.
+    dropped_ += waiting_.Push(line_level >= LogLevel::kWarning, std::move(line));
+    changed_.notify_all();
+  }
+
+  void StartWriter() ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    if (std::exchange(has_writer_, true)) return;
+    std::thread([this] { Run(); }).detach();
+    std::atexit([] { FlushLog(kPatienceAtExit); });
+  }
+
+  std::uint64_t dropped() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    return dropped_;
+  }
+
+  bool Flush(core::Clock::time_point deadline) ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    while (writing_ || !waiting_.empty()) {
+      if (!lock.WaitUntil(changed_, deadline)) return !writing_ && waiting_.empty();
     }
     return true;
   }
 
  private:
-  void sink_it_(const spdlog::details::log_msg& message) override {
-    spdlog::memory_buf_t line;
-    formatter_->format(message, line);
-    for (size_t from = 0; from < line.size();) {
-      const ssize_t wrote = write(STDERR_FILENO, line.data() + from, line.size() - from);
-      if (wrote < 0 && errno == EAGAIN) {  // Somebody made it non-blocking.
-        pollfd room{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
-        poll(&room, 1, -1);
-        continue;
+  [[noreturn]] void Run() ABSL_LOCKS_EXCLUDED(mutex_) {
+    while (true) {
+      std::string line;
+      {
+        core::MutexLock lock(mutex_);
+        writing_ = false;
+        changed_.notify_all();
+        while (waiting_.empty()) lock.Wait(changed_);
+        line = waiting_.Pop();
+        writing_ = true;
       }
-      if (wrote < 0 && errno == EINTR) continue;
-      if (wrote <= 0) break;  // There is nobody to tell.
-      from += static_cast<size_t>(wrote);
+      Write(line);
     }
-    core::MutexLock lock(written_mutex_);
-    ++written_;
-    changed_.notify_all();
   }
-  void flush_() override {}
 
-  core::Mutex written_mutex_;
+  mutable core::Mutex mutex_;
   std::condition_variable changed_;
-  std::uint64_t written_ ABSL_GUARDED_BY(written_mutex_) = 0;
-};
-
-/// Where lines go. Never destroyed: threads that outlive main may still log.
-struct Backend {
-  std::shared_ptr<CountingSink> sink = std::make_shared<CountingSink>();
-  std::atomic<std::uint64_t> lines = 0;  // handed over so far
-  spdlog::logger direct{"orchard", sink};
-  // Made by StartLog. The writer is shared with the logger, the logger with the lines that wait.
-  std::shared_ptr<spdlog::details::thread_pool> writer;
-  std::shared_ptr<spdlog::async_logger> queued;
-  std::atomic<spdlog::logger*> logger = &direct;
-
-  Backend() {
-    SetFormat(direct);
-    direct.set_level(spdlog::level::info);
-  }
-
-  static void SetFormat(spdlog::logger& logger) {
-    logger.set_formatter(std::make_unique<spdlog::pattern_formatter>(
-        "ts=%Y-%m-%dT%H:%M:%S.%eZ level=%l %v", spdlog::pattern_time_type::utc));
-  }
-
-  void StartWriter() {
-    writer = std::make_shared<spdlog::details::thread_pool>(kMaxWaitingLogLines, 1);
-    queued = std::make_shared<spdlog::async_logger>("orchard", sink, writer,
-                                                    spdlog::async_overflow_policy::overrun_oldest);
-    SetFormat(*queued);
-    logger = queued.get();
-    std::atexit([] { FlushLog(kPatienceAtExit); });
-  }
+  internal::LogQueue waiting_ ABSL_GUARDED_BY(mutex_){kMaxWaitingLogLines};
+  std::uint64_t dropped_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool has_writer_ ABSL_GUARDED_BY(mutex_) = false;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 Backend& TheBackend() {
@@ -121,7 +118,16 @@ Backend& TheBackend() {
   return backend;
 }
 
-spdlog::logger& Logger() { return *TheBackend().logger.load(std::memory_order_acquire); }
+/// "2026-01-31T12:00:00.123Z"
+std::string Now() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  std::tm parts{};
+  gmtime_r(&now.tv_sec, &parts);
+  return absl::StrFormat("%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900,
+                         parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                         now.tv_nsec / 1'000'000);
+}
 
 void LogForGrpc(gpr_log_func_args* args) {
   const LogLevel level = args->severity == GPR_LOG_SEVERITY_ERROR  ? LogLevel::kError
@@ -197,28 +203,19 @@ void LogField::AppendTo(std::string& line) const {
 }
 
 void StartLog(LogLevel level) {
-  static std::once_flag once;
-  std::call_once(once, [] { TheBackend().StartWriter(); });
-  Logger().set_level(ToSpdlog(level));
+  TheBackend().StartWriter();
+  TheBackend().level = level;
   gpr_set_log_function(&LogForGrpc);
 }
 
-std::uint64_t DroppedLogLines() {
-  const Backend& backend = TheBackend();
-  if (backend.logger.load(std::memory_order_acquire) == &backend.direct) return 0;
-  return backend.writer->overrun_counter();
-}
+std::uint64_t DroppedLogLines() { return TheBackend().dropped(); }
 
 bool FlushLog(std::chrono::milliseconds patience) {
-  Backend& backend = TheBackend();
-  const std::uint64_t lines = backend.lines;
-  return backend.sink->Await(
-      [lines](std::uint64_t written) { return written + DroppedLogLines() >= lines; },
-      core::Clock::now() + patience);
+  return TheBackend().Flush(core::Clock::now() + patience);
 }
 
 bool LogEnabled(LogLevel level) {
-  return level != LogLevel::kOff && Logger().should_log(ToSpdlog(level));
+  return level != LogLevel::kOff && level >= TheBackend().level.load(std::memory_order_relaxed);
 }
 
 std::string FormatLogLine(std::string_view event, std::span<const LogField> fields) {
@@ -235,8 +232,10 @@ void Log(LogLevel level, std::string_view event, std::initializer_list<LogField>
 
 void Log(LogLevel level, std::string_view event, std::span<const LogField> fields) {
   if (!LogEnabled(level)) return;
-  TheBackend().lines.fetch_add(1, std::memory_order_relaxed);
-  Logger().log(ToSpdlog(level), FormatLogLine(event, fields));
+  const std::string_view name = NameOf(level);
+  TheBackend().Take(
+      level, absl::StrCat("ts=", Now(), " level=", absl::string_view(name.data(), name.size()), " ",
+                          FormatLogLine(event, fields), "\n"));
 }
 
 }  // namespace orchard::server

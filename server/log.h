@@ -54,7 +54,8 @@ class LogField {
 /// at exit().
 void StartLog(LogLevel level);
 
-/// Lines that wait to be written, at most: with one more the oldest is dropped, and counted.
+/// Lines that wait to be written, at most: with one more the oldest is dropped, and counted; of
+/// level info or debug, as long as there is one, so that a flood of them hides no warning.
 inline constexpr size_t kMaxWaitingLogLines = 4096;
 
 /// Lines dropped since the start, because they came quicker than they were read.

@@ -27,12 +27,32 @@ void DeclareProcess(Settings& settings, ProcessConfig& config) {
   settings.Section("Ports");
   settings.Add("listen", config.listen,
                "Where the gRPC services listen; port 0 takes a free one, and the ready line on "
-               "stdout says which.");
+               "stdout says which. 0.0.0.0 is every IPv4 address, [::] every address.");
   if (config.http_listen) {
     settings.Add("http-listen", config.http_listen, "Where /healthz and /readyz are served.");
   }
   settings.Add("metrics-listen", config.metrics_listen,
                "Where /metrics is served, and /healthz and /readyz as well.");
+  settings
+      .Add("max-connections", config.max_connections,
+           "Connections to the gRPC port; more wait until one ends. Fewer when the limit of open "
+           "files is lower.")
+      .Range(1, 1'000'000);
+  settings
+      .AddBytes("max-buffer-bytes", config.max_buffer_bytes,
+                "Messages that are still coming in, of all connections together; above it calls "
+                "are refused, then connections broken.")
+      .Range(size_t{64} << 20, size_t{64} << 30);
+  settings
+      .Add("connection-age", config.connection_age,
+           "An older connection is replaced, so that clients find new servers and new "
+           "certificates; no call is lost. 0s: never.")
+      .Range(milliseconds(0), milliseconds(86'400'000));
+  settings
+      .Add("connection-grace", config.connection_grace,
+           "How long calls and streams of an old connection may go on before they are cut.")
+      .Range(milliseconds(0), milliseconds(86'400'000));
+  DeclareTls(settings, config.tls, config.http_listen.has_value());
   settings.Section("Logs and life");
   settings.AddChoice("log-level", config.log_level,
                      {{"debug", LogLevel::kDebug},

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <optional>
 
 #include "server/address.h"
+#include "server/credentials.h"
 #include "server/log.h"
 #include "server/settings.h"
 
@@ -17,6 +19,12 @@ struct ProcessConfig {
   LogLevel log_level = LogLevel::kInfo;
   std::chrono::milliseconds drain_delay{1'000};
   std::chrono::milliseconds drain_timeout{30'000};
+  TlsSettings tls;
+  // Of the gRPC port: GrpcLimits (grpc_host.h) has the words.
+  size_t max_connections = 4096;
+  size_t max_buffer_bytes = size_t{512} << 20;
+  std::chrono::milliseconds connection_age{300'000};
+  std::chrono::milliseconds connection_grace{30'000};
 };
 
 /// 127.0.0.1:8001 (gRPC), :8000 (HTTP), :8002 (metrics).
@@ -26,7 +34,9 @@ ProcessConfig RouterProcessConfig();
 ProcessConfig ExpertProcessConfig();
 
 /// Declares --listen, --http-listen (when `config.http_listen` has a value), --metrics-listen,
-/// --log-level, --drain-delay, --drain-timeout with the values of `config` as defaults. --config,
+/// --max-connections, --max-buffer-bytes, --connection-age, --connection-grace, --tls-… (see
+/// credentials.h), --log-level, --drain-delay, --drain-timeout with the values of `config` as
+/// defaults. --config,
 /// --version and --help are Settings' own.
 void DeclareProcess(Settings& settings, ProcessConfig& config);
 

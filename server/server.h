@@ -9,8 +9,9 @@
 ///   process_config.h   the settings that both mains have
 ///   address.h          HOST:PORT
 ///   allocator.h        malloc, first thing in main
-///   lifecycle.h        signals and the drain
-///   grpc_host.h        the gRPC server: limits, health, reflection, heartbeat
+///   lifecycle.h        what is inherited, signals, the drain
+///   credentials.h      TLS of listeners and channels, from files that may change
+///   grpc_host.h        the gRPC server: connections, limits, health, reflection, heartbeat
 ///   http.h             /healthz, /readyz, /metrics
 ///   metrics.h          what /metrics says about every process; buckets
 ///   log.h              one line per event, key=value
@@ -22,17 +23,18 @@
 /// A main, whole:
 ///
 ///   int main(int argc, char** argv) {
-///     orchard::server::TuneAllocator();
+///     orchard::server::PutInheritedRight();
+///     const absl::Status tuned = orchard::server::TuneAllocator();
 ///     orchard::server::Signals signals;  // before anything starts a thread
 ///     Config config;
 ///     Settings settings("orchard-router", kVersion, "Routes a photograph to its experts.");
 ///     DeclareProcess(settings, config.process);
 ///     settings.Add("in-flight", config.in_flight, "requests in progress").Range(1, 65536);
 ///     if (const std::optional<int> code = settings.ParseMain(argc, argv)) return *code;
-///     StartLog(config.process.log_level);
-///     ServiceProcess process("orchard-router", kVersion, config.process);
+///     StartServiceLog(config.process.log_level, tuned);
+///     ServiceProcess process("orchard-router", kVersion, config.process, signals);
 ///     if (!process.StartHttp().ok()) …            // /readyz says 503 from here
 ///     … load the model, register metrics in process.metrics().registry(), build services …
 ///     if (!process.StartGrpc({{v1::Classifier::service_full_name(), &service}}, limits).ok()) …
-///     return process.RunUntilSignal(signals, {.in_flight = …, .flush = …});
+///     return process.RunUntilSignal({.in_flight = …, .flush = …});
 ///   }

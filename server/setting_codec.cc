@@ -17,12 +17,9 @@ struct Unit {
 };
 
 // From large to small; the first that divides wins when formatting.
-constexpr std::array<Unit, 6> kByteUnits = {{{"GiB", 1ULL << 30},
-                                             {"MiB", 1ULL << 20},
-                                             {"KiB", 1ULL << 10},
-                                             {"GB", 1'000'000'000},
-                                             {"MB", 1'000'000},
-                                             {"kB", 1'000}}};
+// Powers of two only: who writes 5MB means 5MiB as often as 5,000,000.
+constexpr std::array<Unit, 3> kByteUnits = {
+    {{"GiB", 1ULL << 30}, {"MiB", 1ULL << 20}, {"KiB", 1ULL << 10}}};
 constexpr std::array<Unit, 6> kTimeUnits = {{{"h", 3'600'000'000'000},
                                              {"min", 60'000'000'000},
                                              {"s", 1'000'000'000},

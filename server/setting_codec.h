@@ -96,7 +96,7 @@ SettingCodec<std::chrono::duration<Rep, Period>> CodecOf(
 template <std::unsigned_integral T>
 SettingCodec<T> BytesCodec() {
   return {.placeholder = "BYTES",
-          .kind = "a size in bytes such as 65536 or 16MiB",
+          .kind = "a size such as 65536 or 16MiB (units KiB, MiB, GiB; MB means two things)",
           .parse = [](std::string_view text) -> std::optional<T> {
             const std::optional<std::uint64_t> bytes = ParseBytes(text);
             if (!bytes || !std::in_range<T>(*bytes)) return std::nullopt;

@@ -45,6 +45,7 @@ struct Settings::State {
   std::deque<SettingDefinition> definitions;  // A deque: Setting<T> points into it.
   std::vector<internal::HelpItem> help_items;
   std::optional<std::filesystem::path> config;
+  std::vector<std::function<absl::Status()>> rules;
 
   SettingDefinition* Find(const std::string& name) {
     for (SettingDefinition& definition : definitions) {
@@ -146,9 +147,9 @@ std::optional<Settings::Source::Given> Settings::Source::Find(
   if (const auto flag = flags.find(definition.name); flag != flags.end()) {
     return Given{.texts = flag->second, .from = ""};
   }
-  const std::string variable = definition.Variable();
-  const char* text = environment(variable.c_str());
-  if (text != nullptr && *text != '\0') {
+  for (const std::string& variable : {definition.own_variable, definition.Variable()}) {
+    const char* text = variable.empty() ? nullptr : environment(variable.c_str());
+    if (text == nullptr || *text == '\0') continue;
     Given given{.texts = {text}, .from = absl::StrCat(" (from ", variable, ")")};
     if (definition.repeatable) {
       given.texts = absl::StrSplit(text, ';', absl::SkipWhitespace());
@@ -195,6 +196,10 @@ SettingDefinition& Settings::Define(SettingDefinition definition) {
   return own;
 }
 
+void Settings::Rule(std::function<absl::Status()> rule) {
+  state_->rules.push_back(std::move(rule));
+}
+
 void Settings::Section(const std::string& title) {
   state_->help_items.push_back({.title = title, .setting = nullptr});
 }
@@ -236,6 +241,14 @@ absl::StatusOr<Settings::Next> Settings::Parse(const std::vector<std::string>& a
     return absl::InvalidArgumentError(absl::StrJoin(source.faults, "\n"));
   }
   for (const SettingDefinition* definition : given_settings) definition->commit();
+  for (const std::function<absl::Status()>& rule : state_->rules) {
+    if (const absl::Status status = rule(); !status.ok()) {
+      source.faults.emplace_back(status.message());
+    }
+  }
+  if (!source.faults.empty()) {
+    return absl::InvalidArgumentError(absl::StrJoin(source.faults, "\n"));
+  }
   return Next::kRun;
 }
 

@@ -50,6 +50,9 @@ struct SettingDefinition {
   std::function<absl::Status(const std::vector<std::string>& texts)> accept;
   std::function<void()> commit;  ///< writes the kept values to the target
 
+  /// A variable of this program's own, which wins over the shared one; may be empty.
+  std::string own_variable;
+
   std::string Variable() const;  ///< "ORCHARD_IN_FLIGHT"
   std::string Allowed() const;   ///< "a whole number from 1 to 65536"
 };
@@ -91,6 +94,13 @@ class Setting {
   /// The default as --help says it, where the value says too little ("found from the executable").
   Setting& DefaultText(std::string text) {
     definition_->default_text = std::move(text);
+    return *this;
+  }
+
+  /// A variable that is read before the shared one, for a setting that means another thing in
+  /// another program of the same environment: "ORCHARD_ROUTER_MAX_BATCH" beside ORCHARD_MAX_BATCH.
+  Setting& OwnVariable(std::string variable) {
+    definition_->own_variable = std::move(variable);
     return *this;
   }
 
@@ -150,6 +160,10 @@ class Settings {
                        std::vector<std::pair<std::string, T>> choices, const std::string& help) {
     return AddOne(name, target, help, ChoiceCodec<T>(std::move(choices)));
   }
+
+  /// What must hold between settings; its message names them. Looked at when all values are good
+  /// and written.
+  void Rule(std::function<absl::Status()> rule);
 
   /// A heading in --help for the settings that follow.
   void Section(const std::string& title);

@@ -50,7 +50,7 @@ void Heartbeat::Beat() {
   // The callback API on purpose: it is its threads that must be kept awake.
   stub_.UnaryCall(&context, kCheck, grpc::StubOptions(), &request, &response,
                   [answered](const grpc::Status& status) { answered->set_value(status.ok()); });
-  if (answered->get_future().get()) ++count_;
+  if (answered->get_future().get()) answered_ = core::Clock::now();
 }
 
 }  // namespace orchard::server::internal

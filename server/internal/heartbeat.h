@@ -3,7 +3,6 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
@@ -12,6 +11,7 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/generic/generic_stub.h>
 
+#include "core/clock.h"
 #include "core/mutex.h"
 
 namespace orchard::server::internal {
@@ -28,8 +28,8 @@ class Heartbeat {
   /// Ends; waits for the call in progress. Before the server shuts down. Idempotent.
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  /// Calls that were answered.
-  std::uint64_t count() const { return count_; }
+  /// How long ago the last call was answered; since the start, before the first.
+  core::Clock::duration silence() const { return core::Clock::now() - answered_.load(); }
 
  private:
   void Run() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -37,7 +37,7 @@ class Heartbeat {
 
   const std::chrono::milliseconds interval_;
   grpc::GenericStub stub_;
-  std::atomic<std::uint64_t> count_ = 0;
+  std::atomic<core::Clock::time_point> answered_ = core::Clock::now();
   core::Mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

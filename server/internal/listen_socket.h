@@ -1,6 +1,7 @@
 #pragma once
 
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -31,13 +32,15 @@ class Descriptor {
   int fd_ = -1;
 };
 
-struct ListenSocket {
-  Descriptor socket;  ///< bound, listening, closed on exec
-  Address bound;      ///< the host as asked for, the port as bound
+struct ListenSockets {
+  std::vector<Descriptor> sockets;  ///< one an address of the host; closed on exec, non-blocking
+  Address bound;                    ///< the host as asked for, the port as bound
 };
 
-/// Binds and listens. A port that another socket listens on is an error: SO_REUSEPORT is off.
+/// Binds and listens on every address of the host, all on one port. 0.0.0.0 is IPv4 alone, [::] is
+/// both. A port that another socket listens on is an error: SO_REUSEPORT is off. An address of a
+/// family that this machine does not have is passed over, unless it is the only one.
 /// Errors: UNAVAILABLE naming the address and the system's reason.
-absl::StatusOr<ListenSocket> Listen(const Address& address, int backlog);
+absl::StatusOr<ListenSockets> Listen(const Address& address, int backlog);
 
 }  // namespace orchard::server::internal

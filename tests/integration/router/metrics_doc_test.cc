@@ -10,7 +10,10 @@
 #include "core/text.h"
 #include "experts/expert_metrics.h"
 #include "router/metrics.h"
+#include "server/credentials.h"
 #include "server/metrics.h"
+#include "tests/testing/temp_dir.h"
+#include "tests/testing/test_ca.h"
 
 /// docs/metrics.md tells every metric of the router and of the expert service, and no other.
 
@@ -56,6 +59,20 @@ TEST(MetricsPageTest, OfAnExpertIsWhatTheDocumentSays) {
   const std::vector<experts::ExpertSpec> specs(1);
   const experts::ExpertMetrics metrics(page.registry(), specs, "tiny", "1");
   EXPECT_EQ(Exposed(page), Documented("Every process|Expert service"));
+}
+
+TEST(MetricsPageTest, OfAProcessWithTlsIsWhatTheDocumentSays) {
+  const testing::TempDir dir;
+  testing::TestCa ca(dir.path());
+  const testing::Identity own = ca.Issue(dir.path(), "own");
+  server::MetricsPage page("orchard-router", "0");
+  server::Credentials credentials(page.registry());
+  server::TlsSettings settings;
+  settings.cert = own.cert;
+  settings.key = own.key;
+  settings.client_ca = ca.cert();
+  ASSERT_TRUE(credentials.LoadListeners(settings).ok());
+  EXPECT_EQ(Exposed(page), Documented("Every process|A process with TLS"));
 }
 
 }  // namespace

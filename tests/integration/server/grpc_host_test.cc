@@ -1,6 +1,8 @@
 #include "server/grpc_host.h"
 
 #include <atomic>
+#include <latch>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -127,13 +129,116 @@ TEST_F(GrpcHostTest, APortInUseIsAnErrorThatNamesTheAddressAndTheReason) {
                                                              HasSubstr("Address already in use"))));
 }
 
-TEST_F(GrpcHostTest, TheHeartbeatGoesOnForAsLongAsTheServerRuns) {
-  Start({.heartbeat = milliseconds(1)});
+/// Waits for a state, for long.
+template <typename State>
+bool Becomes(const State& state) {
   const auto deadline = std::chrono::steady_clock::now() + seconds(60);
-  while (host_->heartbeats() < 20 && std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::yield();
+  while (!state()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(milliseconds(5));
   }
-  EXPECT_GE(host_->heartbeats(), 20u);
+  return true;
+}
+
+/// Holds whoever calls it, on gRPC's own threads, which is forbidden.
+class StuckService final : public v1::Classifier::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* DescribeModel(grpc::CallbackServerContext* context,
+                                          const v1::DescribeModelRequest*,
+                                          v1::ModelDescription*) override {
+    released.wait();
+    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+  std::latch released{1};
+};
+
+TEST(LivenessTest, AProcessWhoseCallbackThreadsAreStuckIsNotAlive) {
+  StuckService service;
+  const auto host = GrpcHost::Start(
+      {.host = "127.0.0.1", .port = 0}, {{.name = kClassifier, .service = &service}},
+      {.heartbeat = milliseconds(5), .heartbeat_patience = milliseconds(1'000)});
+  ASSERT_THAT(host, IsOk());
+  ASSERT_TRUE(Becomes([&] { return (*host)->alive(); }));
+  // Threads of the clients' own: the callback ones are all held by the server's side.
+  std::vector<std::jthread> callers;
+  for (int i = 0; i < 16; ++i) {
+    callers.emplace_back([&host] {
+      const auto stub = v1::Classifier::NewStub((*host)->InProcessChannel());
+      grpc::ClientContext context;
+      v1::ModelDescription response;
+      stub->DescribeModel(&context, {}, &response).ok();
+    });
+  }
+  EXPECT_TRUE(Becomes([&] { return !(*host)->alive(); }));
+  service.released.count_down();
+  EXPECT_TRUE(Becomes([&] { return (*host)->alive(); }));
+}
+
+TEST_F(GrpcHostTest, ALimitOfConnectionsLetsOthersWaitUntilOneEnds) {
+  Start({.max_connections = 1});
+  ASSERT_EQ(CheckHealth(channel_, ""), "NOT_SERVING");  // Takes the only place.
+  EXPECT_TRUE(Becomes([&] { return host_->accepting(); }));
+  grpc::ChannelArguments other;
+  other.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  const auto second = grpc::CreateCustomChannel(host_->address().ToString(),
+                                                grpc::InsecureChannelCredentials(), other);
+  second->GetState(/*try_to_connect=*/true);
+  EXPECT_TRUE(Becomes([&] { return !host_->accepting(); }));
+  stub_.reset();
+  channel_.reset();                                   // The only connection ends.
+  EXPECT_EQ(CheckHealth(second, ""), "NOT_SERVING");  // Waits for the connection, as a caller may.
+  EXPECT_TRUE(Becomes([&] { return host_->accepting(); }));
+}
+
+TEST_F(GrpcHostTest, AnOldConnectionIsReplacedWithoutALostCall) {
+  Start({.connection_age = milliseconds(100), .connection_grace = milliseconds(5'000)});
+  const auto end = std::chrono::steady_clock::now() + milliseconds(1'500);
+  int calls = 0;
+  while (std::chrono::steady_clock::now() < end) {
+    ASSERT_TRUE(Classify(1000).ok());
+    ++calls;
+  }
+  EXPECT_GT(calls, 0);
+}
+
+TEST_F(GrpcHostTest, MoreBytesThanTheQuotaEndInAnswersAndNotInAStandstill) {
+  Start({.max_message_bytes = size_t{8} << 20, .memory_bytes = size_t{32} << 20});
+  {
+    std::vector<std::jthread> callers;
+    for (int i = 0; i < 24; ++i) {
+      callers.emplace_back([this] {
+        const auto channel =
+            grpc::CreateChannel(host_->address().ToString(), grpc::InsecureChannelCredentials());
+        const auto stub = v1::Classifier::NewStub(channel);
+        grpc::ClientContext context;
+        context.set_deadline(std::chrono::system_clock::now() + seconds(60));
+        v1::ClassifyRequest request;
+        request.set_image(std::string(size_t{7} << 20, 'x'));
+        v1::ClassifyResponse response;
+        const grpc::Status status = stub->Classify(&context, request, &response);
+        EXPECT_NE(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+      });
+    }
+  }
+  EXPECT_TRUE(Classify(1000).ok());
+}
+
+TEST(ListenTest, AllIpv4AddressesAreNotAllIpv6Addresses) {
+  DescribeService service;
+  const auto host =
+      GrpcHost::Start({.host = "0.0.0.0", .port = 0}, {{.name = kClassifier, .service = &service}});
+  ASSERT_THAT(host, IsOk());
+  const std::string port = std::to_string((*host)->address().port);
+  const auto ipv4 = grpc::CreateChannel("127.0.0.1:" + port, grpc::InsecureChannelCredentials());
+  EXPECT_EQ(CheckHealth(ipv4, ""), "NOT_SERVING");
+  const auto ipv6 = grpc::CreateChannel("[::1]:" + port, grpc::InsecureChannelCredentials());
+  grpc::ClientContext context;
+  grpc::health::v1::HealthCheckResponse response;
+  EXPECT_EQ(grpc::health::v1::Health::NewStub(ipv6)->Check(&context, {}, &response).error_code(),
+            grpc::StatusCode::UNAVAILABLE);
 }
 
 TEST_F(GrpcHostTest, OurOwnLimitIsReachedBeforeGrpcs) {

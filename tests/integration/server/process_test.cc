@@ -1,14 +1,19 @@
+#include <chrono>
+#include <list>
 #include <signal.h>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/text.h"
 #include "server/http.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/grpc_calls.h"
 #include "tests/testing/http_get.h"
+#include "tests/testing/temp_dir.h"
 
 namespace orchard::server {
 namespace {
@@ -19,8 +24,10 @@ using ::orchard::testing::ChildProcess;
 using ::orchard::testing::HealthWatch;
 using ::orchard::testing::HttpGet;
 using ::orchard::testing::PortIn;
+using ::orchard::testing::TcpConnection;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 std::vector<std::string> Probe(const std::vector<std::string>& more) {
@@ -101,6 +108,107 @@ TEST(ProcessTest, ASecondSignalEndsItAtOnce) {
   child.Signal(SIGINT);
   EXPECT_EQ(child.Wait(), 128 + SIGINT);
   EXPECT_FALSE(child.killed_by_signal());
+}
+
+TEST(ProcessTest, AHangupReloadsAndEndsNothing) {
+  ChildProcess child(Probe({"--drain-delay=0s"}));
+  const std::string line = child.ReadOutUntil("ready");
+  for (int i = 0; i < 3; ++i) {
+    child.Signal(SIGHUP);
+    EXPECT_NE(child.ReadErrUntil("event=reload"), "");
+  }
+  EXPECT_THAT(HttpGet(PortIn(line, "http"), "/readyz"), StartsWith("HTTP/1.1 200"));
+  child.Signal(SIGTERM);
+  EXPECT_EQ(child.Wait(), 0);
+}
+
+TEST(ProcessTest, ASignalWhileItLoadsMeansThatItIsNeverReady) {
+  ChildProcess child(Probe({"--load-until-signal", "--drain-delay=10min"}));
+  ASSERT_NE(child.ReadErrUntil("event=loading"), "");
+  child.Signal(SIGTERM);
+  EXPECT_EQ(child.Wait(), 0);  // At once: there is nobody to wait for.
+  EXPECT_EQ(child.RestOfOut(), "");
+  const std::string log = child.RestOfErr();
+  EXPECT_THAT(log, HasSubstr("event=signal_while_loading"));
+  EXPECT_THAT(log, Not(HasSubstr("event=ready")));
+}
+
+/// Starts the probe as a shell command does, and returns its ready line.
+std::vector<std::string> ByShell(const std::string& before) {
+  std::vector<std::string> command = {"/bin/bash", "-c", before + " exec \"$0\" \"$@\""};
+  for (std::string& argument : Probe({"--drain-delay=0s"})) command.push_back(argument);
+  return command;
+}
+
+TEST(ProcessTest, WhatAParentLeftBehindDoesNotMatter) {
+  ChildProcess child(ByShell("trap '' TERM INT HUP PIPE; exec 0<&-;"));
+  const std::string line = child.ReadOutUntil("ready");
+  EXPECT_THAT(HttpGet(PortIn(line, "http"), "/readyz"), StartsWith("HTTP/1.1 200"));
+  child.Signal(SIGTERM);
+  EXPECT_EQ(child.Wait(), 0);
+}
+
+TEST(ProcessTest, ClosedDescriptorsDoNotBecomeSockets) {
+  // Without stderr its number would be a socket's, and log lines would go to a caller. The ready
+  // line goes to a file, for stdout is closed as well by whoever does this.
+  const ::orchard::testing::TempDir dir;
+  const std::string out = (dir / "out").string();
+  ChildProcess child(ByShell("exec 1>" + out + " 0<&- 2>&-;"));
+  std::string line;
+  const auto deadline = std::chrono::steady_clock::now() + ChildProcess::kPatience;
+  while (line.find('\n') == std::string::npos && std::chrono::steady_clock::now() < deadline) {
+    line = core::ReadFile(out).value_or("");
+  }
+  const auto channel = grpc::CreateChannel("127.0.0.1:" + std::to_string(PortIn(line, "grpc")),
+                                           grpc::InsecureChannelCredentials());
+  EXPECT_EQ(CheckHealth(channel, ""), "SERVING");
+  for (int i = 0; i < 3; ++i) child.Signal(SIGHUP);  // Each writes a line.
+  EXPECT_EQ(CheckHealth(channel, ""), "SERVING");
+  EXPECT_THAT(HttpGet(PortIn(line, "http"), "/readyz"), StartsWith("HTTP/1.1 200"));
+  child.Signal(SIGTERM);
+  EXPECT_EQ(child.Wait(), 0);
+}
+
+TEST(ProcessTest, WithoutDescriptorsItIsNotReadyAndServesAgainWhenTheyAreFree) {
+  ChildProcess child(ByShell("ulimit -n 64;"));
+  const std::string line = child.ReadOutUntil("ready");
+  const std::uint16_t http = PortIn(line, "http");
+  const std::uint16_t grpc_port = PortIn(line, "grpc");
+  const auto is_ready = [http](bool wanted) {
+    const auto deadline = std::chrono::steady_clock::now() + ChildProcess::kPatience;
+    while ((HttpGet(http, "/readyz").find("HTTP/1.1 200") == 0) != wanted) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    return true;
+  };
+  ASSERT_TRUE(is_ready(true));
+  {
+    std::list<TcpConnection> crowd;
+    for (int i = 0; i < 100; ++i) crowd.emplace_back(grpc_port);
+    EXPECT_TRUE(is_ready(false));
+    EXPECT_THAT(HttpGet(http, "/healthz"), StartsWith("HTTP/1.1 200"));
+  }
+  EXPECT_TRUE(is_ready(true));
+  const auto channel = grpc::CreateChannel("127.0.0.1:" + std::to_string(grpc_port),
+                                           grpc::InsecureChannelCredentials());
+  EXPECT_EQ(CheckHealth(channel, ""), "SERVING");
+}
+
+TEST(ProcessTest, APeerThatDripsItsRequestDoesNotHoldTheEndUp) {
+  for (const char* port : {"http", "metrics"}) {
+    ChildProcess child(Probe({"--drain-delay=0s"}));
+    const TcpConnection connection(PortIn(child.ReadOutUntil("ready"), port));
+    connection.Send("GET /healthz HTTP/1.1\r\nX-A: ");
+    std::jthread drip([&connection](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        connection.Send("a");
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      }
+    });
+    child.Signal(SIGTERM);
+    EXPECT_EQ(child.Wait(), 0) << port;
+  }
 }
 
 TEST(ProcessTest, BeforeItIsReadyProbesSaySoAndTwoSignalsEndIt) {

@@ -1,19 +1,25 @@
 #include "server/http.h"
 
 #include <atomic>
+#include <chrono>
+#include <list>
 #include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "tests/testing/http_get.h"
+#include "tests/testing/https_get.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+#include "tests/testing/test_ca.h"
 
 namespace orchard::server {
 namespace {
 
 using ::orchard::testing::HttpGet;
 using ::orchard::testing::HttpRequest;
+using ::orchard::testing::HttpsGet;
 using ::orchard::testing::StatusIs;
 using ::orchard::testing::TcpConnection;
 using ::testing::AllOf;
@@ -97,6 +103,91 @@ TEST_F(HttpServerTest, MoreConnectionsThanPlacesAreAllAnswered) {
     }
   }
   EXPECT_EQ(answered, 60);
+}
+
+/// The request is never whole: a byte at a time, for as long as the other side takes them.
+class Drip {
+ public:
+  explicit Drip(std::uint16_t port) : connection_(port) {
+    connection_.Send("GET /healthz HTTP/1.1\r\nX-A: ");
+    thread_ = std::jthread([this](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        connection_.Send("a");
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      }
+    });
+  }
+
+ private:
+  TcpConnection connection_;
+  std::jthread thread_;
+};
+
+TEST_F(HttpServerTest, PeersThatDripNeitherHideAPageNorHoldTheEndUp) {
+  server_.Get("/healthz", [] { return HttpServer::Response{.body = "ok\n"}; });
+  const std::uint16_t port = Start();
+  std::list<Drip> drips;
+  for (int i = 0; i < 20; ++i) drips.emplace_back(port);
+  EXPECT_THAT(HttpGet(port, "/healthz"), StartsWith("HTTP/1.1 200"));
+  server_.Stop();  // Would never come back.
+}
+
+TEST(HttpServerLimitsTest, OneDeadlineHoldsForTheWholeRequest) {
+  HttpServer server(HttpServer::Options{.patience = std::chrono::milliseconds(200)});
+  const absl::StatusOr<Address> bound = server.Start({.host = kLoopback, .port = 0});
+  ASSERT_TRUE(bound.ok()) << bound.status();
+  const TcpConnection connection(bound->port);
+  std::jthread drip([&connection](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      connection.Send("G");  // Never silent for long.
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  });
+  EXPECT_EQ(connection.ReadAll(), "");  // Closed, or this waits for ever.
+}
+
+TEST(HttpServerLimitsTest, IdleConnectionsMakeRoomForOneMore) {
+  HttpServer server(HttpServer::Options{.max_connections = 3, .patience = std::chrono::hours(1)});
+  server.Get("/healthz", [] { return HttpServer::Response{.body = "ok\n"}; });
+  const absl::StatusOr<Address> bound = server.Start({.host = kLoopback, .port = 0});
+  ASSERT_TRUE(bound.ok()) << bound.status();
+  std::list<TcpConnection> idle;
+  for (int i = 0; i < 50; ++i) idle.emplace_back(bound->port);
+  EXPECT_THAT(HttpGet(bound->port, "/healthz"), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(idle.front().ReadAll(), "");  // The one that had waited longest.
+}
+
+TEST_F(HttpServerTest, NonsenseAndLongHeadersAreRefused) {
+  const std::uint16_t port = Start();
+  const TcpConnection nonsense(port);
+  nonsense.Send("\x16\x03\x01 hello\r\n\r\n");
+  EXPECT_THAT(nonsense.ReadAll(), StartsWith("HTTP/1.1 400"));
+  const TcpConnection longer(port);
+  longer.Send("GET / HTTP/1.1\r\nX: " + std::string(10'000, 'a') + "\r\n\r\n");
+  EXPECT_THAT(longer.ReadAll(), StartsWith("HTTP/1.1 431"));
+}
+
+TEST(HttpsTest, ShowsTheCertificateInUseAndAsksForNone) {
+  const ::orchard::testing::TempDir dir;
+  ::orchard::testing::TestCa ca(dir.path(), "ca");
+  ::orchard::testing::TestCa other(dir.path(), "other");
+  const ::orchard::testing::Identity own = ca.Issue(dir.path(), "own");
+  const auto source = rpc::TlsSource::Load({.ca = ca.cert(), .cert = own.cert, .key = own.key},
+                                           {.interval = std::chrono::hours(1)});
+  ASSERT_TRUE(source.ok()) << source.status();
+  HttpServer server(HttpServer::Options{.tls_wanted = true});
+  server.Get("/healthz", [] { return HttpServer::Response{.body = "ok\n"}; });
+  const absl::StatusOr<Address> bound = server.Start({.host = kLoopback, .port = 0}, *source);
+  ASSERT_TRUE(bound.ok()) << bound.status();
+  EXPECT_THAT(HttpsGet(bound->port, "/healthz", ca.cert()), HasSubstr("\r\n\r\nok\n"));
+  EXPECT_EQ(HttpsGet(bound->port, "/healthz", other.cert()), "");
+  EXPECT_EQ(HttpGet(bound->port, "/healthz"), "");  // Not TLS.
+
+  other.Issue(dir.path(), "own");
+  ASSERT_TRUE((*source)->Reload().ok());
+  EXPECT_THAT(HttpsGet(bound->port, "/healthz", other.cert()), HasSubstr("\r\n\r\nok\n"));
+  const TcpConnection silent(bound->port);  // In the middle of a handshake.
+  server.Stop();
 }
 
 TEST_F(HttpServerTest, NeverStartedStopsAsWell) { server_.Stop(); }

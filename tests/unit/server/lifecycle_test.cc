@@ -66,6 +66,36 @@ TEST(SignalsTest, AnotherObjectAfterTheFirstBeginsAnew) {
   EXPECT_EQ(signals.Wait(), SIGINT);
 }
 
+TEST(SignalsTest, AHangupEndsNothingAndRunsOnTheThreadThatWaits) {
+  Signals signals;
+  raise(SIGHUP);  // Before anybody asked: made up for.
+  EXPECT_FALSE(signals.Received());
+  int hangups = 0;
+  signals.OnHangup([&hangups] { ++hangups; });
+  EXPECT_EQ(signals.WaitFor(milliseconds(1)), std::nullopt);
+  EXPECT_EQ(hangups, 1);
+  raise(SIGHUP);
+  EXPECT_EQ(signals.WaitFor(milliseconds(1)), std::nullopt);
+  EXPECT_EQ(hangups, 2);
+  raise(SIGTERM);
+  raise(SIGHUP);
+  EXPECT_EQ(signals.Wait(), SIGTERM);
+  EXPECT_EQ(hangups, 2);  // It ends.
+}
+
+TEST(SignalsTest, WhatTheParentIgnoredIsCaught) {
+  signal(SIGTERM, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);
+  {
+    Signals signals;
+    raise(SIGHUP);
+    raise(SIGTERM);
+    EXPECT_EQ(signals.Wait(), SIGTERM);
+  }
+  signal(SIGTERM, SIG_DFL);
+  signal(SIGHUP, SIG_DFL);
+}
+
 TEST(SignalsTest, ABrokenPipeDoesNotEndTheProcess) {
   const Signals signals;
   raise(SIGPIPE);

@@ -38,10 +38,16 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{"NotANumber",
                   {"--in-flight=many"},
                   "--in-flight: \"many\" is not a whole number from 1 to 65536"},
-        FaultCase{"Bytes",
-                  {"--max-image-bytes", "2TiB"},
-                  "--max-image-bytes: \"2TiB\" is not a size in bytes such as 65536 or 16MiB from "
-                  "1KiB to 1GiB"},
+        FaultCase{
+            "Bytes",
+            {"--max-image-bytes", "2TiB"},
+            "--max-image-bytes: \"2TiB\" is not a size such as 65536 or 16MiB (units KiB, MiB, "
+            "GiB; MB means two things) from 1KiB to 1GiB"},
+        FaultCase{
+            "DecimalBytes",
+            {"--max-image-bytes", "5MB"},
+            "--max-image-bytes: \"5MB\" is not a size such as 65536 or 16MiB (units KiB, MiB, "
+            "GiB; MB means two things) from 1KiB to 1GiB"},
         FaultCase{"Duration",
                   {"--drain-delay", "1m"},
                   "--drain-delay: \"1m\" is not a duration such as 250ms, 1s or 2min from 0s to "
@@ -122,11 +128,52 @@ TEST(SettingsFaultsTest, AListForASingleValueIsAFault) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("takes one value, given 2")));
 }
 
-TEST(SettingsFaultsTest, ACommentSignInsideATextIsAFaultAndNotACutText) {
+TEST(SettingsFaultsTest, AFileThatIsNoTomlIsAFaultWithItsLine) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"\nnote = apple\n", "note: a text stands in quotes: \"apple\", in "},
+      {"\nmax-image-bytes = 16MiB\n", "max-image-bytes: a text stands in quotes: \"16MiB\""},
+      {"\nlisten = 127.0.0.1:8001\n", "listen: a text stands in quotes: \"127.0.0.1:8001\""},
+      {"\nexpert = [a=b]\n", "expert: a text stands in quotes: \"a=b\""},
+      {"\nnote = \"a\n", "note: the closing \" is missing"},
+      {"\nnote = \"a\" b\n", "note: nothing may follow the value"},
+      {"\nnote = \"\\d\"\n", "note: \\ stands before"},
+      {"\nnote =\n", "note: the value is missing"},
+      {"\nnote\n", "note: is not key = value"},
+      {"\n[a\n", "a section's name ends with ]"},
+      {"\nexpert = [\"a=b\" \"c=d\"]\n", "expert: values of an array are separated by commas"},
+  };
+  for (const auto& [text, want] : cases) {
+    App app;
+    const std::string file = WriteConfig(text);
+    EXPECT_THAT(app.Parse({"--config", file}),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         AllOf(HasSubstr(want), HasSubstr(", in " + file + " line 2"))))
+        << text;
+  }
+}
+
+TEST(SettingsFaultsTest, AnArrayWithoutAnEndIsAFault) {
   App app;
-  const std::string file = WriteConfig("note = \"issue #7\"\n");
-  EXPECT_THAT(app.Parse({"--config", file}),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("broken quotes")));
+  const std::string file = WriteConfig("expert = [\"a=b\",\n");
+  EXPECT_THAT(app.Parse({"--config", file}), StatusIs(absl::StatusCode::kInvalidArgument,
+                                                      HasSubstr("expert: the array has no ]")));
+}
+
+TEST(SettingsFaultsTest, TlsSettingsThatMakeNoSenseTogetherAreFaults) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{"--tls-cert=a.pem"}, "--tls-cert: needs --tls-key"},
+      {{"--tls-key=a.key"}, "--tls-key: needs --tls-cert"},
+      {{"--tls-client-ca=a.pem"}, "--tls-client-ca: needs --tls-cert and --tls-key"},
+      {{"--tls-cert=a.pem", "--tls-key=a.key", "--tls-client-name=x"},
+       "--tls-client-name: needs --tls-client-ca"},
+      {{"--metrics-tls"}, "--http-tls, --metrics-tls: need --tls-cert"},
+      {{"--http-tls"}, "--http-tls, --metrics-tls: need --tls-cert"},
+  };
+  for (const auto& [arguments, want] : cases) {
+    App app;
+    EXPECT_THAT(app.Parse(arguments),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(want)));
+  }
 }
 
 TEST(SettingsFaultsTest, AKeyGivenTwiceIsAFault) {

@@ -44,7 +44,6 @@ TEST(SettingsTest, EveryKindIsReadFromAFlag) {
   EXPECT_EQ(app.process.drain_timeout, milliseconds(2000));
 }
 
-// CLI11 2.1 by itself reads the file before the environment, so that the file would win.
 struct PrecedenceCase {
   std::string name;
   bool flag;
@@ -117,6 +116,36 @@ TEST(SettingsTest, TheFileHasTextsNumbersListsAndComments) {
   EXPECT_EQ(app.process.drain_delay, milliseconds(5000));
   EXPECT_EQ(app.tau, 0.125);
   EXPECT_THAT(app.experts, ElementsAre("apple=a:1,b:2", "rice=[::1]:3"));
+}
+
+TEST(SettingsTest, TextsInTheFileMayHoldAnything) {
+  App app;
+  const std::string file = WriteConfig(
+      "note = \"issue #7: \\\"a\\\", b\"  # which is not a comment\n"
+      "model = 'c:\\no escapes #here'\nin-flight = 1_000\n");
+  ASSERT_THAT(app.Parse({"--config=" + file}), IsOkAndHolds(Settings::Next::kRun));
+  EXPECT_EQ(app.note, "issue #7: \"a\", b");
+  EXPECT_EQ(app.model, "c:\\no escapes #here");
+  EXPECT_EQ(app.in_flight, 1000);
+}
+
+TEST(SettingsTest, AVariableOfTheProgramsOwnWinsOverTheSharedOne) {
+  int batch = 4;
+  Settings settings("orchard-router", "1", "Routes.");
+  settings.Add("max-batch", batch, "Pictures.").OwnVariable("ORCHARD_ROUTER_MAX_BATCH");
+  std::map<std::string, std::string> variables = {{"ORCHARD_MAX_BATCH", "32"}};
+  const auto environment = [&variables](const char* name) -> const char* {
+    const auto found = variables.find(name);
+    return found == variables.end() ? nullptr : found->second.c_str();
+  };
+  std::ostringstream out;
+  ASSERT_THAT(settings.Parse({}, environment, out), IsOkAndHolds(Settings::Next::kRun));
+  EXPECT_EQ(batch, 32);  // The shared name stays.
+  variables["ORCHARD_ROUTER_MAX_BATCH"] = "8";
+  ASSERT_THAT(settings.Parse({}, environment, out), IsOkAndHolds(Settings::Next::kRun));
+  EXPECT_EQ(batch, 8);
+  EXPECT_NE(settings.Help().find("[env: ORCHARD_ROUTER_MAX_BATCH, else ORCHARD_MAX_BATCH]"),
+            std::string::npos);
 }
 
 TEST(SettingsTest, OneExpertMayBeATextInTheFile) {
