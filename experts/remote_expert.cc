@@ -102,7 +102,8 @@ absl::StatusOr<std::unique_ptr<RemoteExpert>> RemoteExpert::Create(
   }
   std::unique_ptr<RemoteExpert> expert(new RemoteExpert(std::move(spec), std::move(options)));
   const internal::ReconnectOptions reconnect{.initial_backoff = expert->options_.initial_backoff,
-                                             .max_backoff = expert->options_.max_backoff};
+                                             .max_backoff = expert->options_.max_backoff,
+                                             .credentials = expert->options_.credentials};
   for (const std::string& text : addresses) {
     ORCHARD_ASSIGN_OR_RETURN(const server::Address address, server::ParseAddress(text));
     expert->endpoints_.push_back(

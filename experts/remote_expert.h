@@ -18,6 +18,10 @@
 #include "experts/expert_spec.h"
 #include "orchard/v1/tensor.pb.h"
 
+namespace grpc {
+class ChannelCredentials;  // Training sees this header, and no gRPC.
+}
+
 namespace orchard::experts {
 
 namespace internal {
@@ -34,6 +38,7 @@ struct RemoteExpertOptions {
   /// and a log line; runs on a gRPC thread, must not wait. May be empty.
   std::function<void(const std::string& address, const std::string& message)>
       on_fingerprint_mismatch{};
+  std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;  ///< null: in the clear
   std::uint64_t seed = 0;  ///< of the choice between endpoints
 };
 

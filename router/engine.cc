@@ -29,8 +29,9 @@ absl::StatusOr<std::unique_ptr<ExpertFleet>> MakeFleet(const Engine::Config& con
   if (config.experts.empty()) return InProcessFleet(config.version_dir, manifest);
   ORCHARD_ASSIGN_OR_RETURN(const ExpertAddresses addresses,
                            ParseExpertAddresses(config.experts, catalogue.domains));
-  return RemoteFleet(manifest, addresses,
-                     [&metrics](size_t domain) { metrics.FingerprintMismatch(domain); });
+  return RemoteFleet(
+      manifest, addresses, [&metrics](size_t domain) { metrics.FingerprintMismatch(domain); },
+      config.expert_credentials);
 }
 
 }  // namespace

@@ -79,7 +79,8 @@ absl::StatusOr<std::unique_ptr<ExpertFleet>> InProcessFleet(
 
 absl::StatusOr<std::unique_ptr<ExpertFleet>> RemoteFleet(
     const v1::ModelManifest& manifest, const ExpertAddresses& addresses,
-    const std::function<void(size_t domain)>& on_mismatch) {
+    const std::function<void(size_t domain)>& on_mismatch,
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   ORCHARD_ASSIGN_OR_RETURN(const std::vector<experts::ExpertSpec> specs,
                            experts::SpecsOf(manifest));
   std::vector<std::unique_ptr<experts::Expert>> fleet;
@@ -91,6 +92,7 @@ absl::StatusOr<std::unique_ptr<ExpertFleet>> RemoteFleet(
     }
     experts::RemoteExpertOptions options;
     options.seed = domain;
+    options.credentials = credentials;
     options.on_fingerprint_mismatch = [on_mismatch, domain, name = specs[domain].domain](
                                           const std::string& address, const std::string& message) {
       on_mismatch(domain);

@@ -15,6 +15,10 @@
 #include "experts/expert.h"
 #include "orchard/v1/model.pb.h"
 
+namespace grpc {
+class ChannelCredentials;  // Training sees this header, and no gRPC.
+}
+
 namespace orchard::router {
 
 /// The experts that this router knows, by domain of the model. In process or behind addresses:
@@ -68,10 +72,12 @@ absl::StatusOr<std::unique_ptr<ExpertFleet>> InProcessFleet(
 
 /// Experts behind addresses; domains without one are down. Connects, and gives that a moment, so
 /// that the first request finds connections; an expert that can't be reached is no error.
+/// `credentials` are those of its channels; null: in the clear.
 /// `on_mismatch` is called, on any thread, with a domain when an endpoint of it serves an expert of
 /// another encoder. Errors: INVALID_ARGUMENT naming an address that is none.
 absl::StatusOr<std::unique_ptr<ExpertFleet>> RemoteFleet(
     const v1::ModelManifest& manifest, const ExpertAddresses& addresses,
-    const std::function<void(size_t domain)>& on_mismatch);
+    const std::function<void(size_t domain)>& on_mismatch,
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials);
 
 }  // namespace orchard::router

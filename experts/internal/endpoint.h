@@ -8,6 +8,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include <grpcpp/channel.h>
+#include <grpcpp/security/credentials.h>
 
 #include "core/clock.h"
 #include "core/mutex.h"
@@ -16,10 +17,11 @@
 
 namespace orchard::experts::internal {
 
-/// How a channel behaves when its server is away.
+/// How a channel is made, and how it behaves when its server is away.
 struct ReconnectOptions {
   std::chrono::milliseconds initial_backoff{200};
   std::chrono::milliseconds max_backoff{5'000};
+  std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;  ///< null: in the clear
 };
 
 /// One address of an expert: its channel, how busy it is, and whether it is worth a call.
