@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/units.h"
 #include "server/address.h"
 
 /// \file
@@ -32,18 +33,10 @@ struct SettingCodec {
 /// "true", "yes", "on", "1" and their opposites.
 std::optional<bool> ParseBool(std::string_view text);
 
-/// A plain number of bytes or one with KiB, MiB, GiB (1024) or kB, MB, GB (1000): "16MiB".
-std::optional<std::uint64_t> ParseBytes(std::string_view text);
-
-/// The shortest exact text: "16MiB", "1500".
-std::string FormatBytes(std::uint64_t bytes);
-
-/// Not negative: a plain number of seconds or one with us, ms, s, min, h: "250ms", "1.5s", "2".
-/// A fraction of a nanosecond is refused.
-std::optional<std::chrono::nanoseconds> ParseDuration(std::string_view text);
-
-/// The shortest exact text: "250ms", "30s", "5min".
-std::string FormatDuration(std::chrono::nanoseconds duration);
+using core::FormatBytes;
+using core::FormatDuration;
+using core::ParseBytes;
+using core::ParseDuration;
 
 /// A finite decimal number; nothing may follow it.
 std::optional<double> ParseNumber(std::string_view text);
