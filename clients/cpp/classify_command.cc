@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <map>
 #include <optional>
 #include <thread>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include <CLI/CLI.hpp>
 
@@ -23,14 +21,6 @@ namespace {
 
 /// Pictures from which a progress bar is worth its flicker.
 constexpr size_t kBarFrom = 8;
-
-const std::map<std::string, v1::Policy>& Policies() {
-  static const auto& policies = *new std::map<std::string, v1::Policy>{
-      {"exact", v1::EXACT},         {"hard", v1::HARD},       {"top_k", v1::TOP_K},
-      {"threshold", v1::THRESHOLD}, {"nucleus", v1::NUCLEUS}, {"dense", v1::DENSE},
-      {"pinned", v1::PINNED}};
-  return policies;
-}
 
 /// Writes lines in the order of pictures, whatever the order of answers; counts failures. Writes no
 /// answer after the first that could not be written. Thread-safe.
@@ -54,7 +44,7 @@ class Report {
 
   /// `line` names the file or the folder.
   void Failure(size_t picture, const std::string& line) {
-    Add(picture, {.text = absl::StrCat("orchard: ", line), .failed = true});
+    Add(picture, {.text = line, .failed = true});
   }
 
   size_t failures() const ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -91,7 +81,7 @@ class Report {
 
   void Write(const Line& line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (line.failed) {
-      streams_.err << line.text << '\n' << std::flush;
+      WriteFault(streams_.err, line.text);
     } else if (written_.ok()) {
       written_ = WriteAnswer(streams_.out, absl::StrCat(line.text, "\n"));
     }
@@ -111,18 +101,18 @@ class Report {
 
 absl::StatusOr<v1::ClassifyRequest> MakeRequest(const ClassifyCommand& command,
                                                 const absl::StatusOr<std::string>& name,
-                                                const std::string& standard_input) {
+                                                const PictureReader& reader) {
   ORCHARD_RETURN_IF_ERROR(name.status());
   v1::ClassifyRequest request;
-  ORCHARD_ASSIGN_OR_RETURN(*request.mutable_image(), ReadPicture(*name, standard_input));
+  ORCHARD_ASSIGN_OR_RETURN(*request.mutable_image(), reader.Read(*name));
   *request.mutable_options() = command.options;
   return request;
 }
 
 void ClassifyOne(const ClassifyCommand& command, const absl::StatusOr<std::string>& name,
-                 const std::string& standard_input, size_t picture, size_t file_width,
-                 Client& client, Report& report) {
-  const auto request = MakeRequest(command, name, standard_input);
+                 const PictureReader& reader, size_t picture, size_t file_width, Client& client,
+                 Report& report) {
+  const auto request = MakeRequest(command, name, reader);
   if (!request.ok()) {
     report.Failure(picture, std::string(request.status().message()));
     return;
@@ -144,47 +134,26 @@ void ClassifyOne(const ClassifyCommand& command, const absl::StatusOr<std::strin
 
 void DeclareClassify(CLI::App& app, ClassifyCommand& command) {
   DeclareServer(app, command.server);
-  app.add_option("pictures", command.arguments,
-                 "picture files; folders, walked for .jpg .jpeg .png .webp; - for standard input")
-      ->type_name("FILE|DIR|-")
-      ->required();
-  const auto set = [&command](auto setter) {
-    return [&command, setter](const auto& value) { (command.options.*setter)(value); };
-  };
-  app.add_option_function<v1::Policy>(
-         "--policy", [&command](v1::Policy policy) { command.options.set_policy(policy); },
-         "which experts are asked: exact, hard, top_k, threshold, nucleus, dense, pinned "
-         "(default: the server's)")
-      ->transform(CLI::CheckedTransformer(Policies(), CLI::ignore_case))
-      ->type_name("POLICY");
-  app.add_option_function<uint32_t>("--k", set(&v1::ClassifyOptions::set_k),
-                                    "experts, for --policy top_k")
-      ->check(CLI::PositiveNumber)
-      ->type_name("N");
-  app.add_option_function<double>("--tau", set(&v1::ClassifyOptions::set_tau),
-                                  "probability, for --policy threshold and nucleus")
-      ->check(CLI::Range(0.0, 1.0))
-      ->type_name("P");
-  app.add_option_function<std::string>(
-         "--domain", [&command](const std::string& domain) { command.options.set_domain(domain); },
-         "the domain to ask, for --policy pinned (which it implies)")
-      ->type_name("NAME");
-  app.add_option_function<uint32_t>("--top", set(&v1::ClassifyOptions::set_top),
-                                    "classes and concepts in the answer (default: the server's)")
-      ->check(CLI::PositiveNumber)
-      ->type_name("N");
+  DeclarePictures(app, command.arguments);
+  DeclareClassifyOptions(app, command.options);
   app.add_option("--concurrency", command.concurrency, "pictures in progress at a time")
       ->check(CLI::Range(1, 256))
+      ->type_name("N")
       ->capture_default_str();
   app.add_flag("--json", command.json, "one JSON object a line, in any order");
 }
 
 int RunClassify(const ClassifyCommand& command, const Streams& streams) {
   const auto pictures = ExpandPictures(command.arguments);
-  const std::string standard_input = ReadStandardInput(pictures, streams.in);
+  Client client(command.server);
+  if (!client.status().ok()) {
+    WriteFault(streams.err, Reason(client.status()));
+    return kSomeFailed;
+  }
+  SizeLimit limit([&client] { return MostImageBytes(client); });
+  const PictureReader reader(pictures, streams.in, limit, command.server.timeout);
   size_t width = 4;
-  for (const auto& name : pictures) width = std::max(width, name.ok() ? name->size() : 0);
-  Client client(command.server.ClientOptions());
+  for (const auto& name : pictures) width = std::max(width, name.ok() ? FileWidth(*name) : 0);
   Report report(pictures.size(), /*keep_order=*/!command.json, streams);
   if (!command.json) report.Heading(AnswerHeading(width));
   std::atomic<size_t> next{0};
@@ -193,13 +162,13 @@ int RunClassify(const ClassifyCommand& command, const Streams& streams) {
     workers.emplace_back([&] {
       for (size_t picture = next++; picture < pictures.size() && report.written().ok();
            picture = next++) {
-        ClassifyOne(command, pictures[picture], standard_input, picture, width, client, report);
+        ClassifyOne(command, pictures[picture], reader, picture, width, client, report);
       }
     });
   }
   workers.clear();  // Joins.
   const absl::Status written = report.written();
-  if (!written.ok()) streams.err << "orchard: " << written.message() << '\n';
+  if (!written.ok()) WriteFault(streams.err, std::string(written.message()));
   return written.ok() && report.failures() == 0 ? kAllDone : kSomeFailed;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
+#include <chrono>
 #include <istream>
-#include <memory>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -13,7 +13,8 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace orchard::client {
 
@@ -30,20 +31,28 @@ inline constexpr int kAllDone = 0;
 inline constexpr int kSomeFailed = 1;
 inline constexpr int kUsage = 2;
 
-/// What every command takes: which servers, how long.
-struct ServerOptions {
-  std::vector<std::string> servers = {"127.0.0.1:8001"};
-  double timeout_seconds = 10.0;
+/// Adds --server, --timeout and the --tls flags; they are checked while the command line is parsed.
+void DeclareServer(CLI::App& app, Client::Options& options);
 
-  Client::Options ClientOptions() const;
-};
+/// Adds the options that go along with a picture: --policy, --k, --tau, --domain, --top. Names and
+/// ranges are checked while the command line is parsed; what belongs together, by the server.
+void DeclareClassifyOptions(CLI::App& app, v1::ClassifyOptions& options);
 
-/// Adds --server and --timeout.
-void DeclareServer(CLI::App& app, ServerOptions& options);
+/// Adds a duration: seconds, or a number with its unit (core::ParseDuration), from `least` to
+/// `most`.
+CLI::Option* DeclareDuration(CLI::App& app, const std::string& name,
+                             std::chrono::milliseconds& value, const std::string& description,
+                             std::chrono::milliseconds least, std::chrono::milliseconds most);
+
+/// Adds the pictures: files, folders, "-".
+void DeclarePictures(CLI::App& app, std::vector<std::string>& arguments);
 
 /// Writes to where answers go, and flushes, so that a full disk is noticed at the answer that is
 /// lost. Errors: UNAVAILABLE with the system's reason.
 absl::Status WriteAnswer(std::ostream& out, std::string_view text);
+
+/// Writes "orchard: LINE" to `err`, as text: names and a server's words may hold anything.
+void WriteFault(std::ostream& err, std::string_view line);
 
 /// A reason for people. When no server answers: a plain sentence that names the servers and what
 /// to do, instead of gRPC's words.

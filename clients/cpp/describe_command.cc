@@ -8,20 +8,25 @@ namespace orchard::client {
 
 void DeclareDescribe(CLI::App& app, DescribeCommand& command) {
   DeclareServer(app, command.server);
+  app.add_flag("--endpoints", command.endpoints,
+               "with the addresses of the experts, and how each of them is");
   app.add_flag("--json", command.json, "as one JSON object");
 }
 
 int RunDescribe(const DescribeCommand& command, const Streams& streams) {
-  Client client(command.server.ClientOptions());
-  const auto model = client.DescribeModel();
+  Client client(command.server);
+  v1::DescribeModelRequest request;
+  request.set_endpoints(command.endpoints);
+  const auto model = client.DescribeModel(request);
   if (!model.ok()) {
-    streams.err << "orchard: " << Reason(model.status()) << '\n';
+    WriteFault(streams.err, Reason(model.status()));
     return kSomeFailed;
   }
-  const absl::Status written = WriteAnswer(
-      streams.out, command.json ? DescriptionJson(*model) + "\n" : DescriptionText(*model));
+  std::string text = command.json ? DescriptionJson(*model) + "\n" : DescriptionText(*model);
+  if (command.endpoints && !command.json) text += "\n" + EndpointsText(*model);
+  const absl::Status written = WriteAnswer(streams.out, text);
   if (written.ok()) return kAllDone;
-  streams.err << "orchard: " << written.message() << '\n';
+  WriteFault(streams.err, std::string(written.message()));
   return kSomeFailed;
 }
 

@@ -6,7 +6,8 @@ namespace orchard::client {
 
 /// `orchard model describe`, as parsed.
 struct DescribeCommand {
-  ServerOptions server;
+  Client::Options server;
+  bool endpoints = false;  ///< with the experts' addresses
   bool json = false;
 };
 

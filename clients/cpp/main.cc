@@ -1,20 +1,40 @@
 // The `orchard` command: asks a router.
 
+#include <atomic>
+#include <csignal>
 #include <iostream>
+#include <sstream>
+#include <string>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 
+#include "clients/cpp/bench_command.h"
 #include "clients/cpp/classify_command.h"
 #include "clients/cpp/describe_command.h"
+#include "clients/cpp/display.h"
 #include "core/version.h"
 
 namespace {
 
 /// CLI11's exit code is of its own; scripts get 0 for --help and --version, 2 for usage.
 int ParseFailure(const CLI::App& app, const CLI::ParseError& error) {
-  return app.exit(error, std::cout, std::cerr) == 0 ? orchard::client::kAllDone
-                                                    : orchard::client::kUsage;
+  std::ostringstream fault;
+  if (app.exit(error, std::cout, fault) == 0) return orchard::client::kAllDone;
+  // It repeats what was typed, or what a shell made of a folder: shown, not obeyed.
+  std::istringstream lines(fault.str());
+  for (std::string line; std::getline(lines, line);) {
+    std::cerr << orchard::client::Printable(line) << '\n';
+  }
+  return orchard::client::kUsage;
+}
+
+std::atomic<bool> interrupted = false;
+
+/// The first Ctrl-C ends a measurement in order, the second one the process.
+void OnInterrupt(int /*signal*/) {
+  interrupted = true;
+  std::signal(SIGINT, SIG_DFL);
 }
 
 }  // namespace
@@ -29,6 +49,10 @@ int main(int argc, char** argv) {
   CLI::App& classify_app = *app.add_subcommand("classify", "classify pictures");
   DeclareClassify(classify_app, classify);
 
+  BenchCommand bench;
+  CLI::App& bench_app = *app.add_subcommand("bench", "put a router under load, and measure");
+  DeclareBench(bench_app, bench);
+
   CLI::App& model_app = *app.add_subcommand("model", "the model that a server serves");
   model_app.require_subcommand(1);
   DescribeCommand describe;
@@ -41,5 +65,9 @@ int main(int argc, char** argv) {
     return ParseFailure(app, error);
   }
   const Streams streams{std::cin, std::cout, std::cerr, isatty(STDERR_FILENO) == 1};
+  if (bench_app.parsed()) {
+    std::signal(SIGINT, OnInterrupt);
+    return RunBench(bench, streams, interrupted);
+  }
   return classify_app.parsed() ? RunClassify(classify, streams) : RunDescribe(describe, streams);
 }

@@ -9,8 +9,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
-#include "core/text.h"
-
 namespace orchard::client {
 namespace {
 
@@ -22,25 +20,52 @@ bool IsPictureName(const fs::path& path) {
   return std::ranges::find(kExtensions, extension) != kExtensions.end();
 }
 
-/// Appends what ExpandPictures says of a folder: an error that ends the walk takes no picture away.
-void WalkFolder(const std::string& folder, std::vector<absl::StatusOr<std::string>>& pictures) {
+bool IsPassedOver(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return name.starts_with('.') || name == "__MACOSX" || name == "@eaDir";
+}
+
+/// What one argument that is a folder stands for.
+struct Walk {
   std::vector<std::string> found;
-  std::error_code error;
-  fs::recursive_directory_iterator it(folder, fs::directory_options::skip_permission_denied, error);
-  for (; !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
-    std::error_code ignored;
-    if (it->is_regular_file(ignored) && IsPictureName(it->path())) {
-      found.push_back(it->path().string());
+  std::vector<absl::Status> faults;
+
+  void Enter(const std::string& folder) {
+    std::error_code error;
+    for (fs::directory_iterator it(folder, error); !error && it != fs::directory_iterator();
+         it.increment(error)) {
+      if (!IsPassedOver(it->path())) See(*it);
+    }
+    // A folder that can't be read takes no other picture away, and is no secret.
+    if (error) {
+      faults.push_back(absl::UnavailableError(absl::StrCat(folder, ": ", error.message())));
     }
   }
-  std::ranges::sort(found);
-  std::ranges::move(found, std::back_inserter(pictures));
-  if (error) {
-    pictures.emplace_back(absl::UnavailableError(absl::StrCat(folder, ": ", error.message())));
-  } else if (found.empty()) {
-    pictures.emplace_back(absl::NotFoundError(
+
+  void See(const fs::directory_entry& entry) {
+    std::error_code ignored;
+    if (entry.is_directory(ignored) && !entry.is_symlink(ignored)) {
+      Enter(entry.path().string());
+      return;
+    }
+    // A link that leads nowhere is worth a line, which reading it gives.
+    const bool lost = entry.is_symlink(ignored) && !entry.exists(ignored);
+    if (IsPictureName(entry.path()) && (entry.is_regular_file(ignored) || lost)) {
+      found.push_back(entry.path().string());
+    }
+  }
+};
+
+void WalkFolder(const std::string& folder, std::vector<absl::StatusOr<std::string>>& pictures) {
+  Walk walk;
+  walk.Enter(folder);
+  if (walk.found.empty() && walk.faults.empty()) {
+    walk.faults.push_back(absl::NotFoundError(
         absl::StrCat(folder, ": no picture in this folder (.jpg .jpeg .png .webp)")));
   }
+  std::ranges::sort(walk.found);
+  std::ranges::move(walk.found, std::back_inserter(pictures));
+  std::ranges::move(walk.faults, std::back_inserter(pictures));
 }
 
 }  // namespace
@@ -58,17 +83,15 @@ std::vector<absl::StatusOr<std::string>> ExpandPictures(const std::vector<std::s
   return pictures;
 }
 
-std::string ReadStandardInput(const std::vector<absl::StatusOr<std::string>>& pictures,
-                              std::istream& in) {
+PictureReader::PictureReader(const std::vector<absl::StatusOr<std::string>>& pictures,
+                             std::istream& in, SizeLimit& limit, std::chrono::milliseconds patience)
+    : limit_(limit), patience_(patience), standard_input_("") {
   const auto is_dash = [](const auto& name) { return name.ok() && *name == "-"; };
-  if (std::ranges::none_of(pictures, is_dash)) return "";
-  return std::string(std::istreambuf_iterator<char>(in), {});
+  if (std::ranges::any_of(pictures, is_dash)) standard_input_ = ReadPictureStream(in, limit);
 }
 
-absl::StatusOr<std::string> ReadPicture(const std::string& name,
-                                        const std::string& standard_input) {
-  if (name != "-") return core::ReadFile(name);
-  return standard_input;
+absl::StatusOr<std::string> PictureReader::Read(const std::string& name) const {
+  return name == "-" ? standard_input_ : ReadPictureFile(name, limit_, patience_);
 }
 
 }  // namespace orchard::client

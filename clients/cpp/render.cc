@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 
+#include "clients/cpp/display.h"
+#include "clients/cpp/policy.h"
 #include "core/text.h"
 #include "nlohmann/json.hpp"
 
@@ -41,7 +42,8 @@ Json Routing(const v1::Routing& routing) {
     domains.push_back({{"domain", domain.domain()},
                        {"probability", domain.probability()},
                        {"activated", domain.activated()},
-                       {"answered", domain.answered()}});
+                       {"answered", domain.answered()},
+                       {"missing_reason", domain.missing_reason()}});
   }
   return {{"policy", v1::Policy_Name(routing.policy())},
           {"branch", routing.branch()},
@@ -57,12 +59,40 @@ Json Stages(const v1::StageTimings& timings) {
           {"combine", timings.combine_ms()}};
 }
 
+/// "rice (timeout)": a domain that is missing, and why, where the answer says it.
+std::string Missing(const v1::ClassifyResponse& response, const std::string& domain) {
+  for (const v1::DomainRouting& routing : response.routing().domains()) {
+    if (routing.domain() == domain && !routing.missing_reason().empty()) {
+      return absl::StrCat(domain, " (", routing.missing_reason(), ")");
+    }
+  }
+  return domain;
+}
+
 std::string OutcomeText(const v1::ClassifyResponse& response) {
   std::string text = v1::Outcome_Name(response.outcome());
-  if (response.degraded()) {
-    absl::StrAppend(&text, "  degraded, missing: ", absl::StrJoin(response.missing(), ", "));
+  if (!response.degraded()) return text;
+  std::vector<std::string> missing;
+  for (const std::string& domain : response.missing()) missing.push_back(Missing(response, domain));
+  return absl::StrCat(text, "  degraded, missing: ", absl::StrJoin(missing, ", "));
+}
+
+/// A column: `text` shown as text, filled with spaces.
+std::string Cell(const std::string& text, size_t columns) {
+  return PadTo(Printable(text), columns);
+}
+
+Json Endpoints(const v1::DomainDescription& domain) {
+  Json list = Json::array();
+  for (const v1::EndpointDescription& endpoint : domain.endpoints()) {
+    list.push_back({{"address", endpoint.address()},
+                    {"state", endpoint.state()},
+                    {"in_flight", endpoint.in_flight()},
+                    {"latency_ms", endpoint.latency_ms()},
+                    {"part_version", endpoint.part_version()},
+                    {"encoder_fingerprint", endpoint.encoder_fingerprint()}});
   }
-  return text;
+  return list;
 }
 
 double Percent(const v1::Proportion& proportion) {
@@ -129,20 +159,24 @@ std::string AnswerJson(const std::string& file, const v1::ClassifyResponse& resp
       {"latency_ms", latency_ms},
       {"stages_ms", Stages(response.timings())}};
   // File names need not be UTF-8; a line must come out all the same.
-  return answer.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+  return PrintableJson(
+      answer.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace));
 }
 
+size_t FileWidth(const std::string& file) { return DisplayWidth(Printable(file)); }
+
 std::string AnswerHeading(size_t file_width) {
-  return absl::StrFormat("%-*s  %-20s  %6s  %-14s  %s", static_cast<int>(file_width), "file",
-                         "class", "prob.", "domain", "outcome");
+  return absl::StrFormat("%s  %-20s  %6s  %-14s  %s", PadTo("file", file_width), "class", "prob.",
+                         "domain", "outcome");
 }
 
 std::string AnswerLine(const std::string& file, const v1::ClassifyResponse& response,
                        size_t file_width) {
   const v1::Prediction first =
       response.predictions().empty() ? v1::Prediction() : response.predictions(0);
-  return absl::StrFormat("%-*s  %-20s  %6.4f  %-14s  %s", static_cast<int>(file_width), file,
-                         first.label(), first.probability(), first.domain(), OutcomeText(response));
+  return absl::StrFormat("%s  %s  %6.4f  %s  %s", Cell(file, file_width), Cell(first.label(), 20),
+                         first.probability(), Cell(first.domain(), 14),
+                         Printable(OutcomeText(response)));
 }
 
 std::string DescriptionJson(const v1::ModelDescription& model) {
@@ -153,7 +187,8 @@ std::string DescriptionJson(const v1::ModelDescription& model) {
          {"branch", domain.branch()},
          {"classes", std::vector<std::string>(domain.classes().begin(), domain.classes().end())},
          {"version", domain.version()},
-         {"available", domain.available()}});
+         {"available", domain.available()},
+         {"endpoints", Endpoints(domain)}});
   }
   const v1::ClassifyDefaults& defaults = model.defaults();
   const v1::ClassifyLimits& limits = model.limits();
@@ -181,37 +216,66 @@ std::string DescriptionJson(const v1::ModelDescription& model) {
        {{"max_image_bytes", limits.max_image_bytes()},
         {"max_pixels", limits.max_pixels()},
         {"max_side", limits.max_side()},
+        {"max_decode_bytes", limits.max_decode_bytes()},
         {"max_stream_in_flight", limits.max_stream_in_flight()},
         {"formats", std::vector<std::string>(limits.formats().begin(), limits.formats().end())}}},
       {"evaluation", EvaluationJson(model.evaluation())}};
-  return description.dump(2);
+  return PrintableJson(
+      description.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace));
 }
 
 std::string DescriptionText(const v1::ModelDescription& model) {
-  std::string text = absl::StrFormat("model %s/%s, encoder %s\n\n", model.name(), model.version(),
-                                     model.encoder_fingerprint());
+  std::string text =
+      absl::StrFormat("model %s/%s, encoder %s\n\n", Printable(model.name()),
+                      Printable(model.version()), Printable(model.encoder_fingerprint()));
   absl::StrAppendFormat(&text, "%-16s  %-12s  %7s  %s\n", "domain", "branch", "classes", "");
   for (const v1::DomainDescription& domain : model.domains()) {
-    absl::StrAppendFormat(&text, "%-16s  %-12s  %7d  %s\n", domain.name(), domain.branch(),
-                          domain.classes_size(), domain.available() ? "" : "not available");
+    absl::StrAppendFormat(&text, "%s  %s  %7d  %s\n", Cell(domain.name(), 16),
+                          Cell(domain.branch(), 12), domain.classes_size(),
+                          domain.available() ? "" : "not available");
   }
   const v1::ClassifyDefaults& defaults = model.defaults();
   const v1::ClassifyLimits& limits = model.limits();
   absl::StrAppendFormat(&text, "\ndefault policy %s; pictures up to %s and %.1f megapixels (%s)\n",
-                        absl::AsciiStrToLower(v1::Policy_Name(defaults.policy())),
-                        core::HumanBytes(limits.max_image_bytes()),
+                        PolicyName(defaults.policy()), core::HumanBytes(limits.max_image_bytes()),
                         static_cast<double>(limits.max_pixels()) / 1e6,
-                        absl::StrJoin(limits.formats(), ", "));
+                        Printable(absl::StrJoin(limits.formats(), ", ")));
   const v1::Evaluation& evaluation = model.evaluation();
   if (evaluation.domains().empty()) return text;
-  absl::StrAppendFormat(&text, "\nmeasured on %s\n", evaluation.data());
+  absl::StrAppendFormat(&text, "\nmeasured on %s\n", Printable(evaluation.data()));
   for (const v1::DomainEvaluation& domain : evaluation.domains()) {
-    absl::StrAppendFormat(&text, "  %-16s  %5.1f %%  (%d of %d)\n", domain.domain(),
+    absl::StrAppendFormat(&text, "  %s  %5.1f %%  (%d of %d)\n", Cell(domain.domain(), 16),
                           Percent(domain.routed()), domain.routed().hits(),
                           domain.routed().total());
   }
   absl::StrAppendFormat(&text, "  %-16s  %5.1f %%, by concept %.1f %%\n", "mean",
                         100.0 * evaluation.mean_accuracy(), 100.0 * evaluation.mean_concept());
+  return text;
+}
+
+std::string EndpointsText(const v1::ModelDescription& model) {
+  size_t address_width = 21;
+  for (const v1::DomainDescription& domain : model.domains()) {
+    for (const auto& endpoint : domain.endpoints()) {
+      address_width = std::max(address_width, FileWidth(endpoint.address()));
+    }
+  }
+  std::string text = absl::StrFormat("%-16s  %s  %-10s  %9s  %10s  %-12s  %s\n", "domain",
+                                     PadTo("expert", address_width), "state", "in flight",
+                                     "latency", "part", "encoder");
+  for (const v1::DomainDescription& domain : model.domains()) {
+    if (domain.endpoints().empty()) {
+      absl::StrAppendFormat(&text, "%s  %s\n", Cell(domain.name(), 16),
+                            domain.available() ? "inside the server" : "none");
+    }
+    for (const v1::EndpointDescription& endpoint : domain.endpoints()) {
+      absl::StrAppendFormat(&text, "%s  %s  %s  %9d  %7.1f ms  %s  %s\n", Cell(domain.name(), 16),
+                            Cell(endpoint.address(), address_width), Cell(endpoint.state(), 10),
+                            endpoint.in_flight(), endpoint.latency_ms(),
+                            Cell(endpoint.part_version(), 12),
+                            Printable(endpoint.encoder_fingerprint()));
+    }
+  }
   return text;
 }
 

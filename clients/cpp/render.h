@@ -13,9 +13,13 @@ std::string AnswerJson(const std::string& file, const v1::ClassifyResponse& resp
                        double latency_ms);
 
 /// One answer as an aligned line for people: file, class, probability, domain, outcome; degraded
-/// answers say what is missing. `file_width` is the widest file name, in columns.
+/// answers say what is missing, and why where the server says it. Names and the server's words are
+/// shown as text (Printable). `file_width`: columns of the widest FileWidth.
 std::string AnswerLine(const std::string& file, const v1::ClassifyResponse& response,
                        size_t file_width);
+
+/// Columns that AnswerLine needs for a file's name.
+size_t FileWidth(const std::string& file);
 
 /// The heading of AnswerLine's columns.
 std::string AnswerHeading(size_t file_width);
@@ -25,5 +29,10 @@ std::string DescriptionJson(const v1::ModelDescription& model);
 
 /// The same for people: one line a domain, then defaults, limits and measured accuracy.
 std::string DescriptionText(const v1::ModelDescription& model);
+
+/// The addresses of the experts for people: one line each, domain, address, state, rows in flight,
+/// latency, part version and encoder fingerprint; a domain whose expert runs inside the server, or
+/// has no address, says so.
+std::string EndpointsText(const v1::ModelDescription& model);
 
 }  // namespace orchard::client

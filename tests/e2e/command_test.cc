@@ -1,12 +1,16 @@
 // The `orchard` command against a real router, as a person or a script uses it.
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <set>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -16,6 +20,7 @@
 #include "core/text.h"
 #include "nlohmann/json.hpp"
 #include "tests/testing/child_process.h"
+#include "tests/testing/http_get.h"
 #include "tests/testing/mute_server.h"
 #include "tests/testing/pictures.h"
 #include "tests/testing/status_matchers.h"
@@ -26,11 +31,14 @@ namespace orchard {
 namespace {
 
 using nlohmann::json;
+using ::testing::AllOf;
 using testing::BinaryPath;
 using testing::ChildProcess;
 using ::testing::HasSubstr;
 using testing::IsOk;
+using ::testing::Not;
 using testing::PortIn;
+using ::testing::StartsWith;
 
 struct Finished {
   int code = -1;
@@ -72,6 +80,7 @@ class CommandTest : public ::testing::Test {
   struct World {
     testing::TempDir dir;
     std::unique_ptr<ChildProcess> router;
+    std::uint16_t metrics = 0;
     std::string server, leaf, grains, text;
   };
 
@@ -85,6 +94,7 @@ class CommandTest : public ::testing::Test {
     const std::string ready = world_->router->ReadOutUntil("ready");
     ASSERT_NE(PortIn(ready, "grpc"), 0) << ready;
     world_->server = "127.0.0.1:" + std::to_string(PortIn(ready, "grpc"));
+    world_->metrics = PortIn(ready, "metrics");
     world_->leaf = Put("pictures/leaf.jpg", testing::EncodeJpeg(testing::DrawLeaf(320, 240, 1)));
     world_->grains =
         Put("pictures/b/grains.PNG", testing::EncodePng(testing::DrawGrains(90, 99, 2)));
@@ -107,6 +117,13 @@ class CommandTest : public ::testing::Test {
   static Finished Classify(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), {"classify", "--server", world_->server});
     return RunCommand(std::move(arguments));
+  }
+
+  /// Whether the router has a request in progress.
+  static bool IsBusy() {
+    const std::string page = testing::HttpGet(world_->metrics, "/metrics");
+    return page.find("\norchard_in_flight ") != std::string::npos &&
+           page.find("\norchard_in_flight 0\n") == std::string::npos;
   }
 
   static World* world_;
@@ -248,6 +265,138 @@ INSTANTIATE_TEST_SUITE_P(
                       PolicyCase{"domain", {"--domain", "leaf"}, "PINNED"}),
     [](const auto& param_info) { return param_info.param.name; });
 
+TEST_F(CommandTest, AHugeFileInAFolderIsALineAndTheOthersAreAnswered) {
+  const std::string leaf = testing::EncodeJpeg(testing::DrawLeaf(320, 240, 1));
+  for (const char* name : {"huge/a.jpg", "huge/c.jpg"}) Put(name, leaf);
+  const std::string huge = Put("huge/b.jpg", "");
+  std::filesystem::resize_file(huge, std::uintmax_t{2100} << 20);  // Takes no room on the disk.
+  const Finished run = Classify({"--json", "--concurrency", "1", (world_->dir / "huge").string()});
+  EXPECT_EQ(run.code, 1);
+  EXPECT_EQ(run.Objects().size(), 2u);
+  EXPECT_THAT(run.err, StartsWith("orchard: " + huge + ": 2.1 GiB is over the"));
+  EXPECT_EQ(std::ranges::count(run.err, '\n'), 1);
+}
+
+TEST_F(CommandTest, AProxyOfTheEnvironmentIsNotAsked) {
+  for (const char* name : {"http_proxy", "https_proxy", "grpc_proxy"}) {
+    ChildProcess child(
+        {BinaryPath("orchard"), "classify", "--server", world_->server, world_->leaf},
+        {std::string(name) + "=http://127.0.0.1:9"});
+    child.RestOfOut();
+    EXPECT_EQ(child.RestOfErr(), "") << name;
+    EXPECT_EQ(child.Wait(), 0) << name;
+  }
+}
+
+TEST_F(CommandTest, NamesAreShownAndNotObeyed) {
+  const std::string leaf = testing::EncodeJpeg(testing::DrawLeaf(320, 240, 1));
+  Put("odd/a\nb.jpg", leaf);
+  Put("odd/c\x1b[31md.jpg", leaf);
+  Put("odd/\xe4pfel.jpg", leaf);
+  Put("odd/._c.jpg", "Mac OS X");  // A sidecar, passed over.
+  const Finished table = Classify({(world_->dir / "odd").string()});
+  EXPECT_EQ(table.code, 0) << table.err;
+  EXPECT_EQ(std::ranges::count(table.out, '\n'), 4) << table.out;  // With the heading.
+  EXPECT_THAT(table.out, AllOf(Not(HasSubstr("\x1b")), HasSubstr("c\\x1b[31md.jpg "),
+                               HasSubstr("a\\nb.jpg "), HasSubstr("\\xe4pfel.jpg ")));
+  const Finished lines = Classify({"--json", (world_->dir / "odd").string()});
+  EXPECT_EQ(lines.Objects().size(), 3u);
+  EXPECT_THAT(Classify({"no\x1b[31m.jpg"}).err, HasSubstr("no\\x1b[31m.jpg: no such file\n"));
+  EXPECT_THAT(RunCommand({"classify", "--no\x1b[31m", "x.jpg"}).err, Not(HasSubstr("\x1b")));
+}
+
+TEST_F(CommandTest, AFolderInBracketsIsAFolderAndNoList) {
+  const std::string inside =
+      Put("[2024]/leaf.jpg", testing::EncodeJpeg(testing::DrawLeaf(320, 240, 1)));
+  ChildProcess child({"/bin/sh", "-c",
+                      "cd \"$1\" && exec \"$0\" classify --json --server \"$2\" '[2024]'",
+                      BinaryPath("orchard"), world_->dir.path().string(), world_->server});
+  EXPECT_THAT(child.RestOfOut(), HasSubstr("[2024]/leaf.jpg"));
+  EXPECT_EQ(child.RestOfErr(), "");
+  EXPECT_EQ(child.Wait(), 0);
+}
+
+TEST_F(CommandTest, DurationsAreWrittenAsForTheServers) {
+  for (const char* timeout : {"30", "30s", "500000us", "2min"}) {
+    EXPECT_EQ(Classify({"--timeout", timeout, world_->leaf}).code, 0) << timeout;
+  }
+  const Finished run = Classify({"--timeout", "soon", world_->leaf});
+  EXPECT_EQ(run.code, 2);
+  EXPECT_THAT(run.err, HasSubstr("\"soon\" is not a duration such as 250ms, 30s or 2min"));
+}
+
+TEST_F(CommandTest, HelpNamesPoliciesAndNoNumbers) {
+  const std::string help = RunCommand({"classify", "--help"}).out;
+  EXPECT_THAT(help, HasSubstr("exact, hard, top_k, threshold, nucleus, dense, pinned"));
+  EXPECT_THAT(help, Not(HasSubstr("->")));
+  EXPECT_THAT(RunCommand({"classify", "--policy", "best", "x.jpg"}).err,
+              HasSubstr("\"best\" is no policy; there are exact, hard"));
+}
+
+TEST_F(CommandTest, BenchMeasuresInBothWays) {
+  for (const std::vector<std::string>& loop : std::vector<std::vector<std::string>>{
+           {"--concurrency", "2", "--requests", "12"}, {"--rate", "40", "--requests", "12"}}) {
+    std::vector<std::string> command = {"bench",      "--server",    world_->server, "--json",
+                                        "--warmup",   "0s",          "--policy",     "dense",
+                                        world_->leaf, world_->grains};
+    command.insert(command.end(), loop.begin(), loop.end());
+    const Finished run = RunCommand(command);
+    ASSERT_EQ(run.code, 0) << run.err;
+    const json result = json::parse(run.out);
+    EXPECT_EQ(result.at("planned"), 12);
+    EXPECT_EQ(result.at("ok"), 12);
+    EXPECT_EQ(result.at("pictures"), 2);
+    EXPECT_GT(result.at("stages_ms").at("encode").at("mean").get<double>(), 0.0);
+    EXPECT_GE(result.at("latency_ms").at("p50").get<double>(),
+              result.at("stages_ms").at("encode").at("min").get<double>());
+  }
+}
+
+TEST_F(CommandTest, BenchEndsInOrderWhenItIsInterrupted) {
+  ChildProcess child({BinaryPath("orchard"), "bench", "--server", world_->server, "--json",
+                      "--warmup", "0s", "--duration", "1h", world_->leaf});
+  // It has taken over the signal when it asks; before, the signal would end it.
+  const auto deadline = core::Clock::now() + std::chrono::seconds(30);
+  while (!IsBusy() && core::Clock::now() < deadline) std::this_thread::yield();
+  child.Signal(SIGINT);
+  const json result = json::parse(child.RestOfOut());
+  EXPECT_EQ(child.Wait(), 0);
+  EXPECT_EQ(result.at("interrupted"), true);
+  EXPECT_GT(result.at("planned"), 0);
+}
+
+/// The Python of docs/clients.md.
+std::string PythonExample() {
+  const char* root = std::getenv("ORCHARD_SOURCE_DIR");
+  const auto page = core::ReadFile(std::string(root == nullptr ? "." : root) + "/docs/clients.md");
+  if (!page.ok()) return "";
+  const size_t begin = page->find("```python\n");
+  const size_t end = page->find("```", begin + 10);
+  return begin == std::string::npos ? "" : page->substr(begin + 10, end - begin - 10);
+}
+
+TEST_F(CommandTest, ThePythonOfTheDocumentsRuns) {
+  const char* chosen = std::getenv("ORCHARD_PYTHON");
+  const std::string python = chosen == nullptr ? "/usr/bin/python3" : chosen;
+  if (Run({python, "-c", "import grpc, grpc_tools"}).code != 0) {
+    GTEST_SKIP() << python << " has no grpcio and grpcio-tools; ORCHARD_PYTHON names another";
+  }
+  std::string example = PythonExample();
+  ASSERT_THAT(example, HasSubstr("127.0.0.1:8001"));
+  ASSERT_THAT(example, HasSubstr("photo.jpg"));
+  example.replace(example.find("127.0.0.1:8001"), 14, world_->server);
+  example.replace(example.find("photo.jpg"), 9, world_->leaf);
+  Put("python/example.py", example);
+  const Finished run =
+      Run({"/bin/sh", "-c",
+           "cd \"$1\" && \"$2\" -m grpc_tools.protoc -I \"$3/proto\" --python_out=. "
+           "--grpc_python_out=. orchard/v1/tensor.proto orchard/v1/model.proto "
+           "orchard/v1/classifier.proto && exec \"$2\" example.py",
+           "sh", (world_->dir / "python").string(), python, std::getenv("ORCHARD_SOURCE_DIR")});
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("leaf"));
+}
+
 struct UsageCase {
   std::string name;
   std::vector<std::string> arguments;
@@ -259,11 +408,16 @@ TEST_P(UsageTest, IsExitCodeTwo) { EXPECT_EQ(RunCommand(GetParam().arguments).co
 
 INSTANTIATE_TEST_SUITE_P(
     Faults, UsageTest,
-    ::testing::Values(UsageCase{"nothing", {}}, UsageCase{"unknown_command", {"frobnicate"}},
-                      UsageCase{"no_picture", {"classify"}},
-                      UsageCase{"unknown_policy", {"classify", "--policy", "best", "x.jpg"}},
-                      UsageCase{"tau_out_of_range", {"classify", "--tau", "7", "x.jpg"}},
-                      UsageCase{"unknown_flag", {"classify", "--colour", "x.jpg"}}),
+    ::testing::Values(
+        UsageCase{"nothing", {}}, UsageCase{"unknown_command", {"frobnicate"}},
+        UsageCase{"no_picture", {"classify"}},
+        UsageCase{"unknown_policy", {"classify", "--policy", "best", "x.jpg"}},
+        UsageCase{"tau_out_of_range", {"classify", "--tau", "7", "x.jpg"}},
+        UsageCase{"unknown_duration", {"classify", "--timeout", "1m", "x.jpg"}},
+        UsageCase{"both_loops", {"bench", "--rate", "1", "--concurrency", "2", "x.jpg"}},
+        UsageCase{"both_ends", {"bench", "--requests", "1", "--duration", "2s", "x.jpg"}},
+        UsageCase{"seed_of_a_closed_loop", {"bench", "--seed", "2", "x.jpg"}},
+        UsageCase{"unknown_flag", {"classify", "--colour", "x.jpg"}}),
     [](const auto& param_info) { return param_info.param.name; });
 
 TEST_F(CommandTest, AnUnknownPinIsRefusedByTheServerWithTheNamesItKnows) {

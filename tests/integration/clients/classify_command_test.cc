@@ -1,5 +1,7 @@
 #include "clients/cpp/classify_command.h"
 
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <set>
 #include <sstream>
@@ -9,6 +11,7 @@
 
 #include "core/text.h"
 #include "nlohmann/json.hpp"
+#include "rpc/status.h"
 #include "tests/integration/clients/fake_classifier.h"
 #include "tests/testing/temp_dir.h"
 
@@ -20,6 +23,7 @@ using ::orchard::testing::FakeClassifier;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 class ClassifyCommandTest : public ::testing::Test {
  protected:
@@ -31,6 +35,7 @@ class ClassifyCommandTest : public ::testing::Test {
   int Run(std::vector<std::string> arguments, bool json) {
     ClassifyCommand command;
     command.server.servers = {server_.address()};
+    command.server.timeout = std::chrono::seconds(30);
     command.arguments = std::move(arguments);
     command.json = json;
     return RunClassify(command, {in_, out_, err_, false});
@@ -95,6 +100,50 @@ TEST_F(ClassifyCommandTest, AFolderWithoutPicturesFailsAloneInItsPlace) {
   EXPECT_EQ(Lines().size(), 2u);
   EXPECT_EQ(err_.str(),
             "orchard: " + empty + ": no picture in this folder (.jpg .jpeg .png .webp)\n");
+}
+
+TEST_F(ClassifyCommandTest, AFileOverTheServersLimitIsALineAndTheOthersAreAnswered) {
+  server_.set_max_image_bytes(16 << 20);
+  Put("a.jpg", "apple");
+  const std::string huge = Put("b.jpg", "");
+  std::filesystem::resize_file(huge, std::uintmax_t{2100} << 20);  // Takes no room on the disk.
+  Put("c.jpg", "cherry");
+  EXPECT_EQ(Run({dir_.path().string()}, /*json=*/true), kSomeFailed);
+  EXPECT_EQ(Lines().size(), 2u);
+  EXPECT_EQ(err_.str(), "orchard: " + huge +
+                            ": 2.1 GiB is over the 16.0 MiB that the server allows; not sent\n");
+}
+
+TEST_F(ClassifyCommandTest, NamesAndTheServersWordsAreShownAndNotObeyed) {
+  Put("a\nb.jpg", "apple");
+  Put("c\x1b[31md.jpg", "bad");
+  EXPECT_EQ(Run({dir_.path().string(), "no\x1b[31m.jpg"}, /*json=*/false), kSomeFailed);
+  EXPECT_THAT(out_.str(), AllOf(HasSubstr("a\\nb.jpg"), Not(HasSubstr("\x1b"))));
+  EXPECT_EQ(std::ranges::count(out_.str(), '\n'), 2);  // The heading, one answer.
+  EXPECT_THAT(err_.str(), AllOf(HasSubstr("c\\x1b[31md.jpg: INVALID_ARGUMENT"),
+                                HasSubstr("no\\x1b[31m.jpg: no such file")));
+  EXPECT_EQ(std::ranges::count(err_.str(), '\n'), 2);
+  EXPECT_THAT(err_.str(), Not(HasSubstr("\x1b")));
+}
+
+TEST_F(ClassifyCommandTest, AServersWordsStayOnOneLine) {
+  server_.Refuse(1, absl::InvalidArgumentError("first\nsecond\x1b[2J"));
+  EXPECT_EQ(Run({Put("a.jpg", "apple")}, /*json=*/false), kSomeFailed);
+  EXPECT_THAT(err_.str(), HasSubstr("INVALID_ARGUMENT: first\\nsecond\\x1b[2J\n"));
+}
+
+TEST_F(ClassifyCommandTest, ABusyServerIsWaitedFor) {
+  server_.Refuse(
+      2, rpc::WithPushback(absl::ResourceExhaustedError("full"), std::chrono::milliseconds(5)));
+  EXPECT_EQ(Run({Put("a.jpg", "apple")}, /*json=*/true), kAllDone);
+  EXPECT_EQ(server_.calls(), 3);
+}
+
+TEST_F(ClassifyCommandTest, SidecarsOfMacosArePassedOver) {
+  Put("a.jpg", "apple");
+  Put("._a.jpg", std::string("\0\5\26\7\0\2\0\0Mac OS X", 16));
+  EXPECT_EQ(Run({dir_.path().string()}, /*json=*/true), kAllDone);
+  EXPECT_EQ(Lines().size(), 1u);
 }
 
 TEST_F(ClassifyCommandTest, StandardInputIsAPicture) {

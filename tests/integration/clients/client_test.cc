@@ -1,10 +1,14 @@
 #include "clients/cpp/client.h"
 
 #include <chrono>
+#include <cstdlib>
+#include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/clock.h"
+#include "rpc/status.h"
 #include "tests/integration/clients/fake_classifier.h"
 #include "tests/testing/mute_server.h"
 #include "tests/testing/status_matchers.h"
@@ -65,6 +69,90 @@ TEST_P(GoneTest, TheNextServerIsAskedAndThenPreferred) {
 INSTANTIATE_TEST_SUITE_P(Codes, GoneTest,
                          ::testing::Values(grpc::StatusCode::UNAVAILABLE,
                                            grpc::StatusCode::CANCELLED));
+
+TEST(ClientTest, AServerThatSaysNothingIsNotTheNextCallsFirst) {
+  FakeClassifier silent;
+  FakeClassifier staying;
+  silent.set_silent(true);
+  Client client({.servers = {silent.address(), staying.address()}, .timeout = 1500ms});
+  EXPECT_THAT(client.Classify(Picture("apple")),
+              StatusIs(absl::StatusCode::kDeadlineExceeded, ::testing::_));
+  EXPECT_THAT(client.Classify(Picture("apple")), IsOk());
+  EXPECT_EQ(silent.calls(), 1);
+  silent.set_silent(false);
+}
+
+TEST(ClientTest, ABusyServerIsAskedAgainAfterTheTimeThatItAskedFor) {
+  FakeClassifier server;
+  server.Refuse(3, rpc::WithPushback(absl::ResourceExhaustedError("full"), 40ms));
+  Client client({.servers = {server.address()}, .timeout = 30s});
+  const auto begin = core::Clock::now();
+  EXPECT_THAT(client.Classify(Picture("apple")), IsOk());
+  EXPECT_EQ(server.calls(), 4);
+  EXPECT_GE(core::Clock::now() - begin, 120ms);
+}
+
+TEST(ClientTest, WhenTheTimeDoesNotLastForTheWaitTheServersWordIsTheAnswer) {
+  FakeClassifier server;
+  server.Refuse(1, rpc::WithPushback(absl::ResourceExhaustedError("full"), 60min));
+  Client client({.servers = {server.address()}, .timeout = 30s});
+  const auto begin = core::Clock::now();
+  EXPECT_THAT(client.Classify(Picture("apple")),
+              StatusIs(absl::StatusCode::kResourceExhausted, "full"));
+  EXPECT_LT(core::Clock::now() - begin, 25s);  // And at once.
+  EXPECT_EQ(server.calls(), 1);
+}
+
+TEST(ClientTest, AnotherServerIsAskedAtOnceWhenOneIsBusy) {
+  FakeClassifier busy;
+  FakeClassifier free;
+  busy.Refuse(1000, rpc::WithPushback(absl::ResourceExhaustedError("full"), 60min));
+  Client client({.servers = {busy.address(), free.address()}, .timeout = 30s});
+  EXPECT_THAT(client.Classify(Picture("apple")), IsOk());
+  EXPECT_EQ(free.calls(), 1);
+}
+
+class ForbiddenTest : public ::testing::TestWithParam<absl::Status> {};
+
+TEST_P(ForbiddenTest, NobodyIsAskedAgain) {
+  FakeClassifier first;
+  FakeClassifier second;
+  first.Refuse(1000, GetParam());
+  Client client({.servers = {first.address(), second.address()}, .timeout = 30s});
+  const auto answer = client.Classify(Picture("apple"));
+  EXPECT_THAT(answer, StatusIs(GetParam().code(), std::string(GetParam().message())));
+  EXPECT_EQ(first.calls() + second.calls(), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Statuses, ForbiddenTest,
+    ::testing::Values(rpc::WithErrorInfo(absl::UnavailableError("no expert answered"),
+                                         rpc::kNoExpert),
+                      rpc::WithPushback(absl::UnavailableError("stay away"), -1ms),
+                      rpc::WithPushback(absl::ResourceExhaustedError("stay away"), -1ms)));
+
+TEST(ClientTest, TheReasonOfAFailureComesAlong) {
+  FakeClassifier server;
+  server.Refuse(1, rpc::WithErrorInfo(absl::UnavailableError("none"), rpc::kNoExpert));
+  Client client({.servers = {server.address()}});
+  EXPECT_EQ(rpc::ErrorInfoOf(client.Classify(Picture("apple")).status())->reason, rpc::kNoExpert);
+}
+
+TEST(ClientTest, AProxyOfTheEnvironmentIsNotAsked) {
+  FakeClassifier server;
+  for (const char* name : {"grpc_proxy", "http_proxy", "https_proxy"}) {
+    ::setenv(name, ("http://" + DeadAddress()).c_str(), 1);
+  }
+  Client client({.servers = {server.address()}});
+  EXPECT_THAT(client.Classify(Picture("apple")), IsOk());
+  for (const char* name : {"grpc_proxy", "http_proxy", "https_proxy"}) ::unsetenv(name);
+}
+
+TEST(ClientTest, ARequestThatNoMessageCanHoldIsRefusedHere) {
+  EXPECT_THAT(CheckMessageSize((size_t{1} << 31) - 1), IsOk());
+  EXPECT_THAT(CheckMessageSize(size_t{1} << 31),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("2 GiB")));
+}
 
 TEST(ClientTest, ABadPictureIsNotAskedForTwice) {
   FakeClassifier first;

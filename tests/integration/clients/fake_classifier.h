@@ -1,23 +1,31 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 
+#include "absl/status/status.h"
 #include <grpcpp/grpcpp.h>
 
+#include "core/mutex.h"
 #include "orchard/v1/classifier.grpc.pb.h"
+#include "rpc/status.h"
 
 namespace orchard::testing {
 
 /// A Classifier on a real loopback port. A picture whose bytes are "bad" is INVALID_ARGUMENT; every
-/// other one is labelled with its own bytes. While `gone` is set every call fails with that code.
+/// other one is labelled with its own bytes. While `gone` is set every call fails with that code;
+/// `refusals` calls fail as Refuse said; a call waits while the server is held.
 class FakeClassifier final : public v1::Classifier::Service {
  public:
-  FakeClassifier() {
+  explicit FakeClassifier(const std::shared_ptr<grpc::ServerCredentials>& credentials =
+                              grpc::InsecureServerCredentials()) {
     grpc::ServerBuilder builder;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+    builder.AddListeningPort("127.0.0.1:0", credentials, &port_);
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();
   }
@@ -26,10 +34,35 @@ class FakeClassifier final : public v1::Classifier::Service {
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
   int calls() const { return calls_; }
   void set_gone(grpc::StatusCode code) { gone_ = code; }
+  void set_max_image_bytes(std::uint64_t bytes) { max_image_bytes_ = bytes; }
 
-  grpc::Status Classify(grpc::ServerContext* /*context*/, const v1::ClassifyRequest* request,
+  /// Every call takes so long, one after the other: the server has one worker.
+  void set_work(std::chrono::milliseconds work) { work_ms_ = work.count(); }
+
+  /// The next `count` calls fail with `status`, which may have an ErrorInfo and a pushback.
+  void Refuse(int count, absl::Status status) {
+    core::MutexLock lock(mutex_);
+    refusal_ = std::move(status);
+    refusals_ = count;
+  }
+
+  /// Calls are taken and not answered until they are given up.
+  void set_silent(bool silent) { silent_ = silent; }
+
+  grpc::Status Classify(grpc::ServerContext* context, const v1::ClassifyRequest* request,
                         v1::ClassifyResponse* response) override {
     ++calls_;
+    while (silent_ && !context->IsCancelled()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    {
+      core::MutexLock lock(mutex_);
+      if (work_ms_ > 0) std::this_thread::sleep_for(std::chrono::milliseconds(work_ms_));
+      if (refusals_ > 0) {
+        --refusals_;
+        return rpc::ToGrpc(refusal_, *context, std::chrono::milliseconds(1));
+      }
+    }
     if (gone_ != grpc::StatusCode::OK) return {gone_, "going"};
     if (request->image() == "bad") {
       return {grpc::StatusCode::INVALID_ARGUMENT, "not an image"};
@@ -42,9 +75,13 @@ class FakeClassifier final : public v1::Classifier::Service {
   }
 
   grpc::Status DescribeModel(grpc::ServerContext* /*context*/,
-                             const v1::DescribeModelRequest* /*request*/,
+                             const v1::DescribeModelRequest* request,
                              v1::ModelDescription* response) override {
     response->set_name("fake");
+    response->mutable_limits()->set_max_image_bytes(max_image_bytes_);
+    v1::DomainDescription& domain = *response->add_domains();
+    domain.set_name("fruit");
+    if (request->endpoints()) domain.add_endpoints()->set_address("127.0.0.1:8011");
     return grpc::Status::OK;
   }
 
@@ -52,6 +89,12 @@ class FakeClassifier final : public v1::Classifier::Service {
   int port_ = 0;
   std::atomic<int> calls_{0};
   std::atomic<grpc::StatusCode> gone_{grpc::StatusCode::OK};
+  std::atomic<std::uint64_t> max_image_bytes_{0};
+  std::atomic<bool> silent_{false};
+  std::atomic<std::int64_t> work_ms_{0};
+  core::Mutex mutex_;
+  absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
+  int refusals_ ABSL_GUARDED_BY(mutex_) = 0;
   std::unique_ptr<grpc::Server> server_;
 };
 

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <sstream>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,6 +19,7 @@ using ::orchard::testing::IsOkAndHolds;
 using ::orchard::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using namespace std::chrono_literals;
 
 class PicturesTest : public ::testing::Test {
  protected:
@@ -56,17 +59,67 @@ TEST_F(PicturesTest, AFolderWithoutPicturesIsAnErrorAmongTheOthers) {
       ElementsAre(StatusIs(absl::StatusCode::kNotFound, HasSubstr(folder)), IsOkAndHolds(file)));
 }
 
+TEST_F(PicturesTest, InAFolderWhatUsersDoNotSeeIsPassedOver) {
+  const std::string photo = Put("a.jpg");
+  Put("._a.jpg");           // a sidecar of macOS
+  Put("__MACOSX/._a.jpg");  // the same in an archive
+  Put("__MACOSX/b.jpg");
+  Put("@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg");
+  Put(".thumbnails/a.png");
+  Put("Thumbs.db");
+  ASSERT_EQ(::mkfifo((dir_.path() / "pipe.jpg").c_str(), 0600), 0);
+  EXPECT_THAT(ExpandPictures({dir_.path().string()}), ElementsAre(IsOkAndHolds(photo)));
+}
+
+TEST_F(PicturesTest, WhatIsNamedIsTakenAlsoWhenItIsHidden) {
+  const std::string sidecar = Put("._a.jpg");
+  const std::string hidden = Put(".thumbnails/a.png");
+  EXPECT_THAT(ExpandPictures({sidecar, (dir_.path() / ".thumbnails").string()}),
+              ElementsAre(IsOkAndHolds(sidecar), IsOkAndHolds(hidden)));
+}
+
+TEST_F(PicturesTest, AFolderNamedLikeAPictureIsAFolder) {
+  const std::string inside = Put("a.jpg/b.jpg");
+  EXPECT_THAT(ExpandPictures({dir_.path().string()}), ElementsAre(IsOkAndHolds(inside)));
+}
+
+TEST_F(PicturesTest, ALinkThatLeadsNowhereIsALine) {
+  const std::string lost = (dir_.path() / "lost.jpg").string();
+  std::filesystem::create_symlink("gone.jpg", lost);
+  const auto pictures = ExpandPictures({dir_.path().string()});
+  ASSERT_THAT(pictures, ElementsAre(IsOkAndHolds(lost)));
+  std::istringstream nothing;
+  SizeLimit limit([] { return std::nullopt; });
+  EXPECT_THAT(PictureReader(pictures, nothing, limit, 10s).Read(lost),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("no such file")));
+}
+
+TEST_F(PicturesTest, AFolderThatMayNotBeReadTakesNoOtherPictureAway) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may read everything";
+  const std::string a = Put("a.jpg");
+  Put("closed/b.jpg");
+  const std::string z = Put("z.jpg");
+  const std::string closed = (dir_.path() / "closed").string();
+  ::chmod(closed.c_str(), 0);
+  EXPECT_THAT(ExpandPictures({dir_.path().string()}),
+              ElementsAre(IsOkAndHolds(a), IsOkAndHolds(z),
+                          StatusIs(absl::StatusCode::kUnavailable, HasSubstr(closed))));
+  ::chmod(closed.c_str(), 0700);
+}
+
 TEST_F(PicturesTest, ADashIsStandardInputHoweverOftenItIsNamed) {
   const std::string bytes("\xff\xd8\0bytes", 8);
   std::istringstream in(bytes);
-  const std::string standard_input = ReadStandardInput(ExpandPictures({"-", "a.jpg", "-"}), in);
-  EXPECT_THAT(ReadPicture("-", standard_input), IsOkAndHolds(bytes));
-  EXPECT_THAT(ReadPicture("-", standard_input), IsOkAndHolds(bytes));
+  SizeLimit limit([] { return std::nullopt; });
+  const PictureReader reader(ExpandPictures({"-", "a.jpg", "-"}), in, limit, 10s);
+  EXPECT_THAT(reader.Read("-"), IsOkAndHolds(bytes));
+  EXPECT_THAT(reader.Read("-"), IsOkAndHolds(bytes));
 }
 
 TEST_F(PicturesTest, WithoutADashStandardInputIsLeftAlone) {
   std::istringstream in("for somebody else");
-  EXPECT_EQ(ReadStandardInput(ExpandPictures({"a.jpg"}), in), "");
+  SizeLimit limit([] { return std::nullopt; });
+  const PictureReader reader(ExpandPictures({"a.jpg"}), in, limit, 10s);
   EXPECT_EQ(in.tellg(), 0);
 }
 
