@@ -120,7 +120,6 @@ void DeclarePictures(CLI::App& app, std::vector<std::string>& arguments) {
   app.add_option("pictures", arguments,
                  "picture files; folders, walked for .jpg .jpeg .png .webp; - for standard input")
       ->type_name("FILE|DIR|-")
-      ->allow_extra_args(false)  // Or "[2024]" would be a list, and not a folder.
       ->required();
 }
 

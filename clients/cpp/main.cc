@@ -1,11 +1,13 @@
 // The `orchard` command: asks a router.
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <iostream>
 #include <sstream>
 #include <string>
 #include <unistd.h>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -27,6 +29,16 @@ int ParseFailure(const CLI::App& app, const CLI::ParseError& error) {
     std::cerr << orchard::client::Printable(line) << '\n';
   }
   return orchard::client::kUsage;
+}
+
+/// What was typed, last word first, as CLI11 takes it. It would make a list of a folder "[2024]".
+std::vector<std::string> Arguments(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  for (std::string& argument : arguments) {
+    if (argument.starts_with('[') && argument.ends_with(']')) argument.insert(0, "./");
+  }
+  std::ranges::reverse(arguments);
+  return arguments;
 }
 
 std::atomic<bool> interrupted = false;
@@ -60,7 +72,7 @@ int main(int argc, char** argv) {
   DeclareDescribe(describe_app, describe);
 
   try {
-    app.parse(argc, argv);
+    app.parse(Arguments(argc, argv));
   } catch (const CLI::ParseError& error) {
     return ParseFailure(app, error);
   }
