@@ -3,7 +3,7 @@
 /// \file
 /// Words that every folder uses. No gRPC, no LibTorch, no OpenCV. Read in this order:
 ///   status.h (how errors travel), clock.h, mutex.h, micro_batcher.h (work between threads),
-///   log_space.h (arithmetic of probabilities), window.h (figures over time), tensor.h (rows of
-///   numbers), digest.h, text.h (lists for people), units.h (sizes
-///   and durations as people write them).
+///   log_space.h (arithmetic of probabilities), window.h (figures over time), linear_time.h (how
+///   long work of a size takes), tensor.h (rows of numbers), digest.h, text.h (lists for people),
+///   units.h (sizes and durations as people write them).
 /// Conventions: logarithms are natural; times are std::chrono; errors are absl::Status.
