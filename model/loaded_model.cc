@@ -5,35 +5,27 @@
 
 #include "core/status.h"
 #include "model/manifest.h"
+#include "model/warm_up.h"
 
 namespace orchard::model {
 namespace {
 
-/// LibTorch's first run records, its second specialises; oneDNN prepares a kernel for each size.
-constexpr size_t kRunsEach = 2;
 constexpr size_t kExpertBatch = 4;  // rows; larger sub-batches prepare themselves when they come
 
 absl::Status WarmUp(const RouterModel& model, size_t max_batch) {
   const size_t crop = model.manifest.encoder().preprocessing().crop();
-  for (size_t rows = 1; rows <= max_batch; ++rows) {
+  return model::WarmUp(max_batch, [&](size_t rows) -> absl::Status {
     const std::vector<std::uint8_t> grey(rows * crop * crop * 3, 128);
-    for (size_t run = 0; run < kRunsEach; ++run) {
-      ORCHARD_ASSIGN_OR_RETURN(const core::FeatureBatch features,
-                               model.encoder->Encode(grey, rows));
-      ORCHARD_RETURN_IF_ERROR(model.gates->Evaluate(features).status());
-    }
-  }
-  return absl::OkStatus();
+    ORCHARD_ASSIGN_OR_RETURN(const core::FeatureBatch features, model.encoder->Encode(grey, rows));
+    return model.gates->Evaluate(features).status();
+  });
 }
 
 absl::Status WarmUp(const ExpertHead& expert) {
-  for (size_t rows = 1; rows <= kExpertBatch; ++rows) {
+  return model::WarmUp(kExpertBatch, [&](size_t rows) -> absl::Status {
     const std::vector<float> features(rows * expert.row_width(), 0.5F);
-    for (size_t run = 0; run < kRunsEach; ++run) {
-      ORCHARD_RETURN_IF_ERROR(expert.Score(features, rows).status());
-    }
-  }
-  return absl::OkStatus();
+    return expert.Score(features, rows).status();
+  });
 }
 
 }  // namespace

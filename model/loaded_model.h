@@ -21,9 +21,10 @@ struct RouterModel {
   std::unique_ptr<Gates> gates;
 };
 
-/// Loads encoder and gates of a version folder as its `manifest` says, and warms them up with
-/// `max_batch` batch sizes. Who loads more than one thing reads the manifest once, so that a folder
-/// that is exchanged meanwhile can't give parts of two models. Errors name the file.
+/// Loads encoder and gates of a version folder as its `manifest` says, and warms them up for
+/// passes of up to `max_batch` pictures (warm_up.h). Who loads more than one thing reads the
+/// manifest once, so that a folder that is exchanged meanwhile can't give parts of two models.
+/// Errors name the file.
 absl::StatusOr<RouterModel> LoadRouterModel(const std::filesystem::path& version_dir,
                                             v1::ModelManifest manifest, size_t max_batch,
                                             EncoderPrecision precision = EncoderPrecision::kAuto);
