@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+namespace orchard::server {
+
+/// What this process may use of the machine.
+struct Allowance {
+  double cpus = 1.0;                    ///< by affinity and quota; above 0
+  std::optional<std::uint64_t> memory;  ///< bytes; absent: as much as there is
+};
+
+/// Reads the control groups' limits, version 2 or 1: the smallest of this process's own group and
+/// of all groups around it. The kernel shows a container the machine's cores; threads for all of
+/// them would only be throttled.
+///
+/// Files that are missing or unreadable set no limit. `root` is where the file system is (tests
+/// have one of their own), `cpus` what the affinity mask allows.
+Allowance ReadAllowance(const std::filesystem::path& root, size_t cpus);
+
+/// Of this process, by its affinity mask and control groups.
+Allowance OwnAllowance();
+
+/// Threads that decode and that encode.
+struct WorkerCounts {
+  size_t decode = 1;
+  size_t encode = 1;
+};
+
+/// Divides an allowance. An encode worker keeps a core busy; so there is one for each whole core,
+/// and at least one. Decoding a photograph of a camera's size at reduced scale takes about as long
+/// as a quarter to a half of a forward pass (`./dev bench`, docs/performance.md); so decoders are
+/// half as many, rounded up: they wait when the encoder has enough (waiting_room.h), and more of
+/// them would only take the cores from it.
+///
+/// Besides, what all decoders may hold at a time, `bytes_a_decoder` each, fits a quarter of the
+/// memory; one decoder there always is.
+WorkerCounts DivideWorkers(const Allowance& allowance, std::uint64_t bytes_a_decoder);
+
+/// Bytes of pictures in progress: a quarter of the allowed memory, or of the machine's. The rest is
+/// for the model, decoding, and what gRPC has received and not yet handed over.
+std::uint64_t PictureBytes(const Allowance& allowance);
+
+}  // namespace orchard::server
