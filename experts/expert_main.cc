@@ -17,6 +17,7 @@
 #include "model/manifest.h"
 #include "model/store.h"
 #include "server/allocator.h"
+#include "server/cgroup.h"
 #include "server/server.h"
 #include "server/service_process.h"
 #include "server/settings.h"
@@ -29,6 +30,8 @@ using server::Refuse;
 constexpr char kProgram[] = "orchard-expert";
 
 struct Config {
+  Config() { service.workers = server::DivideWorkers(server::OwnAllowance(), 0).encode; }
+
   server::ProcessConfig process = server::ExpertProcessConfig();
   std::optional<std::filesystem::path> model;
   std::vector<std::string> domains;
@@ -52,7 +55,17 @@ void Declare(server::Settings& settings, Config& config) {
       .Add("max-waiting", config.service.max_waiting,
            "calls that wait, per domain; one more is refused")
       .Range(1, 65536);
-  settings.Add("workers", config.service.workers, "threads that compute, per domain").Range(1, 64);
+  settings
+      .Add("max-waiting-rows", config.service.max_waiting_rows,
+           "rows that wait, per domain; a call of more is taken when nothing else waits")
+      .Range(1, 1'000'000);
+  settings
+      .AddBytes("max-waiting-bytes", config.service.max_waiting_bytes,
+                "features that wait, of all domains")
+      .Range(std::uint64_t{1} << 20, std::uint64_t{1} << 40);
+  settings.Add("workers", config.service.workers, "threads that compute, shared by all domains")
+      .Range(1, 256)
+      .DefaultText("the cores that the process may use");
 }
 
 /// What is to be served: a manifest and the heads of the chosen domains.

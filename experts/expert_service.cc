@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 
 #include "core/clock.h"
+#include "experts/internal/score_pool.h"
 #include "experts/internal/score_queue.h"
 #include "experts/metadata.h"
 #include "experts/wire.h"
@@ -152,15 +153,19 @@ ExpertService::ExpertService(std::vector<ServedExpert> experts, const std::strin
                              ExpertServiceOptions options)
     : experts_(std::move(experts)),
       model_version_(absl::StrCat(model, "/", version)),
-      metrics_(registry, Specs(experts_), model, version) {
+      metrics_(registry, Specs(experts_), model, version),
+      pool_(std::make_unique<internal::ScorePool>(
+          internal::ScorePoolOptions{.workers = options.workers,
+                                     .max_waiting_bytes = options.max_waiting_bytes,
+                                     .start_worker = options.start_worker})) {
   for (size_t i = 0; i < experts_.size(); ++i) {
     const ExpertSpec& spec = experts_[i].spec;
     auto queue = std::make_unique<internal::ScoreQueue>(
         spec, experts_[i].scorer, metrics_.domain(i),
         internal::ScoreQueueOptions{.max_batch = options.max_batch,
                                     .max_waiting = options.max_waiting,
-                                    .workers = options.workers,
-                                    .start_worker = options.start_worker});
+                                    .max_waiting_rows = options.max_waiting_rows},
+        *pool_);
     domains_[spec.domain] =
         std::make_unique<Domain>(Domain{&spec, &metrics_.domain(i), std::move(queue)});
   }

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -21,13 +22,16 @@
 namespace orchard::experts {
 
 namespace internal {
+class ScorePool;
 class ScoreQueue;
-}
+}  // namespace internal
 
 struct ExpertServiceOptions {
-  size_t max_batch = 32;                 ///< rows computed together, unless one call has more
-  size_t max_waiting = 256;              ///< calls that wait, per domain; one more is refused
-  size_t workers = 1;                    ///< threads that compute, per domain
+  size_t max_batch = 32;           ///< rows computed together, unless one call has more
+  size_t max_waiting = 256;        ///< calls that wait, per domain; one more is refused
+  size_t max_waiting_rows = 4096;  ///< rows that wait, per domain
+  std::uint64_t max_waiting_bytes = std::uint64_t{256} << 20;  ///< of features, over all domains
+  size_t workers = 1;                    ///< threads that compute, shared by all domains
   std::function<void()> start_worker{};  ///< runs first on each worker; may be empty
 };
 
@@ -77,7 +81,8 @@ class ExpertService final : public v1::Expert::CallbackService {
   const std::string model_version_;  // "default/1"
   ExpertMetrics metrics_;
   std::atomic<size_t> in_flight_ = 0;
-  std::map<std::string, std::unique_ptr<Domain>> domains_;  // Last: its threads use the rest.
+  std::map<std::string, std::unique_ptr<Domain>> domains_;
+  std::unique_ptr<internal::ScorePool> pool_;  // Last: its threads use the rest.
 };
 
 }  // namespace orchard::experts

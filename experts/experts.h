@@ -12,7 +12,8 @@
 ///   remote_expert.h       an Expert over one or more addresses
 ///   metadata.h            what travels beside the messages
 ///   endpoint_choice.h     which address gets a call (pure)
-///   expert_service.h      v1::Expert: queue → batch across callers → head → answer
+///   expert_service.h      v1::Expert: queue → batch across callers → head → answer; over
+///                         internal/score_queue.h, and internal/score_pool.h for the threads
 ///   expert_metrics.h      what the service measures (docs/metrics.md, "Expert service")
 /// Conventions: rows are pictures; log-probabilities are natural, calibrated, in the order of the
 /// domain's classes; energies are before the temperature. A row's answer does not depend on the

@@ -1,47 +1,133 @@
 #include "experts/internal/score_queue.h"
 
+#include <algorithm>
+#include <chrono>
+#include <memory>
 #include <span>
 #include <utility>
 
+#include "absl/strings/str_format.h"
+
 #include "experts/wire.h"
+#include "rpc/status.h"
 
 namespace orchard::experts::internal {
 
 using core::Clock;
 
-ScoreQueue::ScoreQueue(const ExpertSpec& spec, Scorer scorer, DomainMetrics& metrics,
-                       ScoreQueueOptions options)
-    : spec_(spec),
-      scorer_(std::move(scorer)),
-      metrics_(metrics),
-      max_batch_(options.max_batch),
-      batcher_({.name = "expert",
-                .max_batch = options.max_batch,  // Calls; a call has at least one row.
-                .max_waiting = options.max_waiting,
-                .workers = options.workers,
-                .start_worker = std::move(options.start_worker)},
-               [this](std::vector<PendingScore*> calls) { Process(std::move(calls)); }) {}
+namespace {
 
-/// Splits what a worker took into batches of at most `max_batch` rows; whole calls only.
-void ScoreQueue::Process(std::vector<PendingScore*> calls) {
+constexpr std::chrono::milliseconds kSoonest{10};
+constexpr std::chrono::milliseconds kLatest{10'000};
+
+size_t BytesOf(const PendingScore& call) { return call.features().data().size(); }
+
+void FailGone(const std::vector<PendingScore*>& gone) {
+  for (PendingScore* const call : gone) {
+    call->Fail(call->StillWanted(), {.queue = Clock::now() - call->arrived()});
+  }
+}
+
+}  // namespace
+
+absl::Status ScoreQueue::Submit(PendingScore* call) {
+  std::vector<PendingScore*> gone;
+  absl::Status status;
+  {
+    core::MutexLock lock(pool_.mutex_);
+    status = CheckRoom(*call);
+    if (absl::IsResourceExhausted(status)) {
+      gone = TakeGone();
+      if (!gone.empty()) status = CheckRoom(*call);
+    }
+    if (status.ok()) {
+      if (waiting_.empty()) pool_.ready_.push_back(this);
+      waiting_.push_back(call);
+      waiting_rows_ += call->rows();
+      pool_.waiting_bytes_ += BytesOf(*call);
+      pool_.changed_.notify_one();
+    }
+  }
+  FailGone(gone);  // Outside the lock: that is gRPC's code.
+  return status;
+}
+
+/// A call that is larger than a limit is let in when nothing waits: it can't be made smaller.
+absl::Status ScoreQueue::CheckRoom(const PendingScore& call) const {
+  if (pool_.stopping_) return absl::UnavailableError("the expert is stopping");
+  if (waiting_.size() >= options_.max_waiting) {
+    return Full(waiting_.size(), options_.max_waiting, "calls");
+  }
+  if (waiting_rows_ > 0 && waiting_rows_ + call.rows() > options_.max_waiting_rows) {
+    return Full(waiting_rows_, options_.max_waiting_rows, "rows");
+  }
+  const std::uint64_t limit = pool_.options_.max_waiting_bytes;
+  if (pool_.waiting_bytes_ > 0 && pool_.waiting_bytes_ + BytesOf(call) > limit) {
+    return Full(pool_.waiting_bytes_, limit, "bytes of all domains");
+  }
+  return absl::OkStatus();
+}
+
+/// There is room when half of what waits is done.
+absl::Status ScoreQueue::Full(size_t has, size_t limit, const char* what) const {
+  const double batches =
+      static_cast<double>(waiting_rows_) / static_cast<double>(options_.max_batch);
+  const Clock::duration wait = time_.Of(batches, static_cast<double>(options_.max_batch)) /
+                               static_cast<Clock::rep>(2 * pool_.options_.workers);
+  return rpc::WithPushback(
+      absl::ResourceExhaustedError(
+          absl::StrFormat("the queue of the expert of %s is full: %d waiting %s, the limit is %d; "
+                          "ask another replica, or later",
+                          spec_.domain, has, what, limit)),
+      std::clamp(std::chrono::ceil<std::chrono::milliseconds>(wait), kSoonest, kLatest));
+}
+
+void ScoreQueue::Forget(const PendingScore& call) {
+  waiting_rows_ -= call.rows();
+  pool_.waiting_bytes_ -= BytesOf(call);
+}
+
+std::vector<PendingScore*> ScoreQueue::TakeGone() {
+  std::vector<PendingScore*> gone;
+  std::erase_if(waiting_, [&](PendingScore* call) {
+    if (call->StillWanted().ok()) return false;
+    gone.push_back(call);
+    return true;
+  });
+  for (const PendingScore* const call : gone) Forget(*call);
+  if (!gone.empty() && waiting_.empty()) std::erase(pool_.ready_, this);
+  return gone;
+}
+
+/// Whole calls, in the order in which they came.
+std::vector<PendingScore*> ScoreQueue::TakeBatch(size_t workers) {
+  const size_t share = std::min(options_.max_batch, (waiting_rows_ + workers - 1) / workers);
   std::vector<PendingScore*> batch;
   size_t rows = 0;
-  const auto run = [&] {
-    if (!batch.empty()) Run(batch, rows);
-    batch.clear();
-    rows = 0;
-  };
+  while (!waiting_.empty() && rows < share) {
+    PendingScore* const call = waiting_.front();
+    if (rows > 0 && rows + call->rows() > options_.max_batch) break;
+    waiting_.pop_front();
+    Forget(*call);
+    rows += call->rows();
+    batch.push_back(call);
+  }
+  return batch;
+}
+
+void ScoreQueue::Process(const std::vector<PendingScore*>& calls) {
+  std::vector<PendingScore*> batch, gone;
+  size_t rows = 0;
   for (PendingScore* const call : calls) {
-    if (rows + call->rows() > max_batch_) run();
-    // Asked as late as possible: batches before this one have taken their time.
-    if (const absl::Status wanted = call->StillWanted(); !wanted.ok()) {
-      call->Fail(wanted, {.queue = Clock::now() - call->arrived()});
+    if (!call->StillWanted().ok()) {
+      gone.push_back(call);
       continue;
     }
     rows += call->rows();
     batch.push_back(call);
   }
-  run();
+  FailGone(gone);
+  if (!batch.empty()) Run(batch, rows);
 }
 
 void ScoreQueue::Run(const std::vector<PendingScore*>& calls, size_t rows) {
@@ -72,6 +158,10 @@ void ScoreQueue::Run(const std::vector<PendingScore*>& calls, size_t rows) {
   }
   const Clock::duration compute = Clock::now() - started;
   metrics_.Computed(sound_rows, compute);
+  {
+    core::MutexLock lock(pool_.mutex_);
+    time_.Add(static_cast<double>(sound_rows), compute);
+  }
   size_t first = 0;
   for (PendingScore* const call : sound) {
     const PendingScore::Timing timing{.queue = started - call->arrived(), .compute = compute};

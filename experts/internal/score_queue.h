@@ -1,16 +1,18 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
-#include <memory>
+#include <deque>
+#include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 
 #include "core/clock.h"
-#include "core/micro_batcher.h"
+#include "core/linear_time.h"
 #include "experts/expert_metrics.h"
 #include "experts/expert_spec.h"
+#include "experts/internal/score_pool.h"
 #include "experts/scorer.h"
 #include "model/expert_head.h"
 #include "orchard/v1/tensor.pb.h"
@@ -41,33 +43,61 @@ class PendingScore {
 };
 
 struct ScoreQueueOptions {
-  size_t max_batch = 32;                 ///< rows computed together, unless one call has more
-  size_t max_waiting = 256;              ///< calls; one more is refused
-  size_t workers = 1;                    ///< threads
-  std::function<void()> start_worker{};  ///< runs first on each worker; may be empty
+  size_t max_batch = 32;           ///< rows computed together, unless one call has more
+  size_t max_waiting = 256;        ///< calls; one more is refused
+  size_t max_waiting_rows = 4096;  ///< rows of these calls; one alone may have more
 };
 
-/// One domain's calls, from all routers: queue → batch across callers → head → answers. A call is
-/// dropped before it costs anything when its caller has gone. Thread-safe.
+/// One domain's calls, from all routers: queue → batch across callers → head → answers. Workers of
+/// the pool that are idle share what waits. A call is dropped before it costs anything when its
+/// caller has gone; and before another is refused for want of a place, those of callers that have
+/// gone give theirs up. Thread-safe.
 class ScoreQueue {
  public:
-  /// `spec` and `metrics` outlive it.
+  /// `spec`, `metrics` and `pool` outlive it; the pool's Stop() comes before its end.
   ScoreQueue(const ExpertSpec& spec, Scorer scorer, DomainMetrics& metrics,
-             ScoreQueueOptions options);
+             ScoreQueueOptions options, ScorePool& pool)
+      : spec_(spec),
+        scorer_(std::move(scorer)),
+        metrics_(metrics),
+        options_(options),
+        pool_(pool) {}
 
-  /// `call` must live until it is answered. Errors, with which it is not: RESOURCE_EXHAUSTED when
-  /// `max_waiting` calls wait, UNAVAILABLE while stopping.
-  absl::Status Submit(PendingScore* call) { return batcher_.Submit(std::move(call)); }
+  /// `call` must live until it is answered. Errors, with which it is not: RESOURCE_EXHAUSTED, with
+  /// limit and pushback, when too many calls, rows or bytes wait; UNAVAILABLE while stopping.
+  absl::Status Submit(PendingScore* call) ABSL_LOCKS_EXCLUDED(pool_.mutex_);
 
  private:
-  void Process(std::vector<PendingScore*> calls);
+  friend class ScorePool;
+
+  absl::Status CheckRoom(const PendingScore& call) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(pool_.mutex_);
+  absl::Status Full(size_t has, size_t limit, const char* what) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(pool_.mutex_);
+  /// Takes out the calls whose callers have gone.
+  std::vector<PendingScore*> TakeGone() ABSL_EXCLUSIVE_LOCKS_REQUIRED(pool_.mutex_);
+  /// The next batch for one of `workers` that could share what waits.
+  std::vector<PendingScore*> TakeBatch(size_t workers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(pool_.mutex_);
+  /// The same, for the pool, under its lock: the analysis can't see that it is the queue's.
+  std::vector<PendingScore*> TakeTurn(size_t workers, bool& more) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    std::vector<PendingScore*> batch = TakeBatch(workers);
+    more = !waiting_.empty();
+    return batch;
+  }
+  void Forget(const PendingScore& call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(pool_.mutex_);
+
+  /// On a worker of the pool, without a lock.
+  void Process(const std::vector<PendingScore*>& calls);
   void Run(const std::vector<PendingScore*>& calls, size_t rows);
 
   const ExpertSpec& spec_;
   const Scorer scorer_;
   DomainMetrics& metrics_;
-  const size_t max_batch_;
-  core::MicroBatcher<PendingScore*> batcher_;  // Last: its threads use the rest.
+  const ScoreQueueOptions options_;
+  ScorePool& pool_;
+  std::deque<PendingScore*> waiting_ ABSL_GUARDED_BY(pool_.mutex_);
+  size_t waiting_rows_ ABSL_GUARDED_BY(pool_.mutex_) = 0;
+  core::LinearTime time_ ABSL_GUARDED_BY(pool_.mutex_);  // by rows
 };
 
 }  // namespace orchard::experts::internal

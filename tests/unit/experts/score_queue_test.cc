@@ -1,9 +1,15 @@
 #include "experts/internal/score_queue.h"
 
+#include <algorithm>
+#include <atomic>
+#include <barrier>
 #include <cmath>
 #include <latch>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -11,6 +17,7 @@
 #include <prometheus/registry.h>
 
 #include "experts/wire.h"
+#include "rpc/status.h"
 #include "tests/testing/expert_samples.h"
 #include "tests/testing/status_matchers.h"
 
@@ -40,12 +47,14 @@ class FakeCall final : public PendingScore {
     request_.mutable_features()->mutable_data()->replace(
         0, sizeof nan, reinterpret_cast<const char*>(&nan), sizeof nan);
   }
-  void Leave() { wanted_ = absl::UnavailableError("gone"); }
+  void Leave() { gone_ = true; }
 
   const v1::Tensor& features() const override { return request_.features(); }
   size_t rows() const override { return rows_; }
   core::Clock::time_point arrived() const override { return arrived_; }
-  absl::Status StillWanted() const override { return wanted_; }
+  absl::Status StillWanted() const override {
+    return gone_ ? absl::UnavailableError("gone") : absl::OkStatus();
+  }
   void Answer(const model::ScoreBatch& scores, size_t first, Timing) override {
     EXPECT_FALSE(answer.has_value());
     v1::ScoreResponse response;
@@ -63,7 +72,7 @@ class FakeCall final : public PendingScore {
   const size_t rows_;
   const core::Clock::time_point arrived_ = core::Clock::now();
   v1::ScoreRequest request_;
-  absl::Status wanted_;
+  std::atomic<bool> gone_ = false;
 };
 
 class ScoreQueueTest : public ::testing::Test {
@@ -73,6 +82,7 @@ class ScoreQueueTest : public ::testing::Test {
     std::latch started(1), release(1);
     FakeCall first(1, /*seed=*/99);
     {
+      ScorePool pool({});
       ScoreQueue queue(
           spec_,
           [&](std::span<const float> features, size_t rows) {
@@ -83,11 +93,12 @@ class ScoreQueueTest : public ::testing::Test {
             }
             return scorer_(features, rows);
           },
-          metrics_.domain(0), options);
+          metrics_.domain(0), options, pool);
       ASSERT_THAT(queue.Submit(&first), IsOk());
       started.wait();
       for (FakeCall* const call : calls) ASSERT_THAT(queue.Submit(call), IsOk());
       release.count_down();
+      pool.Stop();
     }
     runs_.erase(runs_.begin());
   }
@@ -154,6 +165,160 @@ TEST_F(ScoreQueueTest, AHeadThatAnswersNonsenseHasFailed) {
   FakeCall a(1);
   RunTogether({&a});
   EXPECT_THAT(*a.answer, StatusIs(absl::StatusCode::kInternal, HasSubstr("energy of nan")));
+}
+
+/// A queue whose one worker is busy with a first call until Release().
+class BusyQueueTest : public ScoreQueueTest {
+ protected:
+  void Start(ScoreQueueOptions options, ScorePoolOptions pool = {}) {
+    pool_.emplace(std::move(pool));
+    queue_.emplace(
+        spec_,
+        [this](std::span<const float> features, size_t rows) {
+          if (!std::exchange(busy_, true)) started_.count_down();
+          release_.wait();
+          return SampleScores(features, rows);
+        },
+        metrics_.domain(0), options, *pool_);
+    ASSERT_THAT(queue_->Submit(&first_), IsOk());
+    started_.wait();
+  }
+  void Release() {
+    if (!release_.try_wait()) release_.count_down();
+  }
+  ~BusyQueueTest() override {
+    Release();
+    pool_->Stop();
+  }
+
+  FakeCall first_{1};
+  std::latch started_{1}, release_{1};
+  bool busy_ = false;  // The one worker's.
+  std::optional<ScorePool> pool_;
+  std::optional<ScoreQueue> queue_;
+};
+
+TEST_F(BusyQueueTest, IsBoundedByCalls) {
+  FakeCall a(1), b(1);
+  Start({.max_waiting = 1});
+  ASSERT_THAT(queue_->Submit(&a), IsOk());
+  EXPECT_THAT(queue_->Submit(&b), StatusIs(absl::StatusCode::kResourceExhausted,
+                                           HasSubstr("1 waiting calls, the limit is 1")));
+}
+
+TEST_F(BusyQueueTest, IsBoundedByRows) {
+  FakeCall a(3), b(3), c(2);
+  Start({.max_waiting_rows = 5});
+  ASSERT_THAT(queue_->Submit(&a), IsOk());
+  const absl::Status refused = queue_->Submit(&b);
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted,
+                                HasSubstr("3 waiting rows, the limit is 5")));
+  EXPECT_TRUE(rpc::PushbackOf(refused).has_value());
+  EXPECT_THAT(queue_->Submit(&c), IsOk());
+}
+
+TEST_F(BusyQueueTest, ACallAboveTheLimitIsTakenWhenNothingElseWaits) {
+  FakeCall large(9), b(1);
+  Start({.max_waiting_rows = 5});
+  ASSERT_THAT(queue_->Submit(&large), IsOk());
+  EXPECT_THAT(queue_->Submit(&b), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("9")));
+}
+
+TEST_F(BusyQueueTest, BytesAreBoundedOverAllDomains) {
+  const size_t bytes = 2 * kSampleWidth * sizeof(float);  // Of a call of two rows.
+  Start({}, {.max_waiting_bytes = bytes + bytes / 2});
+  ScoreQueue other(spec_, SampleScores, metrics_.domain(0), {}, *pool_);
+  FakeCall a(2), b(2);
+  ASSERT_THAT(queue_->Submit(&a), IsOk());
+  EXPECT_THAT(other.Submit(&b),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("bytes of all domains")));
+  Release();
+  pool_->Stop();  // Before `other` goes.
+}
+
+TEST_F(BusyQueueTest, CallersThatHaveGoneGiveTheirPlacesUp) {
+  FakeCall gone(1), b(1);
+  Start({.max_waiting = 1});
+  ASSERT_THAT(queue_->Submit(&gone), IsOk());
+  gone.Leave();
+  EXPECT_THAT(queue_->Submit(&b), IsOk());
+  ASSERT_TRUE(gone.answer.has_value());  // While the head still runs.
+  EXPECT_THAT(*gone.answer, StatusIs(absl::StatusCode::kUnavailable, "gone"));
+  Release();
+  pool_->Stop();
+  ASSERT_TRUE(b.answer.has_value());
+  EXPECT_THAT(*b.answer, IsOk());
+}
+
+// One worker took up to 32 calls and ran them one batch after the other, while others idled.
+TEST_F(ScoreQueueTest, WorkersShareWhatOneDomainHas) {
+  constexpr size_t kWorkers = 4;
+  ScorePool pool({.workers = kWorkers});
+  std::barrier<> all_busy(kWorkers + 1), all_free(kWorkers + 1);
+  std::mutex mutex;
+  std::vector<size_t> rows_of_runs;
+  std::atomic<bool> meet = true;
+  ScoreQueue queue(
+      spec_,
+      [&](std::span<const float> features, size_t rows) {
+        if (meet) {
+          all_busy.arrive_and_wait();
+          all_free.arrive_and_wait();
+        }
+        const std::lock_guard lock(mutex);
+        rows_of_runs.push_back(rows);
+        return SampleScores(features, rows);
+      },
+      metrics_.domain(0), {.max_batch = 8}, pool);
+  std::vector<std::unique_ptr<FakeCall>> calls;
+  // Each worker meets the others within its first run: so they run at the same time.
+  for (size_t i = 0; i < kWorkers; ++i) {
+    calls.push_back(std::make_unique<FakeCall>(1));
+    ASSERT_THAT(queue.Submit(calls.back().get()), IsOk());
+  }
+  all_busy.arrive_and_wait();
+  meet = false;
+  for (size_t i = 0; i < 8; ++i) {
+    calls.push_back(std::make_unique<FakeCall>(1));
+    ASSERT_THAT(queue.Submit(calls.back().get()), IsOk());
+  }
+  all_free.arrive_and_wait();
+  pool.Stop();
+  for (const auto& call : calls) {
+    ASSERT_TRUE(call->answer.has_value());
+    EXPECT_THAT(*call->answer, IsOk());
+  }
+  EXPECT_EQ(std::ranges::count(rows_of_runs, 1U) >= static_cast<std::ptrdiff_t>(kWorkers), true);
+}
+
+TEST_F(ScoreQueueTest, DomainsTakeTurnsOnOneWorker) {
+  ScorePool pool({.workers = 1});
+  std::latch started(1), release(1);
+  std::string order;  // Of the one worker; read after it is joined.
+  const auto scorer = [&](char name) {
+    return [&, name](std::span<const float> features, size_t rows) {
+      order += name;
+      if (order.size() == 1) {
+        started.count_down();
+        release.wait();
+      }
+      return SampleScores(features, rows);
+    };
+  };
+  ScoreQueue flood(spec_, scorer('f'), metrics_.domain(0), {.max_batch = 1}, pool);
+  ScoreQueue quiet(spec_, scorer('q'), metrics_.domain(0), {.max_batch = 1}, pool);
+  std::vector<std::unique_ptr<FakeCall>> calls;
+  const auto submit = [&](ScoreQueue& queue) {
+    calls.push_back(std::make_unique<FakeCall>(1));
+    ASSERT_THAT(queue.Submit(calls.back().get()), IsOk());
+  };
+  submit(flood);
+  started.wait();
+  for (int i = 0; i < 4; ++i) submit(flood);
+  submit(quiet);
+  release.count_down();
+  pool.Stop();
+  EXPECT_EQ(order, "ffqfff");
 }
 
 }  // namespace
