@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "router/caller.h"
 #include "router/errors.h"
 #include "router/render.h"
 #include "rpc/status.h"
@@ -17,16 +18,20 @@ ClassifyCall::ClassifyCall(const CallServices& services, grpc::CallbackServerCon
           .method = Method::kClassify,
           .request_id = ids_.request_id,
           .trace = ids_.trace,
+          .caller = CallerOf(context),
           .arrived = begin_,
           .cancelled = cancelled_.get_token()};
   // `this` is safe in the callback: OnDone comes only after Finish, which it calls exactly once.
   Done done = [this](const absl::StatusOr<Classification>& answer) { Answer(answer); };
   const absl::StatusOr<Options> options = services.pipeline.Parse(request.options());
-  if (!options.ok()) {
-    services.pipeline.Refuse(std::move(job), options.status(), std::move(done));
+  const absl::StatusOr<Priority> priority = PriorityOf(context);
+  if (!options.ok() || !priority.ok()) {
+    services.pipeline.Refuse(std::move(job), options.ok() ? priority.status() : options.status(),
+                             std::move(done));
     return;
   }
   job.options = *options;
+  job.priority = *priority;
   services.pipeline.Start(std::move(job), std::move(done));
 }
 

@@ -1,8 +1,6 @@
 #include "router/config.h"
 
-#include <algorithm>
 #include <array>
-#include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -10,6 +8,7 @@
 
 #include "core/status.h"
 #include "model/store.h"
+#include "server/cgroup.h"
 #include "vision/sniff.h"
 
 namespace orchard::router {
@@ -55,9 +54,13 @@ std::vector<std::pair<std::string, moe::PolicyKind>> DefaultPolicies() {
 
 }  // namespace
 
-Config::Config()
-    : decode_workers(std::max(1U, std::thread::hardware_concurrency())),
-      encode_workers(decode_workers) {}
+Config::Config() {
+  const server::Allowance allowance = server::OwnAllowance();
+  const server::WorkerCounts workers = server::DivideWorkers(allowance, max_decode_bytes);
+  in_flight_bytes = server::PictureBytes(allowance);
+  decode_workers = workers.decode;
+  encode_workers = workers.encode;
+}
 
 void Declare(server::Settings& settings, Config& config) {
   server::DeclareProcess(settings, config.process);
@@ -126,12 +129,18 @@ void Declare(server::Settings& settings, Config& config) {
       .Range(1, 65536);
   settings.Add("queue", config.queue, "Requests that wait to be decoded; one more is refused.")
       .Range(1, 65536);
+  settings
+      .AddBytes("in-flight-bytes", config.in_flight_bytes,
+                "Files of the requests in progress; one that goes beyond is refused, unless it is "
+                "alone.")
+      .Range(1024, std::uint64_t{1} << 42)
+      .DefaultText("a quarter of the memory that the process may use");
   settings.Add("decode-workers", config.decode_workers, "Threads that decode.")
       .Range(1, 256)
-      .DefaultText("the number of cores");
+      .DefaultText("half of the encode workers, fewer where memory is short");
   settings.Add("encode-workers", config.encode_workers, "Threads that run the encoder.")
       .Range(1, 256)
-      .DefaultText("the number of cores");
+      .DefaultText("the cores that the process may use");
   settings.AddChoice("encoder-precision", config.encoder_precision, model::NamedEncoderPrecisions(),
                      "How the encoder multiplies; auto: bf16 where the CPU has it in hardware.");
   settings.Add("max-batch", config.max_batch, "Pictures that one forward pass takes at most.")
@@ -169,6 +178,7 @@ absl::StatusOr<Engine::Config> EngineConfigOf(const Config& config) {
   engine.pipeline.default_deadline = config.default_deadline;
   engine.pipeline.in_flight = config.in_flight;
   engine.pipeline.queue = config.queue;
+  engine.pipeline.in_flight_bytes = config.in_flight_bytes;
   engine.pipeline.decode_workers = config.decode_workers;
   engine.pipeline.encode_workers = config.encode_workers;
   engine.pipeline.max_batch = config.max_batch;

@@ -36,8 +36,9 @@ struct Config {
   std::optional<size_t> expert_in_flight;  ///< absent: a quarter of in_flight
   size_t in_flight = 256;
   size_t queue = 256;
-  size_t decode_workers;  ///< the machine's cores
-  size_t encode_workers;  ///< the machine's cores
+  std::uint64_t in_flight_bytes;  ///< a quarter of the memory
+  size_t decode_workers;          ///< by cores and memory: server::DivideWorkers
+  size_t encode_workers;          ///< by cores
   model::EncoderPrecision encoder_precision = model::EncoderPrecision::kAuto;
   size_t max_batch = 4;
   size_t stream_in_flight = 16;

@@ -12,10 +12,10 @@ namespace orchard::router {
 
 using core::Clock;
 
-EncodeStage::EncodeStage(Options options, Encode encode, ServiceTimes& times, Metrics& metrics,
+EncodeStage::EncodeStage(Options options, Encode encode, Estimates& estimates, Metrics& metrics,
                          Next next)
     : encode_(std::move(encode)),
-      times_(times),
+      estimates_(estimates),
       metrics_(metrics),
       next_(std::move(next)),
       batcher_({.name = "encode",
@@ -27,16 +27,19 @@ EncodeStage::EncodeStage(Options options, Encode encode, ServiceTimes& times, Me
 
 void EncodeStage::Process(std::vector<RequestPtr> batch) {
   const Metrics::Busy busy(metrics_, Metrics::kEncode);
+  for (const RequestPtr& request : batch) request->slot.Encoding();  // Decoders may go on.
   DropUnwanted(batch);
   if (batch.empty()) return;
   const Clock::time_point begin = Clock::now();
   for (const RequestPtr& request : batch) request->passage.Enter(Stage::kEncode, begin);
   const std::vector<std::uint8_t> pixels = Join(batch);
+  encoding_.fetch_add(batch.size(), std::memory_order_relaxed);
   absl::StatusOr<Encoded> encoded = encode_(pixels, batch.size());
+  encoding_.fetch_sub(batch.size(), std::memory_order_relaxed);
   if (!encoded.ok() && batch.size() > 1) return EncodeEach(pixels, std::move(batch));
   const Clock::time_point end = Clock::now();
   if (!encoded.ok()) return Fail(encoded.status(), std::move(batch.front()));
-  times_.encode.Add(end - begin);
+  Learn(batch, end - begin);
   GoOn(*std::move(encoded), std::move(batch), end);
 }
 
@@ -62,9 +65,19 @@ void EncodeStage::EncodeEach(std::span<const std::uint8_t> pixels, std::vector<R
   }
 }
 
+void EncodeStage::Learn(const std::vector<RequestPtr>& batch, Clock::duration took) {
+  estimates_.Encoded(batch.size(), took);
+  for (const RequestPtr& request : batch) {
+    // Batch requests yield to those that come after them: that is no fault of the judgement.
+    if (request->priority == Priority::kInteractive) {
+      estimates_.Waited(request->judged_wait, request->passage.Queued());
+    }
+  }
+}
+
 void EncodeStage::DropUnwanted(std::vector<RequestPtr>& batch) {
   const Clock::time_point now = Clock::now();
-  const Clock::duration needed = times_.encode.Recent() + times_.experts.Recent();
+  const Clock::duration needed = estimates_.FromEncode(batch.size());
   std::erase_if(batch, [&](RequestPtr& request) {
     const absl::Status worth = request->CheckWorthIt(now, needed);
     if (worth.ok()) return false;

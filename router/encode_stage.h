@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -13,7 +14,7 @@
 #include "core/micro_batcher.h"
 #include "core/tensor.h"
 #include "model/gates.h"
-#include "router/admission.h"
+#include "router/estimates.h"
 #include "router/metrics.h"
 #include "router/request.h"
 
@@ -42,25 +43,29 @@ class EncodeStage {
   /// Takes an encoded micro-batch on; request i is row i.
   using Next = std::function<void(Encoded, std::vector<RequestPtr>)>;
 
-  EncodeStage(Options options, Encode encode, ServiceTimes& times, Metrics& metrics, Next next);
+  EncodeStage(Options options, Encode encode, Estimates& estimates, Metrics& metrics, Next next);
 
   /// On an error the request was not touched. Errors: RESOURCE_EXHAUSTED, UNAVAILABLE.
   absl::Status Submit(RequestPtr&& request) { return batcher_.Submit(std::move(request)); }
 
   size_t Waiting() const { return batcher_.Waiting(); }
+  /// Pictures in forward passes.
+  size_t Encoding() const { return encoding_.load(std::memory_order_relaxed); }
 
  private:
   void Process(std::vector<RequestPtr> batch);
   void DropUnwanted(std::vector<RequestPtr>& batch);
   static std::vector<std::uint8_t> Join(std::vector<RequestPtr>& batch);
   void EncodeEach(std::span<const std::uint8_t> pixels, std::vector<RequestPtr> batch);
+  void Learn(const std::vector<RequestPtr>& batch, core::Clock::duration took);
   void GoOn(Encoded encoded, std::vector<RequestPtr> batch, core::Clock::time_point now);
   static void Fail(const absl::Status& status, RequestPtr request);
 
   const Encode encode_;
-  ServiceTimes& times_;
+  Estimates& estimates_;
   Metrics& metrics_;
   const Next next_;
+  std::atomic<size_t> encoding_ = 0;
   core::MicroBatcher<RequestPtr> batcher_;  // Last: its threads use everything above.
 };
 

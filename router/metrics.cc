@@ -42,7 +42,7 @@ std::string CodeName(size_t code) {
 
 Metrics::Metrics(Registry& registry, std::span<const std::string> domains, const ModelInfo& model,
                  core::Clock::duration window)
-    : model_(model.name), window_(domains.size(), window) {
+    : model_(model.name), window_(domains.size(), window), admission_(registry) {
   RegisterRequests(registry);
   RegisterDomains(registry, domains);
   RegisterPictures(registry, domains.size());
@@ -183,6 +183,7 @@ void Metrics::Finished(const RequestRecord& record) {
   if (record.method) {
     Request(*record.method, record.status.code(), record.passage.Total());
   }
+  admission_.Refused(record.status);
   Stages(record.passage);
   if (record.routing != nullptr) Routed(*record.routing, record.passage.end(Stage::kCombine));
   if (record.classification == nullptr) return;
@@ -224,6 +225,7 @@ void Metrics::SetCapacity(const Capacity& capacity) {
 
 void Metrics::Refresh(const Load& load, core::Clock::time_point now) {
   in_flight_->Set(static_cast<double>(load.in_flight));
+  admission_.Refresh(load.admission);
   decode_depth_->Set(static_cast<double>(load.decode_waiting));
   encode_depth_->Set(static_cast<double>(load.encode_waiting));
   const RoutingWindow::Summary summary = window_.Summarise(now);

@@ -15,6 +15,7 @@
 #include <prometheus/registry.h>
 
 #include "core/clock.h"
+#include "router/admission_metrics.h"
 #include "router/observers.h"
 #include "router/request_record.h"
 #include "router/routing_window.h"
@@ -46,6 +47,8 @@ class Metrics final : public Observer {
 
   void MicroBatch(size_t pictures);
 
+  AdmissionMetrics& admission() { return admission_; }
+
   /// An expert answered a sub-batch, or failed.
   void ExpertCall(size_t domain, absl::StatusCode code, core::Clock::duration took);
   /// An endpoint turned out to serve an expert of another encoder.
@@ -76,6 +79,7 @@ class Metrics final : public Observer {
   struct Load {
     std::int64_t in_flight = 0;
     size_t decode_waiting = 0, encode_waiting = 0;
+    AdmissionMetrics::Load admission = {};
   };
   void Refresh(const Load& load, core::Clock::time_point now);
 
@@ -119,6 +123,7 @@ class Metrics final : public Observer {
   prometheus::Gauge* entropy_ = nullptr;
   prometheus::Gauge* balance_loss_ = nullptr;
   RoutingWindow window_;
+  AdmissionMetrics admission_;
 };
 
 }  // namespace orchard::router

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 
 #include "core/status.h"
+#include "router/refusal.h"
 
 namespace orchard::router {
 
@@ -26,6 +28,13 @@ std::vector<Observer*> Listeners(Metrics& metrics, std::vector<Observer*> others
   return others;
 }
 
+/// Pictures that may be decoded before the encoder needs them: two passes for each of its workers,
+/// so that it never waits for a decoder, and what is on the decoders.
+size_t MaxAhead(const Pipeline::Settings& settings) {
+  return std::max<size_t>(
+      16, 2 * settings.encode_workers * settings.max_batch + settings.decode_workers);
+}
+
 }  // namespace
 
 Pipeline::Pipeline(Settings settings, const Catalogue& catalogue, Encode encode, ExpertFleet& fleet,
@@ -33,48 +42,54 @@ Pipeline::Pipeline(Settings settings, const Catalogue& catalogue, Encode encode,
     : settings_(std::move(settings)),
       catalogue_(catalogue),
       observers_(Listeners(metrics, observers)),
-      limiter_(settings_.in_flight),
+      estimates_({.decode = settings_.decode_workers,
+                  .encode = settings_.encode_workers,
+                  .max_batch = settings_.max_batch},
+                 catalogue.domains.size()),
+      room_({.limits = {.in_flight = settings_.in_flight,
+                        .waiting = settings_.queue,
+                        .bytes = settings_.in_flight_bytes},
+             .max_ahead = MaxAhead(settings_)}),
       combine_(catalogue),
       scatter_(
           {.workers = settings_.combine_workers,
            .expert_timeout = std::chrono::duration_cast<Clock::duration>(settings_.expert_timeout),
            .expert_in_flight = settings_.expert_in_flight,
            .keep_waves = observers_.depth() == Depth::kWaves},
-          catalogue, fleet, timers_, times_, metrics,
+          catalogue, fleet, timers_, estimates_, metrics,
           [this](Gathered gathered) { combine_.Run(std::move(gathered)); }),
       // What was decoded is never refused for want of a place: there are as many as requests.
       encode_({.workers = settings_.encode_workers,
                .max_batch = settings_.max_batch,
                .max_waiting = settings_.in_flight,
                .start_worker = settings_.start_encode_worker},
-              std::move(encode), times_, metrics,
+              std::move(encode), estimates_, metrics,
               [this](Encoded encoded, std::vector<RequestPtr> requests) {
                 scatter_.Run(std::move(encoded), std::move(requests));
               }),
       decode_({.workers = settings_.decode_workers,
-               .max_waiting = settings_.queue,
                .limits = settings_.limits,
                .profile = settings_.profile},
-              times_, metrics,
+              room_, estimates_, metrics,
               [this](RequestPtr&& request) { return encode_.Submit(std::move(request)); }) {
   Metrics::Capacity capacity{.in_flight = settings_.in_flight};
   capacity.workers[Metrics::kDecode] = settings_.decode_workers;
   capacity.workers[Metrics::kEncode] = settings_.encode_workers;
   capacity.workers[Metrics::kCombine] = settings_.combine_workers;
   metrics.SetCapacity(capacity);
+  metrics.admission().SetBytesLimit(settings_.in_flight_bytes);
 }
 
 void Pipeline::Start(Job job, Done done) {
   const Clock::time_point now = Clock::now();
+  const std::string caller = std::move(job.caller);
   RequestPtr request = MakeRequest(std::move(job), now, std::move(done));
-  absl::Status status = Admit(*request, now);
+  const FairShare::Ask ask{
+      .caller = caller, .priority = request->priority, .bytes = request->image.size()};
+  const absl::Status status = CheckAdmission(*request, ask, now);
   if (!status.ok()) return request->Finish(status);
   request->passage.Enter(Stage::kDecodeQueue, Clock::now());
-  status = decode_.Submit(std::move(request));
-  if (status.ok()) return;
-  // NOLINTNEXTLINE(bugprone-use-after-move): Submit takes only what it does not refuse.
-  request->passage.GoBack(Stage::kAdmission);
-  request->Finish(status);
+  Enter(std::move(request), ask);
 }
 
 void Pipeline::Refuse(Job job, const absl::Status& why, Done done) {
@@ -95,39 +110,90 @@ RequestPtr Pipeline::MakeRequest(Job job, Clock::time_point now, Done done) cons
   request->trace = job.trace;
   request->model = catalogue_.version;
   request->cancelled = std::move(job.cancelled);
+  request->priority = job.priority;
   return request;
 }
 
 /// In the order of cost; nothing was spent on what is refused here.
-absl::Status Pipeline::Admit(Request& request, Clock::time_point now) {
+absl::Status Pipeline::CheckAdmission(Request& request, const FairShare::Ask& ask,
+                                      Clock::time_point now) {
   if (request.image.size() > settings_.limits.max_bytes) {
     return absl::InvalidArgumentError(
         absl::StrFormat("the picture has %d bytes, the limit is %d; send a smaller one",
                         request.image.size(), settings_.limits.max_bytes));
   }
-  ORCHARD_ASSIGN_OR_RETURN(request.slot, limiter_.Admit());
   ORCHARD_RETURN_IF_ERROR(request.CheckWorthIt(now, Clock::duration::zero()));
-  absl::Status worth = request.CheckWorthIt(now, TimeNeeded());
-  const bool alone = limiter_.in_flight() == 1;
-  if (absl::IsDeadlineExceeded(worth) && alone) times_.Refused();
+  const Backlog ahead = Ahead(room_.AheadOf(ask.caller, ask.priority));
+  request.judged_wait = estimates_.WaitBehind(ahead, request.image.size());
+  const absl::Status worth =
+      request.CheckWorthIt(now, estimates_.OfNew(ahead, request.image.size()).all());
+  const bool alone = room_.load().in_flight == 0;
+  if (absl::IsDeadlineExceeded(worth) && alone) estimates_.Refused();
   return worth;
 }
 
-/// Of a request that comes now: those ahead of it and itself (serving.md section 5.2).
-Clock::duration Pipeline::TimeNeeded() const {
-  const auto rounds = [](size_t ahead, size_t at_a_time) {
-    return static_cast<Clock::rep>(ahead / std::max<size_t>(at_a_time, 1) + 1);
+void Pipeline::Enter(RequestPtr request, const FairShare::Ask& ask) {
+  WaitingRoom<RequestPtr>::Entered entered = room_.Enter(ask, std::move(request));
+  for (const auto& [evicted, reason] : entered.evicted) evicted->Finish(RefusalFor(reason));
+  for (const RequestPtr& gone : entered.gone) {
+    gone->Finish(absl::CancelledError("the caller has gone"));
+  }
+  if (!entered.refused) return;
+  // NOLINTNEXTLINE(bugprone-use-after-move): the room takes only whom it does not refuse.
+  request->passage.GoBack(Stage::kAdmission);
+  request->Finish(RefusalFor(*entered.refused));
+}
+
+/// With the limit's value, and when to come again: when about half of what is there will be done.
+absl::Status Pipeline::RefusalFor(Shed reason) const {
+  const auto load = room_.load();
+  const auto say = [&]() -> std::string {
+    switch (reason) {
+      case Shed::kInFlight:
+        return absl::StrFormat("in-flight limit of %d requests reached; retry later",
+                               settings_.in_flight);
+      case Shed::kCallerShare:
+        return absl::StrFormat(
+            "in-flight limit of %d requests reached, and this caller has its share of them, one in "
+            "%d; retry later",
+            settings_.in_flight, load.callers);
+      case Shed::kBatchPriority:
+        return absl::StrFormat(
+            "in-flight limit of %d requests reached, and batch requests yield to interactive ones; "
+            "retry later",
+            settings_.in_flight);
+      case Shed::kQueue:
+        return absl::StrFormat("decode queue is full: %d waiting, the limit is %d; retry later",
+                               load.waiting, settings_.queue);
+      case Shed::kBytes:
+        return absl::StrFormat("%d bytes of pictures are in progress, the limit is %d; retry later",
+                               load.bytes, settings_.in_flight_bytes);
+      case Shed::kDeadline:
+        break;
+    }
+    return "the deadline can't be kept";
   };
-  return times_.decode.Recent() * rounds(decode_.Waiting(), settings_.decode_workers) +
-         times_.encode.Recent() *
-             rounds(encode_.Waiting(), settings_.encode_workers * settings_.max_batch) +
-         times_.experts.Recent();
+  const FairShare::Ahead all{.requests = load.waiting, .bytes = static_cast<double>(load.bytes)};
+  return Refusal(reason, say(), estimates_.OfNew(Ahead(all), 1).all() / 2);
+}
+
+Backlog Pipeline::Ahead(FairShare::Ahead ahead) const {
+  const size_t decoded = encode_.Waiting();
+  const size_t before_the_encoder = room_.load().ahead;
+  return {.waiting = ahead.requests,
+          .waiting_bytes = ahead.bytes,
+          .decoding = before_the_encoder - std::min(before_the_encoder, decoded),
+          .decoded = decoded,
+          .encoding = encode_.Encoding()};
 }
 
 Metrics::Load Pipeline::Load() const {
-  return {.in_flight = limiter_.in_flight(),
-          .decode_waiting = decode_.Waiting(),
-          .encode_waiting = encode_.Waiting()};
+  const auto load = room_.load();
+  return {.in_flight = static_cast<std::int64_t>(load.in_flight),
+          .decode_waiting = load.waiting,
+          .encode_waiting = encode_.Waiting(),
+          .admission = {
+              .bytes = load.bytes, .callers = load.callers, .estimates = estimates_.figures()}};
 }
 
 }  // namespace orchard::router

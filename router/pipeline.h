@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -16,11 +17,12 @@
 #include "core/timer_queue.h"
 #include "core/trace_context.h"
 #include "moe/policy.h"
-#include "router/admission.h"
 #include "router/catalogue.h"
 #include "router/combine_stage.h"
 #include "router/decode_stage.h"
 #include "router/encode_stage.h"
+#include "router/estimates.h"
+#include "router/fair_share.h"
 #include "router/fleet.h"
 #include "router/metrics.h"
 #include "router/observers.h"
@@ -28,6 +30,7 @@
 #include "router/request.h"
 #include "router/request_record.h"
 #include "router/scatter.h"
+#include "router/waiting_room.h"
 #include "vision/decode.h"
 
 namespace orchard::router {
@@ -40,6 +43,8 @@ struct Job {
   std::optional<Method> method = std::nullopt;  ///< absent: asked within the process
   std::string request_id = {};
   core::TraceContext trace = {};  ///< `span` is this request's own
+  std::string caller = {};  ///< whose share of the places it takes; empty: nobody's in particular
+  Priority priority = Priority::kInteractive;
   /// When it came; absent: now.
   std::optional<core::Clock::time_point> arrived = std::nullopt;
   /// Asks to stop when nobody waits any more. A picture that waits for experts is then answered
@@ -60,6 +65,8 @@ class Pipeline {
     std::chrono::nanoseconds max_deadline = std::chrono::minutes(10);
     size_t in_flight = 256;  ///< requests in progress; one more is refused
     size_t queue = 256;      ///< requests that wait to be decoded; one more is refused
+    /// Bytes of the pictures in progress; what goes beyond is refused.
+    std::uint64_t in_flight_bytes = std::numeric_limits<std::uint64_t>::max();
     /// What one expert has for its answer; never more than the picture has.
     std::chrono::nanoseconds expert_timeout = std::chrono::seconds(2);
     /// Rows that wait for one domain's expert; with one more it is missing at once. 0: no limit.
@@ -90,8 +97,9 @@ class Pipeline {
   /// Classifies; `done` is called exactly once: on this thread when the request is refused,
   /// otherwise on one of the pipeline's. `done` must be quick.
   ///
-  /// Errors: INVALID_ARGUMENT (no picture, with value and limit), RESOURCE_EXHAUSTED
-  /// (in-flight limit, queue), DEADLINE_EXCEEDED (it can't be kept), UNAVAILABLE (no expert
+  /// Errors: INVALID_ARGUMENT (no picture, with value and limit), RESOURCE_EXHAUSTED (places, the
+  /// caller's share of them, bytes, queue: refusal.h; also after a while, when somebody with a
+  /// better right came), DEADLINE_EXCEEDED (it can't be kept), UNAVAILABLE (no expert
   /// answered: their names), CANCELLED (`cancelled` asked for it), INTERNAL (the encoder failed,
   /// or we did).
   void Start(Job job, Done done);
@@ -108,14 +116,17 @@ class Pipeline {
 
  private:
   RequestPtr MakeRequest(Job job, core::Clock::time_point now, Done done) const;
-  absl::Status Admit(Request& request, core::Clock::time_point now);
-  core::Clock::duration TimeNeeded() const;
+  absl::Status CheckAdmission(Request& request, const FairShare::Ask& ask,
+                              core::Clock::time_point now);
+  void Enter(RequestPtr request, const FairShare::Ask& ask);
+  absl::Status RefusalFor(Shed reason) const;
+  Backlog Ahead(FairShare::Ahead ahead) const;
 
   const Settings settings_;
   const Catalogue& catalogue_;
   const Observers observers_;
-  ServiceTimes times_;
-  InFlightLimiter limiter_;
+  Estimates estimates_;
+  WaitingRoom<RequestPtr> room_;
   // The stages from the last to the first: an earlier one is destroyed first and hands on what it
   // holds to the later ones, which still live.
   core::TimerQueue timers_;

@@ -16,12 +16,13 @@
 
 #include "core/clock.h"
 #include "core/trace_context.h"
-#include "router/admission.h"
 #include "router/classification.h"
+#include "router/estimates.h"
 #include "router/observers.h"
 #include "router/options.h"
 #include "router/passage.h"
 #include "router/request_record.h"
+#include "router/slot.h"
 
 namespace orchard::router {
 
@@ -52,7 +53,7 @@ class Request {
   /// Answers, and tells the observers. Frees the place first: who waits for this answer may come
   /// back with the next picture before this thread runs again.
   void Finish(const absl::StatusOr<Classification>& answer) {
-    slot.reset();
+    slot.Free();
     passage.End(core::Clock::now());
     const RequestRecord record{
         .method = method,
@@ -87,7 +88,9 @@ class Request {
   core::TraceContext trace;   ///< `span` is this request's own
   std::string_view model;     ///< "default/1"; outlives the request
   std::stop_token cancelled;  ///< asks to stop when the caller has gone; may have no state
-  InFlightLimiter::Slot slot;
+  Slot slot;
+  Priority priority = Priority::kInteractive;
+  core::Clock::duration judged_wait{};  ///< how long it was to wait for others, at admission
   Passage passage;
   std::vector<std::uint8_t> pixels;  ///< [crop, crop, 3]; from decode to encode
   std::vector<WaveRecord> waves;     ///< when an observer wants them

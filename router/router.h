@@ -7,7 +7,11 @@
 ///   request.h          what moves along the line; each stage owns it while it works
 ///   passage.h          when it was in which stage
 ///   options.h          wire → a valid policy (pure)
-///   admission.h        the in-flight limit, and whether the deadline can be kept
+///   estimates.h        how long the stages take, and whether a deadline can be kept; over
+///                      domain_times.h and core/linear_time.h (pure)
+///   fair_share.h       who comes in and whose turn it is (pure); refusal.h says to whom it is not
+///   waiting_room.h     where requests wait for that; slot.h is the proof of a place
+///   caller.h           who calls, and how urgent it is
 ///   decode_stage.h     bytes → pixels, on a pool
 ///   encode_stage.h     micro-batch → features and gates, on workers
 ///   scatter.h          the waves: plan → one Expert::Score a sub-batch → answers, or the deadline

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -380,7 +381,10 @@ void Scatter::GoOn(size_t row) {
   if (!picture.request) return;
   const Clock::time_point now = Clock::now();
   if (picture.complete) {
-    stage_.times_.experts.Add(now - picture.request->passage.begin(Stage::kExperts));
+    const std::span<const double> domains = picture.gather.log_domain();
+    stage_.estimates_.Answered(
+        static_cast<size_t>(std::ranges::max_element(domains) - domains.begin()),
+        now - picture.request->passage.begin(Stage::kExperts));
   } else {
     picture.gather.GiveUp();
     Leave(row, now);
@@ -415,13 +419,13 @@ void Scatter::Leave(size_t row, Clock::time_point now) {
 }
 
 ScatterStage::ScatterStage(Options options, const Catalogue& catalogue, ExpertFleet& fleet,
-                           core::TimerQueue& timers, ServiceTimes& times, Metrics& metrics,
+                           core::TimerQueue& timers, Estimates& estimates, Metrics& metrics,
                            Next next)
     : options_(options),
       catalogue_(catalogue),
       fleet_(fleet),
       timers_(timers),
-      times_(times),
+      estimates_(estimates),
       metrics_(metrics),
       next_(std::move(next)),
       failures_(fleet.domains()),

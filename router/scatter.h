@@ -17,9 +17,9 @@
 #include "core/mutex.h"
 #include "core/timer_queue.h"
 #include "experts/expert.h"
-#include "router/admission.h"
 #include "router/catalogue.h"
 #include "router/encode_stage.h"
+#include "router/estimates.h"
 #include "router/fleet.h"
 #include "router/gather.h"
 #include "router/metrics.h"
@@ -73,7 +73,7 @@ class ScatterStage {
 
   /// Everything given outlives the stage.
   ScatterStage(Options options, const Catalogue& catalogue, ExpertFleet& fleet,
-               core::TimerQueue& timers, ServiceTimes& times, Metrics& metrics, Next next);
+               core::TimerQueue& timers, Estimates& estimates, Metrics& metrics, Next next);
 
   /// Waits for the micro-batches in progress, until the last expert that was asked has answered: at
   /// the latest shortly after the deadline, or when the fleet is stopped (fleet.h).
@@ -110,7 +110,7 @@ class ScatterStage {
   const Catalogue& catalogue_;
   ExpertFleet& fleet_;
   core::TimerQueue& timers_;
-  ServiceTimes& times_;
+  Estimates& estimates_;
   Metrics& metrics_;
   const Next next_;
   std::vector<server::LogLimiter> failures_;      // their lines, by domain

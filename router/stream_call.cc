@@ -24,6 +24,8 @@ StreamCall::StreamCall(const CallServices& services, grpc::CallbackServerContext
     : services_(services),
       ids_(IdsOf(context)),
       deadline_(DeadlineOf(context)),
+      caller_(CallerOf(context)),
+      priority_(PriorityOf(context)),
       on_drain_(services.draining, OnDrain{this}) {
   AddTrailers(ids_, context);
   Next next;
@@ -75,6 +77,8 @@ void StreamCall::Classify(std::unique_ptr<Picture> picture) {
           .method = Method::kClassifyStream,
           .request_id = picture->ids.request_id,
           .trace = picture->ids.trace,
+          .caller = caller_,
+          .priority = priority_.value_or(Priority::kInteractive),
           .arrived = picture->begin,
           .cancelled = cancelled_.get_token()};
   const absl::StatusOr<Options> options = Check(picture->request);
@@ -94,6 +98,7 @@ absl::StatusOr<Options> StreamCall::Check(const v1::ClassifyStreamRequest& reque
     return absl::InvalidArgumentError(
         absl::StrFormat("the id has %d bytes, the limit is %d", request.id().size(), kMaxId));
   }
+  if (!priority_.ok()) return priority_.status();
   return services_.pipeline.Parse(request.request().options());
 }
 

@@ -15,6 +15,7 @@
 #include "core/mutex.h"
 #include "orchard/v1/classifier.pb.h"
 #include "router/call_context.h"
+#include "router/caller.h"
 
 namespace orchard::router {
 
@@ -75,6 +76,8 @@ class StreamCall final
   const CallServices services_;
   const CallIds ids_;
   const std::optional<core::Clock::time_point> deadline_;
+  const std::string caller_;
+  const absl::StatusOr<Priority> priority_;
   std::stop_source cancelled_;
   std::unique_ptr<Picture> incoming_;  // Of the one read in progress.
 

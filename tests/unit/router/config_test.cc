@@ -124,6 +124,8 @@ INSTANTIATE_TEST_SUITE_P(
                     .holds = [](const Config& c) { return c.formats.front() == "bmp"; }},
         Number("in-flight", "7", [](const Config& c) { return c.in_flight == 7; }),
         Number("queue", "7", [](const Config& c) { return c.queue == 7; }),
+        Text("in-flight-bytes", "2MiB",
+             [](const Config& c) { return c.in_flight_bytes == 2 << 20; }),
         Number("decode-workers", "77", [](const Config& c) { return c.decode_workers == 77; }),
         Number("encode-workers", "77", [](const Config& c) { return c.encode_workers == 77; }),
         Text("encoder-precision", "fp32",

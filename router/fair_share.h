@@ -1,0 +1,132 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "router/refusal.h"
+
+namespace orchard::router {
+
+/// What a caller asks for with `x-priority`; `batch` yields to the other.
+enum class Priority : std::uint8_t { kInteractive, kBatch };
+inline constexpr size_t kPriorities = 2;
+
+/// Who may come in, and in which order what waits is served: places, bytes and turns, shared out
+/// between callers. No threads and no clock: the owner locks (waiting_room.h).
+///
+/// A lone caller may take everything. When everything is taken, one who has less than another
+/// gets the place of that other's newest request that still waits, so a second caller is let in at
+/// once and the first keeps all but what is fair: in the end nobody has more than one place more
+/// than anybody who was refused. In the same way interactive requests take the places of batch
+/// requests, down to an eighth of the places, which batch keeps. What somebody works on is never
+/// taken away.
+///
+/// Turns: interactive before batch, but every ninth turn is batch's, so that it never starves;
+/// within each, callers take turns; of one caller, first come is first served.
+///
+/// Memory: as many callers and entries as places; a caller without a request is forgotten.
+class FairShare {
+ public:
+  struct Limits {
+    size_t in_flight = 256;  ///< places: waiting, worked on, or waiting for experts
+    size_t waiting = 256;    ///< of these, those that wait for their turn
+    std::uint64_t bytes = std::numeric_limits<std::uint64_t>::max();  ///< of all pictures held
+  };
+  struct Ask {
+    std::string_view caller = {};
+    Priority priority = Priority::kInteractive;
+    std::uint64_t bytes = 0;
+  };
+  using Id = std::uint64_t;
+  /// Who had to go for somebody else, and the name of the reason.
+  struct Evicted {
+    Id id;
+    Shed reason;
+  };
+  struct Decision {
+    std::optional<Id> id;               ///< absent: refused
+    Shed reason = {};                   ///< of the refusal
+    std::vector<Evicted> evicted = {};  ///< gone already: Leave() is not needed
+  };
+  /// Who would be served before one that comes now.
+  struct Ahead {
+    size_t requests = 0;
+    double bytes = 0.0;
+  };
+
+  explicit FairShare(Limits limits) : limits_(limits) {}
+
+  // Callers point into the map.
+  FairShare(const FairShare&) = delete;
+  FairShare& operator=(const FairShare&) = delete;
+
+  /// Lets in, if need be in the place of others, or refuses: then nothing has changed.
+  Decision Enter(const Ask& ask);
+
+  /// Whose turn it is: from now on it is worked on. Nothing when nobody waits.
+  std::optional<Id> Next();
+
+  /// It is over, wherever it was. An id that is gone already is ignored.
+  void Leave(Id id);
+
+  Ahead AheadOf(std::string_view caller, Priority priority) const;
+
+  const Limits& limits() const { return limits_; }
+  size_t in_flight() const { return entries_.size(); }
+  size_t waiting() const { return waiting_[0] + waiting_[1]; }
+  std::uint64_t bytes() const { return bytes_; }
+  size_t callers() const { return callers_.size(); }
+  /// Places that `caller` has.
+  size_t InFlightOf(std::string_view caller) const;
+
+ private:
+  struct Caller {
+    std::string name;
+    std::array<size_t, kPriorities> in_flight = {};
+    std::array<std::deque<Id>, kPriorities> waiting;  // the next one first
+    std::uint64_t bytes = 0;
+
+    size_t all() const { return in_flight[0] + in_flight[1]; }
+  };
+  struct Entry {
+    Caller* caller;
+    Priority priority;
+    std::uint64_t bytes;
+    bool waits;
+  };
+  /// What is missing for one more.
+  enum class Full : std::uint8_t { kNothing, kInFlight, kWaiting, kBytes };
+
+  Full WhatIsFull(std::uint64_t bytes) const;
+  std::optional<Evicted> Victim(const Ask& ask, const Caller* own, Full full) const;
+  Shed ReasonOf(const Ask& ask, const Caller* own, Full full) const;
+  const Caller* Find(std::string_view caller) const;
+  Id Add(const Ask& ask);
+  void Remove(Id id);
+  void RemoveWaiting(Id id, const Entry& entry);
+  /// An Id that waits, of `callers`'s `priority`, in the order of turns.
+  Id TakeTurn(size_t priority);
+
+  const Limits limits_;
+  std::unordered_map<std::string, Caller> callers_;
+  std::unordered_map<Id, Entry> entries_;
+  std::array<std::list<Caller*>, kPriorities> turns_;  // callers that wait; the next one first
+  std::array<size_t, kPriorities> waiting_ = {};
+  std::array<size_t, kPriorities> in_flight_ = {};
+  std::uint64_t bytes_ = 0;
+  double waiting_bytes_ = 0.0;
+  size_t since_batch_ = 0;  // interactive turns in a row while batch waited
+  Id last_ = 0;
+};
+
+}  // namespace orchard::router

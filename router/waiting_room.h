@@ -1,0 +1,154 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+
+#include "core/mutex.h"
+#include "router/fair_share.h"
+#include "router/slot.h"
+
+namespace orchard::router {
+
+/// Where requests wait to be decoded, and the places of all that are in progress: a FairShare with
+/// what waits in it. The one queue whose order counts: decoders take nothing from it while the
+/// encoder has `max_ahead` pictures before it, so that who comes late with a better right is behind
+/// few. Thread-safe; outlives every Slot it gave.
+///
+/// `Item` is a pointer to something with a member `Slot slot` and `bool Cancelled() const`.
+template <typename Item>
+class WaitingRoom final : private Places {
+ public:
+  struct Options {
+    FairShare::Limits limits;
+    size_t max_ahead = 16;  ///< pictures on decoders and before the encoder
+  };
+  struct Sent {
+    Item item;
+    Shed reason;
+  };
+  struct Entered {
+    std::optional<Shed> refused = std::nullopt;  ///< absent: the item was taken
+    /// Those who have lost their places to it: the caller tells them, after this call.
+    std::vector<Sent> evicted = {};
+    /// Those whose callers had gone while they waited.
+    std::vector<Item> gone = {};
+  };
+
+  explicit WaitingRoom(Options options) : options_(options), share_(options.limits) {}
+
+  /// Takes `item`, with a slot of its own, or refuses: then it was not touched.
+  Entered Enter(const FairShare::Ask& ask, Item&& item) ABSL_LOCKS_EXCLUDED(mutex_) {
+    Entered entered;
+    core::MutexLock lock(mutex_);
+    FairShare::Decision decision = share_.Enter(ask);
+    if (!decision.id) {
+      entered.gone = TakeGone();
+      if (!entered.gone.empty()) decision = share_.Enter(ask);
+    }
+    for (const FairShare::Evicted& evicted : decision.evicted) {
+      auto node = waiting_.extract(evicted.id);
+      entered.evicted.push_back({std::move(node.mapped()), evicted.reason});
+    }
+    if (!decision.id) {
+      entered.refused = decision.reason;
+      return entered;
+    }
+    item->slot = Slot(this, *decision.id);
+    waiting_.emplace(*decision.id, std::move(item));
+    changed_.notify_one();
+    return entered;
+  }
+
+  /// Whose turn it is, as soon as somebody waits and the encoder is not too far behind. Nothing
+  /// when stopping and nobody waits.
+  std::optional<Item> Next() ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    while (waiting_.empty() ? !stopping_ : ahead_.size() >= options_.max_ahead) {
+      lock.Wait(changed_);
+    }
+    const std::optional<FairShare::Id> id = share_.Next();
+    if (!id) return std::nullopt;
+    ahead_.insert(*id);
+    Item item = std::move(waiting_.extract(*id).mapped());
+    if (stopping_ && waiting_.empty()) changed_.notify_all();  // It was the last.
+    return item;
+  }
+
+  /// Wakes those who wait in Next() for nothing.
+  void Stop() ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    stopping_ = true;
+    changed_.notify_all();
+  }
+
+  /// What is where.
+  struct Load {
+    size_t in_flight = 0;  ///< all, also those that wait for experts
+    size_t waiting = 0;
+    size_t ahead = 0;  ///< on decoders and before the encoder
+    std::uint64_t bytes = 0;
+    size_t callers = 0;
+  };
+  Load load() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    return {.in_flight = share_.in_flight(),
+            .waiting = share_.waiting(),
+            .ahead = ahead_.size(),
+            .bytes = share_.bytes(),
+            .callers = share_.callers()};
+  }
+
+  /// Who would be served before one that comes now.
+  FairShare::Ahead AheadOf(std::string_view caller, Priority priority) const
+      ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    return share_.AheadOf(caller, priority);
+  }
+
+ private:
+  void Leave(FairShare::Id id) override ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    share_.Leave(id);
+    NoLongerAhead(id);
+  }
+
+  void Encoding(FairShare::Id id) override ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    NoLongerAhead(id);
+  }
+
+  void NoLongerAhead(FairShare::Id id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (ahead_.erase(id) > 0) changed_.notify_one();
+  }
+
+  std::vector<Item> TakeGone() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    std::vector<Item> gone;
+    for (auto next = waiting_.begin(); next != waiting_.end();) {
+      if (!next->second->Cancelled()) {
+        ++next;
+        continue;
+      }
+      share_.Leave(next->first);
+      gone.push_back(std::move(next->second));
+      next = waiting_.erase(next);
+    }
+    return gone;
+  }
+
+  const Options options_;
+  mutable core::Mutex mutex_;
+  std::condition_variable changed_;
+  FairShare share_ ABSL_GUARDED_BY(mutex_);
+  std::unordered_map<FairShare::Id, Item> waiting_ ABSL_GUARDED_BY(mutex_);
+  std::unordered_set<FairShare::Id> ahead_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace orchard::router
