@@ -191,7 +191,11 @@ class BusyQueueTest : public ScoreQueueTest {
     pool_->Stop();
   }
 
+  /// Lives until the queue has ended.
+  FakeCall& Call(size_t rows) { return *calls_.emplace_back(std::make_unique<FakeCall>(rows)); }
+
   FakeCall first_{1};
+  std::vector<std::unique_ptr<FakeCall>> calls_;
   std::latch started_{1}, release_{1};
   bool busy_ = false;  // The one worker's.
   std::optional<ScorePool> pool_;
@@ -199,7 +203,8 @@ class BusyQueueTest : public ScoreQueueTest {
 };
 
 TEST_F(BusyQueueTest, IsBoundedByCalls) {
-  FakeCall a(1), b(1);
+  FakeCall& a = Call(1);
+  FakeCall& b = Call(1);
   Start({.max_waiting = 1});
   ASSERT_THAT(queue_->Submit(&a), IsOk());
   EXPECT_THAT(queue_->Submit(&b), StatusIs(absl::StatusCode::kResourceExhausted,
@@ -207,7 +212,9 @@ TEST_F(BusyQueueTest, IsBoundedByCalls) {
 }
 
 TEST_F(BusyQueueTest, IsBoundedByRows) {
-  FakeCall a(3), b(3), c(2);
+  FakeCall& a = Call(3);
+  FakeCall& b = Call(3);
+  FakeCall& c = Call(2);
   Start({.max_waiting_rows = 5});
   ASSERT_THAT(queue_->Submit(&a), IsOk());
   const absl::Status refused = queue_->Submit(&b);
@@ -218,7 +225,8 @@ TEST_F(BusyQueueTest, IsBoundedByRows) {
 }
 
 TEST_F(BusyQueueTest, ACallAboveTheLimitIsTakenWhenNothingElseWaits) {
-  FakeCall large(9), b(1);
+  FakeCall& large = Call(9);
+  FakeCall& b = Call(1);
   Start({.max_waiting_rows = 5});
   ASSERT_THAT(queue_->Submit(&large), IsOk());
   EXPECT_THAT(queue_->Submit(&b), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("9")));
@@ -228,7 +236,8 @@ TEST_F(BusyQueueTest, BytesAreBoundedOverAllDomains) {
   const size_t bytes = 2 * kSampleWidth * sizeof(float);  // Of a call of two rows.
   Start({}, {.max_waiting_bytes = bytes + bytes / 2});
   ScoreQueue other(spec_, SampleScores, metrics_.domain(0), {}, *pool_);
-  FakeCall a(2), b(2);
+  FakeCall& a = Call(2);
+  FakeCall& b = Call(2);
   ASSERT_THAT(queue_->Submit(&a), IsOk());
   EXPECT_THAT(other.Submit(&b),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("bytes of all domains")));
@@ -237,7 +246,8 @@ TEST_F(BusyQueueTest, BytesAreBoundedOverAllDomains) {
 }
 
 TEST_F(BusyQueueTest, CallersThatHaveGoneGiveTheirPlacesUp) {
-  FakeCall gone(1), b(1);
+  FakeCall& gone = Call(1);
+  FakeCall& b = Call(1);
   Start({.max_waiting = 1});
   ASSERT_THAT(queue_->Submit(&gone), IsOk());
   gone.Leave();
