@@ -1,5 +1,6 @@
 #include "model/loaded_model.h"
 
+#include <filesystem>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -49,6 +50,15 @@ TEST(LoadedModelTest, NamesADomainThatIsNotThere) {
   EXPECT_THAT(LoadExperts(SharedModel(), {"fruit", "moon"}),
               StatusIs(absl::StatusCode::kNotFound,
                        AllOf(HasSubstr("\"moon\""), HasSubstr("fruit, vegetable"))));
+}
+
+TEST(LoadedModelTest, ReadsTheManifestNoMoreOnceItIsGiven) {
+  const testing::TempDir dir;
+  std::filesystem::copy(SharedModel(), dir.path(), std::filesystem::copy_options::recursive);
+  const v1::ModelManifest manifest = *ReadManifest(dir.path());
+  std::filesystem::remove(dir / "manifest.json");  // Exchanged meanwhile, so to say.
+  EXPECT_THAT(LoadRouterModel(dir.path(), manifest, /*max_batch=*/1), IsOk());
+  EXPECT_THAT(LoadExperts(dir.path(), manifest, {}), IsOk());
 }
 
 TEST(TinyModelTest, IsTheSameBytesForTheSameSeedAndAnotherEncoderForAnother) {

@@ -70,6 +70,7 @@ class Line {
     Pipeline::Settings settings = {};
     double unknown_score = 0.0;  ///< of every picture; the small model's threshold is -10
     std::function<absl::Status()> on_encode = {};  ///< runs before each forward pass
+    std::optional<std::uint8_t> broken = {};       ///< the encoder fails on a picture of that red
     std::vector<bool> has_expert = {true, true, true};
     std::unique_ptr<experts::Expert> rice_expert = nullptr;  ///< instead of a FakeExpert
     std::vector<Observer*> observers = {};
@@ -160,6 +161,7 @@ class Line {
                      .unknown_score = {}};
     for (size_t row = 0; row < rows; ++row) {
       const std::uint8_t red = pixels[row * pixels.size() / rows];
+      if (red == options_.broken) return absl::InternalError("NaN among the features");
       const auto found = options_.gates.find(red);
       const std::vector<double>& p =
           found == options_.gates.end() ? options_.usual_gates : found->second;

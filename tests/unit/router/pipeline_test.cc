@@ -291,6 +291,21 @@ TEST(PipelineTest, AFailingEncoderIsInternal) {
   EXPECT_THAT(line.Classify(), StatusIs(absl::StatusCode::kInternal, HasSubstr("out of paper")));
 }
 
+TEST(PipelineTest, APictureThatTheEncoderFailsOnLeavesItsMatesAlone) {
+  HeldEncoder encoder;
+  Line line({.on_encode = encoder.Hook(), .broken = 3});
+  auto first = line.Start(1);
+  encoder.first_started.wait();
+  auto second = line.Start(2);
+  auto broken = line.Start(3);
+  auto fourth = line.Start(4);
+  AwaitQueue(line.pipeline(), 3);
+  encoder.release.count_down();
+  EXPECT_THAT(broken.get(), StatusIs(absl::StatusCode::kInternal, HasSubstr("NaN")));
+  for (auto* answer : {&first, &second, &fourth}) EXPECT_THAT(answer->get(), IsOk());
+  EXPECT_EQ(encoder.passes, 1 + 1 + 3);
+}
+
 TEST(PipelineTest, AnswersWhatIsInProgressBeforeItEnds) {
   Line line({.settings = {.decode_workers = 2, .encode_workers = 2}});
   std::vector<std::future<testing::Answer>> answers;
