@@ -81,7 +81,7 @@ TEST_F(EvaluateTest, WhatIsExportedCanBeServed) {
               StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("--overwrite")));
   const auto loaded = model::LoadRouterModel(Model() / "1", /*max_batch=*/1);
   ASSERT_THAT(loaded, IsOk());
-  EXPECT_EQ(loaded->taxonomy.domains(), 2U);
+  EXPECT_EQ(loaded->manifest.experts_size(), 2);
   EXPECT_EQ(loaded->manifest.encoder().preprocessing().framing(), orchard::v1::WHOLE_PICTURE);
 }
 
