@@ -46,7 +46,7 @@ auto Describe(const RequestRecord& record, std::uint64_t left_out, const Use& us
     const absl::string_view reason = record.status.message();
     fields.emplace_back("stage", Name(record.passage.last()));
     fields.emplace_back("reason", std::string_view(reason.data(), reason.size()));
-    if (left_out > 0) fields.emplace_back("left_out", left_out);
+    if (left_out > 0) fields.emplace_back("repeated", left_out);
     return use(event, fields);
   }
   const Classification& answer = *record.classification;

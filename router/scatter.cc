@@ -347,7 +347,7 @@ void Scatter::Report(const Call& call, Clock::duration took, const absl::Status&
                {"code", status.code()},
                {"rows", call.rows.size()},
                {"ms", core::Milliseconds(took)},
-               {"left_out", *left_out},
+               {"repeated", *left_out},
                {"reason", std::string_view(why.data(), why.size())}});
 }
 

@@ -13,7 +13,7 @@ namespace orchard::server {
 /// first is written, then one each interval, which says how many were not. Thread-safe, without a
 /// lock; time is an argument.
 ///   if (const auto left_out = limiter.Admit(core::Clock::now())) {
-///     Log(LogLevel::kWarning, "expert_failed", {…, {"left_out", *left_out}});
+///     Log(LogLevel::kWarning, "expert_failed", {…, {"repeated", *left_out}});
 ///   }
 class LogLimiter {
  public:
