@@ -5,49 +5,34 @@
 #include <optional>
 #include <span>
 
-#include "core/clock.h"
-
 /// \file
-/// Which of several addresses gets a call. Pure: time and chance are arguments.
+/// Which of several addresses gets a call. Pure: chance is an argument.
 
 namespace orchard::experts {
 
-/// What is known about an address.
-enum class EndpointHealth : std::uint8_t {
-  kUp,       ///< connected, and its health service says SERVING
-  kUnknown,  ///< never tried, or being tried for the first time: worth a call
-  kDown,     ///< it failed, is draining, or holds another model: not worth a call
+/// One address that could be chosen.
+struct Candidate {
+  bool usable = true;      ///< Verdict::usable, and not tried by this call before
+  bool connected = true;   ///< those that are not come last
+  double cost = 0.0;       ///< EndpointLoad::Cost()
+  std::int64_t given = 0;  ///< rows that it was given lately
 };
 
-/// How busy an address is, from what its calls told. Plain data; the owner locks.
-struct EndpointLoad {
-  size_t in_flight = 0;            ///< rows of ours that it has not answered yet
-  size_t reported_in_flight = 0;   ///< rows of everyone, as it said itself in its last answer
-  double latency_seconds = 0.0;    ///< moving average; 0 before the first answer
-  core::Clock::time_point told{};  ///< when the last answer came
+/// Costs that differ by less are one: below it is the noise of measuring.
+inline constexpr double kEqualCosts = 1.25;
 
-  /// A call ended after `seconds`; the expert said that it had `reported` rows in flight.
-  void Answered(double seconds, size_t reported, core::Clock::time_point now);
-
-  /// A call failed for a reason that is the endpoint's. Counted as a slow answer, or else an
-  /// endpoint that fails at once would look quick and draw all calls to itself.
-  void Failed(double seconds, core::Clock::time_point now);
-};
-
-/// What one more row would cost: expected seconds. What an endpoint told is forgotten while nobody
-/// asks it, so that one bad moment does not exclude it for ever.
-double Cost(const EndpointLoad& load, core::Clock::time_point now);
-
-struct EndpointView {
-  EndpointHealth health = EndpointHealth::kUnknown;
-  double cost = 0.0;
-};
+/// What one address may have been given less than the one that is chosen: so much it catches up.
+/// More is forgotten, or an address that was away would get everything when it comes back.
+inline constexpr std::int64_t kMostBehind = 48;
 
 /// Two different ones by chance, the cheaper of them (power of two choices): nearly as even as
-/// asking for the least busy, without all routers running to the same one. Endpoints that are up
-/// come first, unknown ones when none is; `except` is left out.
-/// `chance`: 64 uniform bits. Returns nothing when all are down.
-std::optional<size_t> ChooseEndpoint(std::span<const EndpointView> endpoints,
-                                     std::optional<size_t> except, std::uint64_t chance);
+/// asking for the cheapest, without all routers running to the same one. Of two that cost the same,
+/// the one that was given less, and chance decides while that is the same too.
+/// `chance`: 64 uniform bits. Returns nothing when none is usable.
+std::optional<size_t> Pick(std::span<const Candidate> candidates, std::uint64_t chance);
+
+/// The `count`-th of a row of chances: first draws of Pick() that are even over short stretches too
+/// (multiples of the golden ratio), second ones that follow from nothing (SplitMix64).
+std::uint64_t Chance(std::uint64_t count);
 
 }  // namespace orchard::experts

@@ -10,11 +10,12 @@
 
 #include "core/clock.h"
 #include "experts/internal/score_pool.h"
+#include "core/trace_context.h"
 #include "experts/internal/score_queue.h"
 #include "experts/metadata.h"
 #include "experts/wire.h"
 #include "rpc/status.h"
-#include "server/log.h"
+#include "server/limited_log.h"
 
 namespace orchard::experts {
 namespace {
@@ -28,12 +29,25 @@ std::string Micros(Clock::duration duration) {
   return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(duration).count());
 }
 
-/// The caller's name for the request, for the log.
-std::string_view RequestId(const grpc::CallbackServerContext& context) {
-  const auto& metadata = context.client_metadata();
-  const auto id = metadata.find(kRequestIdMetadata);
-  if (id == metadata.end()) return "-";
-  return {id->second.data(), id->second.size()};
+constexpr int kNamedCallers = 8;  // a line is for people
+
+/// A field of the first callers, joined by commas; what a stranger sent stays a line's length.
+template <typename Field>
+std::string Joined(const v1::ScoreRequest& request, Field field) {
+  std::string joined;
+  for (int i = 0; i < std::min(request.callers_size(), kNamedCallers); ++i) {
+    const std::string text = field(request.callers(i));
+    if (text.empty()) continue;
+    absl::StrAppend(&joined, joined.empty() ? "" : ",", text.substr(0, 128));
+  }
+  if (request.callers_size() > kNamedCallers) joined += ",...";
+  return joined.empty() ? "-" : joined;
+}
+
+/// Empty when there is none.
+std::string TraceId(const v1::ScoreCaller& caller) {
+  const std::optional<core::TraceContext> trace = core::ParseTraceparent(caller.traceparent());
+  return trace ? core::TraceId(*trace) : "";
 }
 
 }  // namespace
@@ -116,16 +130,32 @@ class ExpertService::ScoreCall final : public grpc::ServerUnaryReactor,
     DomainMetrics& metrics = domain_ != nullptr ? *domain_->metrics : service_.metrics_.foreign();
     metrics.Called(status.code());
     if (absl::IsFailedPrecondition(status)) metrics.Mismatched();
-    const bool broken = absl::IsInternal(status);
-    const auto level = broken ? server::LogLevel::kError : server::LogLevel::kDebug;
+    const server::LogLevel level = LevelOf(status);
     if (!server::LogEnabled(level)) return;
-    server::Log(level, "score",
-                {{"request_id", RequestId(context_)},
-                 {"domain", request_.domain()},
-                 {"code", status.code()},
-                 {"rows", rows_},
-                 {"ms", core::Milliseconds(Clock::now() - arrived_)},
-                 {"message", std::string_view(status.message().data(), status.message().size())}});
+    const std::string ids =
+        Joined(request_, [](const auto& caller) { return caller.request_id(); });
+    const std::string traces = Joined(request_, TraceId);
+    server::LogLimited(
+        level, "score",
+        absl::StrCat(request_.domain().substr(0, 64), " ", absl::StatusCodeToString(status.code())),
+        {{"request_id", ids},
+         {"trace_id", traces},
+         {"model", service_.model_},
+         {"domain", request_.domain()},
+         {"peer", context_.peer()},
+         {"code", status.code()},
+         {"rows", rows_},
+         {"ms", core::Milliseconds(Clock::now() - arrived_)},
+         {"message", std::string_view(status.message().data(), status.message().size())}});
+  }
+
+  /// A refusal that only an operator can cure is said; what a full queue or a caller that has gone
+  /// would say a thousand times a second is counted.
+  static server::LogLevel LevelOf(const absl::Status& status) {
+    if (absl::IsInternal(status)) return server::LogLevel::kError;
+    const bool misplaced = absl::IsFailedPrecondition(status) || absl::IsNotFound(status) ||
+                           absl::IsInvalidArgument(status);
+    return misplaced ? server::LogLevel::kWarning : server::LogLevel::kDebug;
   }
 
   ExpertService& service_;
@@ -152,6 +182,7 @@ ExpertService::ExpertService(std::vector<ServedExpert> experts, const std::strin
                              const std::string& version, prometheus::Registry& registry,
                              ExpertServiceOptions options)
     : experts_(std::move(experts)),
+      model_(model),
       model_version_(absl::StrCat(model, "/", version)),
       metrics_(registry, Specs(experts_), model, version),
       pool_(std::make_unique<internal::ScorePool>(
@@ -217,6 +248,7 @@ grpc::ServerUnaryReactor* ExpertService::Describe(grpc::CallbackServerContext* c
     domain.set_part_version(expert.spec.part_version);
     domain.set_encoder_fingerprint(expert.spec.encoder_fingerprint);
     domain.set_feature_kind(ToWire(expert.spec.kind));
+    domain.set_part_digest(expert.spec.part_digest);
   }
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);

@@ -78,6 +78,7 @@ class ExpertService final : public v1::Expert::CallbackService {
   size_t RemoveInFlight(size_t rows);  // returns what is left
 
   const std::vector<ServedExpert> experts_;
+  const std::string model_;
   const std::string model_version_;  // "default/1"
   ExpertMetrics metrics_;
   std::atomic<size_t> in_flight_ = 0;

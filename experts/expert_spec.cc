@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "core/status.h"
+#include "experts/part_digest.h"
 
 namespace orchard::experts {
 namespace {
@@ -14,6 +15,19 @@ const v1::FeatureSpec* Offered(const v1::EncoderPart& encoder, v1::FeatureKind k
     if (offered.kind() == kind) return &offered;
   }
   return nullptr;
+}
+
+std::string DigestOf(const v1::ModelManifest& manifest, const v1::ExpertPart& part,
+                     core::FeatureKind kind) {
+  const std::vector<std::string> classes(part.classes().begin(), part.classes().end());
+  std::vector<std::string> concepts = classes;
+  for (const v1::ConceptAlias& alias : manifest.concepts()) {
+    if (alias.domain() != part.domain()) continue;
+    for (size_t i = 0; i < classes.size(); ++i) {
+      if (classes[i] == alias.label()) concepts[i] = alias.concept_label();
+    }
+  }
+  return PartDigest(part.domain(), classes, concepts, kind);
 }
 
 }  // namespace
@@ -41,14 +55,17 @@ absl::StatusOr<ExpertSpec> SpecOf(const v1::ModelManifest& manifest, int index) 
     return absl::InvalidArgumentError(
         absl::StrCat("encoder offers ", kind, " with a dimension of ", size, ": it must be > 0"));
   }
-  return ExpertSpec{
-      .domain = part.domain(),
-      .branch = part.branch(),
-      .classes = {part.classes().begin(), part.classes().end()},
-      .part_version = part.file().version(),
-      .encoder_fingerprint = part.encoder_fingerprint(),
-      .kind = part.feature_kind() == v1::MAP ? core::FeatureKind::kMap : core::FeatureKind::kPooled,
-      .row_shape = {offered->shape().begin(), offered->shape().end()}};
+  const core::FeatureKind kind_read =
+      part.feature_kind() == v1::MAP ? core::FeatureKind::kMap : core::FeatureKind::kPooled;
+  return ExpertSpec{.domain = part.domain(),
+                    .branch = part.branch(),
+                    .classes = {part.classes().begin(), part.classes().end()},
+                    .part_version = part.file().version(),
+                    .encoder_fingerprint = part.encoder_fingerprint(),
+                    .model = manifest.name(),
+                    .part_digest = DigestOf(manifest, part, kind_read),
+                    .kind = kind_read,
+                    .row_shape = {offered->shape().begin(), offered->shape().end()}};
 }
 
 absl::StatusOr<std::vector<ExpertSpec>> SpecsOf(const v1::ModelManifest& manifest) {

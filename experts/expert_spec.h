@@ -20,6 +20,8 @@ struct ExpertSpec {
   std::vector<std::string> classes;  ///< in the order of the answers
   std::string part_version;
   std::string encoder_fingerprint;  ///< of the encoder that it was trained on, 16 hex digits
+  std::string model = {};           ///< the manifest's name; empty: any
+  std::string part_digest = {};     ///< what the part means (part_digest.h); empty: not compared
   core::FeatureKind kind = core::FeatureKind::kPooled;
   std::vector<std::int64_t> row_shape;  ///< without the batch dimension: [1280] or [320, 7, 7]
 

@@ -9,9 +9,17 @@
 ///   head_scorer.h         a loaded head as a Scorer
 ///   in_process_expert.h   an Expert over a Scorer
 ///   wire.h                SubBatch ↔ v1::ScoreRequest, ScoreBatch ↔ v1::ScoreResponse, every check
-///   remote_expert.h       an Expert over one or more addresses
+///   part_digest.h         what an answer means, compared by both ends
 ///   metadata.h            what travels beside the messages
-///   endpoint_choice.h     which address gets a call (pure)
+///   remote_expert.h       an Expert over one or more addresses; its parts, all pure:
+///     target.h              where they are, as a setting says it
+///     endpoint_load.h       how busy and how quick an address is
+///     endpoint_choice.h     which one gets a call
+///     ejection.h            when one is left alone
+///     endpoint_state.h      what the addresses of a domain are worth together
+///     ratio_budget.h, hedge_delay.h   how many extra tries there are, and when
+///   resolver.h            looks names up
+///   fleet_events.h        what a RemoteExpert tells about itself
 ///   expert_service.h      v1::Expert: queue → batch across callers → head → answer; over
 ///                         internal/score_queue.h, and internal/score_pool.h for the threads
 ///   expert_metrics.h      what the service measures (docs/metrics.md, "Expert service")

@@ -5,9 +5,6 @@
 
 namespace orchard::experts {
 
-/// From the router: the request that the first row belongs to.
-inline constexpr char kRequestIdMetadata[] = "x-request-id";
-
 /// From the expert, as decimal numbers: microseconds between arrival and computing, microseconds of
 /// the batch that the call was in, and rows that wait or are in progress (without this call's).
 inline constexpr char kQueueTrailer[] = "orchard-queue-us";

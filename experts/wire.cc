@@ -18,7 +18,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "tensors on the wire are little-endian");
 
-/// Domain, fingerprint, shape and the tags of a request without its features.
+/// Domain, fingerprint, shape, callers and the tags of a request without its features.
 constexpr size_t kFrameBytes = size_t{64} << 10;
 
 /// Bytes of one element; 0 for a dtype that features don't have.
@@ -153,12 +153,19 @@ size_t MaxRequestBytes(const ExpertSpec& spec) {
   return kMaxRows * spec.RowWidth() * sizeof(float) + kFrameBytes;
 }
 
+size_t MaxResponseBytes(const ExpertSpec& spec) {
+  constexpr size_t kRowFrame = 32;
+  return kMaxRows * (spec.classes.size() * sizeof(float) + kRowFrame) + kFrameBytes;
+}
+
 absl::Status WriteRequest(const SubBatch& batch, const ExpertSpec& spec, v1::DType dtype,
                           v1::ScoreRequest& request) {
   ORCHARD_RETURN_IF_ERROR(CheckDType(dtype));
   ORCHARD_RETURN_IF_ERROR(CheckRowCount(batch.rows.size()));
   request.set_domain(spec.domain);
   request.set_encoder_fingerprint(spec.encoder_fingerprint);
+  request.set_model(spec.model);
+  request.set_part_digest(spec.part_digest);
   v1::Tensor& tensor = *request.mutable_features();
   tensor.set_kind(ToWire(spec.kind));
   tensor.set_dtype(dtype);
@@ -183,11 +190,23 @@ absl::Status WriteRequest(const SubBatch& batch, const ExpertSpec& spec, v1::DTy
 }
 
 absl::StatusOr<size_t> CheckRequest(const v1::ScoreRequest& request, const ExpertSpec& spec) {
+  if (!request.model().empty() && !spec.model.empty() && request.model() != spec.model) {
+    return absl::NotFoundError(absl::StrCat("this process serves the model \"", spec.model,
+                                            "\" and not \"", request.model(), "\""));
+  }
   if (request.encoder_fingerprint() != spec.encoder_fingerprint) {
     return absl::FailedPreconditionError(
         absl::StrCat("features come from encoder \"", request.encoder_fingerprint(),
                      "\", the expert of ", spec.domain, " was trained on \"",
                      spec.encoder_fingerprint, "\"; serve router and expert from one model"));
+  }
+  if (!request.part_digest().empty() && !spec.part_digest.empty() &&
+      request.part_digest() != spec.part_digest) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the caller takes the answer of ", spec.domain, " to mean \"", request.part_digest(),
+        "\", this part (version ", spec.part_version, ") means \"", spec.part_digest,
+        "\": other classes, another order or other concepts; serve router and expert from one "
+        "model"));
   }
   const v1::Tensor& tensor = request.features();
   if (tensor.kind() != ToWire(spec.kind)) {

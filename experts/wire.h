@@ -24,6 +24,9 @@ inline constexpr size_t kMaxRows = 256;
 /// Longest ScoreRequest that an expert of `spec` must accept: kMaxRows rows of FP32, and its frame.
 size_t MaxRequestBytes(const ExpertSpec& spec);
 
+/// Longest ScoreResponse of an expert of `spec`: as many answers, and their frames.
+size_t MaxResponseBytes(const ExpertSpec& spec);
+
 /// `batch` as a request to the expert of `spec`, its features stored as `dtype`. `request` is
 /// empty. FP32 costs one copy of the bytes.
 /// Errors: INVALID_ARGUMENT for no rows or more than kMaxRows, a row that the batch does not have,
@@ -33,7 +36,8 @@ absl::Status WriteRequest(const SubBatch& batch, const ExpertSpec& spec, v1::DTy
                           v1::ScoreRequest& request);
 
 /// Everything that can be checked without a look at the values. Returns the number of rows.
-/// Errors: FAILED_PRECONDITION naming both encoders' fingerprints; INVALID_ARGUMENT with value and
+/// Errors: FAILED_PRECONDITION naming both encoders' fingerprints, or both meanings of the part;
+/// NOT_FOUND naming both models; INVALID_ARGUMENT with value and
 /// limit for kind, dtype, shape, rows or length. The domain is the caller's to check.
 absl::StatusOr<size_t> CheckRequest(const v1::ScoreRequest& request, const ExpertSpec& spec);
 

@@ -28,11 +28,11 @@ ClassifierService::ClassifyStream(grpc::CallbackServerContext* context) {
 }
 
 grpc::ServerUnaryReactor* ClassifierService::DescribeModel(grpc::CallbackServerContext* context,
-                                                           const v1::DescribeModelRequest*,
+                                                           const v1::DescribeModelRequest* request,
                                                            v1::ModelDescription* response) {
   const core::Clock::time_point begin = core::Clock::now();
   *response = Describe(engine_.manifest(), engine_.catalogue(), engine_.pipeline().settings(),
-                       engine_.fleet());
+                       engine_.fleet(), request->endpoints());
   response->mutable_limits()->set_max_stream_in_flight(
       static_cast<std::uint32_t>(services_.max_stream_in_flight));
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();

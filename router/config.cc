@@ -1,6 +1,7 @@
 #include "router/config.h"
 
 #include <array>
+#include <sstream>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -40,7 +41,7 @@ absl::Status CheckExpert(const std::string& text) {
   if (equals != std::string::npos && equals > 0 && equals + 1 < text.size()) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError("is not DOMAIN=ADDRESS[,ADDRESS]");
+  return absl::InvalidArgumentError("is not [MODEL/]DOMAIN=TARGET[,TARGET]");
 }
 
 /// PINNED needs a domain, which is the caller's to name.
@@ -73,10 +74,11 @@ void Declare(server::Settings& settings, Config& config) {
                      "Which experts are asked when the caller does not say.");
   settings
       .Add("expert", config.experts,
-           "Where a domain's expert is. With none, all experts run in this process; "
-           "with any, domains without one are down.")
+           "Where a domain's expert is: HOST:PORT, or dns:///NAME:PORT for every address behind a "
+           "name. With none, all experts run in this process; with any, domains without one are "
+           "down.")
       .Must(CheckExpert)
-      .Placeholder("DOMAIN=ADDRESS[,ADDRESS]");
+      .Placeholder("[MODEL/]DOMAIN=TARGET[,TARGET]");
   settings
       .Add("expert-timeout", config.expert_timeout,
            "What one expert has for its answer; never more than the picture has.")
@@ -112,6 +114,10 @@ void Declare(server::Settings& settings, Config& config) {
     return absl::InvalidArgumentError(
         "--expert-tls-cert, --expert-tls-key: a certificate and its key come together");
   });
+  settings.Add("dns-interval", config.dns_interval, "Between two look-ups of an expert's name.")
+      .Range(std::chrono::milliseconds(100), std::chrono::hours(1));
+  settings.AddChoice("hedge", config.hedge, {{"auto", true}, {"off", false}},
+                     "Whether a late call to an expert is joined by one to another address.");
   settings.Section("Pictures");
   settings.AddBytes("max-image-bytes", config.max_image_bytes, "Largest file.")
       .Range(1024, std::uint64_t{1} << 30);
@@ -154,6 +160,16 @@ void Declare(server::Settings& settings, Config& config) {
       .Range(std::chrono::milliseconds(1), std::chrono::hours(1));
 }
 
+absl::StatusOr<std::vector<std::string>> ReadExperts(
+    const std::vector<std::string>& arguments, const server::Settings::Environment& environment) {
+  Config config;
+  server::Settings settings("orchard-router", "", "");
+  Declare(settings, config);
+  std::ostringstream ignored;
+  ORCHARD_RETURN_IF_ERROR(settings.Parse(arguments, environment, ignored).status());
+  return config.experts;
+}
+
 absl::StatusOr<Engine::Config> EngineConfigOf(const Config& config) {
   std::filesystem::path model;
   if (config.model) {
@@ -166,6 +182,8 @@ absl::StatusOr<Engine::Config> EngineConfigOf(const Config& config) {
   engine.experts = config.experts;
   engine.expert_in_flight = config.expert_in_flight;
   engine.pipeline.expert_timeout = config.expert_timeout;
+  engine.dns_interval = config.dns_interval;
+  engine.hedge = config.hedge;
   engine.encoder_precision = config.encoder_precision;
   engine.pipeline.limits = {.max_bytes = config.max_image_bytes,
                             .max_pixels = config.max_pixels,

@@ -26,8 +26,10 @@ struct Config {
   server::ProcessConfig process = server::RouterProcessConfig();
   std::optional<std::filesystem::path> model;  ///< absent: found from the executable
   moe::PolicyKind default_policy = moe::PolicyKind::kExact;
-  std::vector<std::string> experts;  ///< DOMAIN=ADDRESS[,ADDRESS]
-  rpc::TlsFiles expert_tls;          ///< of connections to experts; empty: plain
+  std::vector<std::string> experts;  ///< [MODEL/]DOMAIN=TARGET[,TARGET]
+  std::chrono::milliseconds dns_interval{5'000};
+  bool hedge = true;
+  rpc::TlsFiles expert_tls;  ///< of connections to experts; empty: plain
   std::uint64_t max_image_bytes = std::uint64_t{16} << 20;
   std::uint64_t max_pixels = 50'000'000;
   std::uint64_t max_decode_bytes = 256ULL << 20;
@@ -46,6 +48,11 @@ struct Config {
 };
 
 void Declare(server::Settings& settings, Config& config);
+
+/// The `expert` settings as they are now, read as at the start: from flags, variables, and the file
+/// that they name. `arguments`: without the program's name. Errors: those of Settings::Parse.
+absl::StatusOr<std::vector<std::string>> ReadExperts(
+    const std::vector<std::string>& arguments, const server::Settings::Environment& environment);
 
 /// What the engine needs. Errors: NOT_FOUND when there is no model where it is looked for.
 absl::StatusOr<Engine::Config> EngineConfigOf(const Config& config);

@@ -35,10 +35,23 @@ v1::ClassifyLimits Limits(const Pipeline::Settings& settings) {
   return limits;
 }
 
+void AddEndpoints(const ExpertFleet& fleet, size_t index, v1::DomainDescription& domain) {
+  for (const experts::RemoteExpert::EndpointInfo& known : fleet.Endpoints(index)) {
+    v1::EndpointDescription& endpoint = *domain.add_endpoints();
+    endpoint.set_address(known.address);
+    endpoint.set_state(std::string(Name(known.state)));
+    endpoint.set_in_flight(static_cast<std::uint32_t>(known.in_flight));
+    endpoint.set_latency_ms(known.latency_seconds * 1e3);
+    endpoint.set_part_version(known.part_version);
+    endpoint.set_encoder_fingerprint(known.encoder_fingerprint);
+  }
+}
+
 }  // namespace
 
 v1::ModelDescription Describe(const v1::ModelManifest& manifest, const Catalogue& catalogue,
-                              const Pipeline::Settings& settings, const ExpertFleet& fleet) {
+                              const Pipeline::Settings& settings, const ExpertFleet& fleet,
+                              bool endpoints) {
   v1::ModelDescription description;
   description.set_name(manifest.name());
   description.set_version(manifest.version());
@@ -52,6 +65,7 @@ v1::ModelDescription Describe(const v1::ModelManifest& manifest, const Catalogue
     *domain.mutable_classes() = part.classes();
     domain.set_version(part.file().version());
     domain.set_available(!fleet.Unavailable(index));
+    if (endpoints) AddEndpoints(fleet, index, domain);
     ++index;
   }
   *description.mutable_concepts() = manifest.concepts();

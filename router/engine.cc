@@ -4,6 +4,7 @@
 #include <span>
 #include <utility>
 
+#include "core/clock.h"
 #include "core/status.h"
 #include "model/encoder.h"
 #include "model/manifest.h"
@@ -24,14 +25,19 @@ Encode EncodeWith(const model::RouterModel& model) {
 
 absl::StatusOr<std::unique_ptr<ExpertFleet>> MakeFleet(const Engine::Config& config,
                                                        const v1::ModelManifest& manifest,
-                                                       const Catalogue& catalogue,
-                                                       Metrics& metrics) {
+                                                       const Catalogue& catalogue, Metrics& metrics,
+                                                       FleetMetrics& fleet_metrics) {
   if (config.experts.empty()) return InProcessFleet(config.version_dir, manifest);
-  ORCHARD_ASSIGN_OR_RETURN(const ExpertAddresses addresses,
-                           ParseExpertAddresses(config.experts, catalogue.domains));
-  return RemoteFleet(
-      manifest, addresses, [&metrics](size_t domain) { metrics.FingerprintMismatch(domain); },
-      config.expert_credentials);
+  ORCHARD_ASSIGN_OR_RETURN(const ExpertTargets targets,
+                           ParseExpertTargets(config.experts, manifest.name(), catalogue.domains));
+  return RemoteFleet(manifest, targets,
+                     {.dns_interval = config.dns_interval,
+                      .hedge = config.hedge,
+                      .credentials = config.expert_credentials,
+                      .events_of = [&metrics, &fleet_metrics](size_t domain) {
+                        return fleet_metrics.EventsOf(
+                            domain, [&metrics, domain] { metrics.FingerprintMismatch(domain); });
+                      }});
 }
 
 }  // namespace
@@ -48,7 +54,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Config& config,
                                                      prometheus::Registry& registry) {
   // The cheap faults first: a misspelt domain should not cost the time to load the weights.
   ORCHARD_ASSIGN_OR_RETURN(v1::ModelManifest read, model::ReadManifest(config.version_dir));
-  ORCHARD_RETURN_IF_ERROR(ParseExpertAddresses(config.experts, CatalogueOf(read).domains).status());
+  ORCHARD_RETURN_IF_ERROR(
+      ParseExpertTargets(config.experts, read.name(), CatalogueOf(read).domains).status());
   // It is read once: all parts are of one model, whatever becomes of the folder meanwhile.
   ORCHARD_ASSIGN_OR_RETURN(
       model::RouterModel model,
@@ -62,8 +69,10 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Config& config,
                                 Metrics::ModelInfo{.name = manifest.name(),
                                                    .version = manifest.version(),
                                                    .encoder_fingerprint = encoder.fingerprint()});
-  ORCHARD_ASSIGN_OR_RETURN(engine->fleet_,
-                           MakeFleet(config, manifest, engine->catalogue_, *engine->metrics_));
+  engine->fleet_metrics_ =
+      std::make_unique<FleetMetrics>(registry, manifest.name(), engine->catalogue_.domains);
+  ORCHARD_ASSIGN_OR_RETURN(engine->fleet_, MakeFleet(config, engine->manifest(), engine->catalogue_,
+                                                     *engine->metrics_, *engine->fleet_metrics_));
   Pipeline::Settings settings = config.pipeline;
   settings.profile = ProfileOf(encoder.preprocessing());
   settings.start_encode_worker = model::PrepareInferenceThread;
@@ -75,6 +84,17 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Config& config,
                                                  EncodeWith(engine->model_), *engine->fleet_,
                                                  *engine->metrics_, config.observers);
   return engine;
+}
+
+absl::Status Engine::ReloadExperts(std::span<const std::string> settings) {
+  ORCHARD_ASSIGN_OR_RETURN(const ExpertTargets targets,
+                           ParseExpertTargets(settings, manifest().name(), catalogue_.domains));
+  return fleet_->Reload(targets);
+}
+
+void Engine::RefreshMetrics() {
+  metrics_->Refresh(pipeline_->Load(), core::Clock::now());
+  fleet_metrics_->Refresh(*fleet_);
 }
 
 }  // namespace orchard::router

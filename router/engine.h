@@ -1,8 +1,10 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include "model/loaded_model.h"
 #include "router/catalogue.h"
 #include "router/fleet.h"
+#include "router/fleet_metrics.h"
 #include "router/metrics.h"
 #include "router/observers.h"
 #include "router/pipeline.h"
@@ -28,9 +31,11 @@ class Engine {
  public:
   struct Config {
     std::filesystem::path version_dir;
-    /// DOMAIN=ADDRESS[,ADDRESS]; none: all experts in this process.
+    /// [MODEL/]DOMAIN=TARGET[,TARGET]; none: all experts in this process.
     std::vector<std::string> experts;
-    std::shared_ptr<grpc::ChannelCredentials> expert_credentials = nullptr;  ///< null: plain
+    std::chrono::milliseconds dns_interval{5'000};  ///< between two look-ups of a target's name
+    bool hedge = true;                              ///< whether late calls to experts are hedged
+    std::shared_ptr<grpc::ChannelCredentials> expert_credentials;  ///< null: in the clear
     model::EncoderPrecision encoder_precision = model::EncoderPrecision::kAuto;
     /// `profile` and `start_encode_worker` are the model's own and need not be set.
     Pipeline::Settings pipeline;
@@ -56,6 +61,14 @@ class Engine {
   ExpertFleet& fleet() { return *fleet_; }
   const ExpertFleet& fleet() const { return *fleet_; }
 
+  /// Where experts are from now on: as Config::experts, and every name is looked up at once.
+  /// Errors: INVALID_ARGUMENT with every fault at once, and nothing changes; FAILED_PRECONDITION
+  /// when the experts run in this process.
+  absl::Status ReloadExperts(std::span<const std::string> settings);
+
+  /// Before a scrape: what is read and not counted.
+  void RefreshMetrics();
+
   const model::Encoder& encoder() const { return *model_.encoder; }
   const Catalogue& catalogue() const { return catalogue_; }
   const v1::ModelManifest& manifest() const { return model_.manifest; }
@@ -66,6 +79,7 @@ class Engine {
   const model::RouterModel model_;
   const Catalogue catalogue_;
   std::unique_ptr<Metrics> metrics_;
+  std::unique_ptr<FleetMetrics> fleet_metrics_;  // Before the fleet, which counts in it.
   std::unique_ptr<ExpertFleet> fleet_;
   std::unique_ptr<Pipeline> pipeline_;  // Last: it uses everything above.
 };

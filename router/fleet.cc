@@ -1,63 +1,129 @@
 #include "router/fleet.h"
 
 #include <algorithm>
-#include <chrono>
 
-#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 
 #include "core/clock.h"
 #include "core/status.h"
 #include "experts/expert_spec.h"
 #include "experts/head_scorer.h"
 #include "experts/in_process_expert.h"
-#include "experts/remote_expert.h"
 #include "model/loaded_model.h"
-#include "server/address.h"
-#include "server/log.h"
+#include "server/limited_log.h"
 
 namespace orchard::router {
 namespace {
 
+using core::Clock;
+using experts::EndpointState;
+using experts::EndpointTransition;
+
 /// For all first connections together; on a healthy network they take a few milliseconds.
 constexpr std::chrono::milliseconds kWarmUp{500};
 
-/// The addresses of one setting's right side; faults are added with the setting's text.
-std::vector<std::string> ParseAddresses(const std::string& setting, const std::string& text,
-                                        std::vector<std::string>& faults) {
-  std::vector<std::string> addresses = absl::StrSplit(text, ',', absl::SkipWhitespace());
-  if (addresses.empty()) faults.push_back(absl::StrCat("\"", setting, "\" names no address"));
-  for (const std::string& address : addresses) {
-    const absl::Status status = server::ParseAddress(address).status();
-    if (!status.ok()) faults.push_back(absl::StrCat("\"", setting, "\": ", status.message()));
+/// "[MODEL/]DOMAIN" → the domain's index; a fault otherwise.
+absl::StatusOr<size_t> DomainOf(const std::string& left, const std::string& model,
+                                std::span<const std::string> domains) {
+  const size_t slash = left.find('/');
+  const std::string domain = slash == std::string::npos ? left : left.substr(slash + 1);
+  if (slash != std::string::npos && left.substr(0, slash) != model) {
+    return absl::InvalidArgumentError(absl::StrCat("the model served here is \"", model,
+                                                   "\", not \"", left.substr(0, slash), "\""));
   }
-  return addresses;
+  const auto known = std::ranges::find(domains, domain);
+  if (known != domains.end()) return static_cast<size_t>(known - domains.begin());
+  return absl::InvalidArgumentError(absl::StrCat("the model has no domain \"", domain,
+                                                 "\", it has ", absl::StrJoin(domains, ", ")));
+}
+
+absl::Status AddTargets(const std::string& setting, const std::string& model,
+                        std::span<const std::string> domains, ExpertTargets& by_domain) {
+  const size_t equals = setting.find('=');
+  if (equals == std::string::npos) {
+    return absl::InvalidArgumentError("is not [MODEL/]DOMAIN=TARGET[,TARGET]");
+  }
+  ORCHARD_ASSIGN_OR_RETURN(const size_t domain,
+                           DomainOf(setting.substr(0, equals), model, domains));
+  ORCHARD_ASSIGN_OR_RETURN(const std::vector<experts::Target> targets,
+                           experts::ParseTargets(setting.substr(equals + 1)));
+  by_domain[domain].insert(by_domain[domain].end(), targets.begin(), targets.end());
+  return absl::OkStatus();
+}
+
+void LogTransition(const std::string& domain, const EndpointTransition& transition) {
+  const bool well =
+      transition.state == EndpointState::kUp || transition.state == EndpointState::kConnecting;
+  server::LogLimited(
+      well ? server::LogLevel::kInfo : server::LogLevel::kWarning, "expert_endpoint",
+      absl::StrCat(domain, " ", transition.address, " ", std::string(Name(transition.state))),
+      {{"domain", domain},
+       {"address", transition.address},
+       {"state", Name(transition.state)},
+       {"was", Name(transition.was)},
+       {"reason", transition.reason}});
+}
+
+/// The domain's counters, and lines in the log.
+experts::FleetEvents EventsOf(const RemoteFleetOptions& options, size_t index,
+                              const std::string& domain) {
+  experts::FleetEvents events;
+  if (options.events_of) events = options.events_of(index);
+  events.on_transition =
+      [domain, count = std::move(events.on_transition)](const EndpointTransition& transition) {
+        if (count) count(transition);
+        LogTransition(domain, transition);
+      };
+  events.on_look_up_failed = [domain](const std::string& host, const absl::Status& why) {
+    server::LogLimited(
+        server::LogLevel::kWarning, "expert_look_up_failed", absl::StrCat(domain, " ", host),
+        {{"domain", domain}, {"host", host}, {"reason", std::string(why.message())}});
+  };
+  return events;
+}
+
+void WarnOfDomainsWithoutTarget(std::span<const experts::ExpertSpec> specs,
+                                const ExpertTargets& targets) {
+  std::vector<std::string> without;
+  for (size_t domain = 0; domain < specs.size(); ++domain) {
+    if (targets[domain].empty()) without.push_back(specs[domain].domain);
+  }
+  if (without.empty()) return;
+  server::Log(server::LogLevel::kWarning, "domains_without_expert",
+              {{"domains", absl::StrJoin(without, ",")},
+               {"remedy", "name an --expert for each, or they count as down"}});
+}
+
+/// Every period, for as long as the fleet lives.
+void KeepFlushingLog(core::TimerQueue& timers) {
+  timers.At(Clock::now() + server::KindLimiter::kPeriod, [&timers] {
+    server::FlushLimitedLog();
+    KeepFlushingLog(timers);
+  });
 }
 
 }  // namespace
 
-absl::StatusOr<ExpertAddresses> ParseExpertAddresses(std::span<const std::string> settings,
-                                                     std::span<const std::string> domains) {
-  ExpertAddresses by_domain(domains.size());
+absl::Status ExpertFleet::Reload(const ExpertTargets& targets) {
+  if (!remote_) {
+    return absl::FailedPreconditionError(
+        "all experts run in this process; start the router with --expert to ask others");
+  }
+  for (size_t domain = 0; domain < experts_.size(); ++domain) {
+    remote_->experts[domain]->SetTargets(targets[domain]);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ExpertTargets> ParseExpertTargets(std::span<const std::string> settings,
+                                                 const std::string& model,
+                                                 std::span<const std::string> domains) {
+  ExpertTargets by_domain(domains.size());
   std::vector<std::string> faults;
   for (const std::string& setting : settings) {
-    const size_t equals = setting.find('=');
-    if (equals == std::string::npos) {
-      faults.push_back(absl::StrCat("\"", setting, "\" is not DOMAIN=ADDRESS[,ADDRESS]"));
-      continue;
-    }
-    const std::string domain = setting.substr(0, equals);
-    const auto known = std::ranges::find(domains, domain);
-    if (known == domains.end()) {
-      faults.push_back(absl::StrCat("\"", setting, "\": the model has no domain \"", domain,
-                                    "\", it has ", absl::StrJoin(domains, ", ")));
-      continue;
-    }
-    const auto addresses = ParseAddresses(setting, setting.substr(equals + 1), faults);
-    auto& own = by_domain[static_cast<size_t>(known - domains.begin())];
-    own.insert(own.end(), addresses.begin(), addresses.end());
+    const absl::Status added = AddTargets(setting, model, domains, by_domain);
+    if (!added.ok()) faults.push_back(absl::StrCat("\"", setting, "\": ", added.message()));
   }
   if (faults.empty()) return by_domain;
   return absl::InvalidArgumentError(absl::StrCat("--expert: ", absl::StrJoin(faults, "; ")));
@@ -77,38 +143,40 @@ absl::StatusOr<std::unique_ptr<ExpertFleet>> InProcessFleet(
   return std::make_unique<ExpertFleet>(std::move(fleet));
 }
 
-absl::StatusOr<std::unique_ptr<ExpertFleet>> RemoteFleet(
-    const v1::ModelManifest& manifest, const ExpertAddresses& addresses,
-    const std::function<void(size_t domain)>& on_mismatch,
-    const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+absl::StatusOr<std::unique_ptr<ExpertFleet>> RemoteFleet(const v1::ModelManifest& manifest,
+                                                         const ExpertTargets& targets,
+                                                         RemoteFleetOptions options) {
   ORCHARD_ASSIGN_OR_RETURN(const std::vector<experts::ExpertSpec> specs,
                            experts::SpecsOf(manifest));
+  WarnOfDomainsWithoutTarget(specs, targets);
+  auto remote = std::make_unique<ExpertFleet::Remote>(experts::Resolver::Options{
+      .interval = options.dns_interval,
+      .hurry = std::min(options.dns_interval, experts::Resolver::Options{}.hurry),
+      .look_up = options.look_up});
   std::vector<std::unique_ptr<experts::Expert>> fleet;
-  const core::Clock::time_point deadline = core::Clock::now() + kWarmUp;
   for (size_t domain = 0; domain < specs.size(); ++domain) {
-    if (addresses[domain].empty()) {
-      fleet.push_back(nullptr);
-      continue;
-    }
-    experts::RemoteExpertOptions options;
-    options.seed = domain;
-    options.credentials = credentials;
-    options.on_fingerprint_mismatch = [on_mismatch, domain, name = specs[domain].domain](
-                                          const std::string& address, const std::string& message) {
-      on_mismatch(domain);
-      server::Log(server::LogLevel::kError, "expert_mismatch",
-                  {{"domain", name}, {"address", address}, {"reason", message}});
-    };
-    ORCHARD_ASSIGN_OR_RETURN(
-        std::unique_ptr<experts::RemoteExpert> expert,
-        experts::RemoteExpert::Create(specs[domain], addresses[domain], std::move(options)));
-    if (const absl::Status warm = expert->Warm(deadline); !warm.ok()) {
-      server::Log(server::LogLevel::kWarning, "expert_not_connected",
-                  {{"domain", specs[domain].domain}, {"reason", std::string(warm.message())}});
-    }
-    fleet.push_back(std::move(expert));
+    experts::RemoteExpertOptions expert;
+    expert.credentials = options.credentials;
+    expert.hedge = options.hedge;
+    expert.resolver = &remote->resolver;
+    expert.timers = &remote->timers;
+    expert.events = EventsOf(options, domain, specs[domain].domain);
+    expert.seed = domain;
+    auto made =
+        std::make_unique<experts::RemoteExpert>(specs[domain], targets[domain], std::move(expert));
+    remote->experts.push_back(made.get());
+    fleet.push_back(std::move(made));
   }
-  return std::make_unique<ExpertFleet>(std::move(fleet));
+  // All connect at the same time by now: to wait for one is to wait for all.
+  const Clock::time_point deadline = Clock::now() + kWarmUp;
+  for (size_t domain = 0; domain < specs.size(); ++domain) {
+    const absl::Status warm = remote->experts[domain]->Warm(deadline);
+    if (warm.ok() || targets[domain].empty()) continue;
+    server::Log(server::LogLevel::kWarning, "expert_not_connected",
+                {{"domain", specs[domain].domain}, {"reason", std::string(warm.message())}});
+  }
+  KeepFlushingLog(remote->timers);
+  return std::make_unique<ExpertFleet>(std::move(remote), std::move(fleet));
 }
 
 }  // namespace orchard::router

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <filesystem>
 #include <functional>
@@ -10,9 +11,15 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
+#include "core/timer_queue.h"
 #include "experts/expert.h"
+#include "experts/fleet_events.h"
+#include "experts/remote_expert.h"
+#include "experts/resolver.h"
+#include "experts/target.h"
 #include "orchard/v1/model.pb.h"
 
 namespace grpc {
@@ -21,6 +28,9 @@ class ChannelCredentials;  // Training sees this header, and no gRPC.
 
 namespace orchard::router {
 
+/// Where experts are, by domain of the model; empty: nowhere.
+using ExpertTargets = std::vector<std::vector<experts::Target>>;
+
 /// The experts that this router knows, by domain of the model. In process or behind addresses:
 /// here is the only place where a router could tell, and it does not. Thread-safe.
 class ExpertFleet {
@@ -28,6 +38,19 @@ class ExpertFleet {
   /// `experts` has one entry a domain; null where nobody knows the domain: it counts as down.
   explicit ExpertFleet(std::vector<std::unique_ptr<experts::Expert>> experts)
       : experts_(std::move(experts)) {}
+
+  /// What experts behind addresses share.
+  struct Remote {
+    explicit Remote(experts::Resolver::Options options) : resolver(std::move(options)) {}
+
+    experts::Resolver resolver;
+    core::TimerQueue timers;
+    std::vector<experts::RemoteExpert*> experts;  // by domain; the fleet owns them
+  };
+
+  /// Experts behind addresses, one a domain.
+  ExpertFleet(std::unique_ptr<Remote> remote, std::vector<std::unique_ptr<experts::Expert>> experts)
+      : remote_(std::move(remote)), experts_(std::move(experts)) {}
 
   size_t domains() const { return experts_.size(); }
 
@@ -53,31 +76,46 @@ class ExpertFleet {
     for (size_t domain = 0; domain < experts_.size(); ++domain) out[domain] = Unavailable(domain);
   }
 
+  /// What a domain's expert is made of; empty where it runs in this process.
+  std::vector<experts::RemoteExpert::EndpointInfo> Endpoints(size_t domain) const {
+    return remote_ ? remote_->experts[domain]->Endpoints()
+                   : std::vector<experts::RemoteExpert::EndpointInfo>();
+  }
+
+  /// Where experts are from now on, and a look-up of every name at once. Calls in progress end as
+  /// they began. Errors: FAILED_PRECONDITION when the experts run in this process.
+  absl::Status Reload(const ExpertTargets& targets);
+
  private:
+  const std::unique_ptr<Remote> remote_;  // Before the experts, which use it; null: in process.
   const std::vector<std::unique_ptr<experts::Expert>> experts_;
 };
 
-/// Where experts are, by domain of the model; empty: nowhere.
-using ExpertAddresses = std::vector<std::vector<std::string>>;
-
-/// Reads settings of the form DOMAIN=ADDRESS[,ADDRESS]; a domain may come more than once.
-/// Errors: INVALID_ARGUMENT with every fault at once, naming the model's domains where one is
-/// unknown.
-absl::StatusOr<ExpertAddresses> ParseExpertAddresses(std::span<const std::string> settings,
-                                                     std::span<const std::string> domains);
+/// Reads settings of the form [MODEL/]DOMAIN=TARGET[,TARGET] (experts/target.h); a domain may come
+/// more than once. Errors: INVALID_ARGUMENT with every fault at once, naming the model where
+/// another one is named, and its domains where one is unknown.
+absl::StatusOr<ExpertTargets> ParseExpertTargets(std::span<const std::string> settings,
+                                                 const std::string& model,
+                                                 std::span<const std::string> domains);
 
 /// All experts of a version folder, loaded into this process. Errors: model::LoadExperts'.
 absl::StatusOr<std::unique_ptr<ExpertFleet>> InProcessFleet(
     const std::filesystem::path& version_dir, const v1::ModelManifest& manifest);
 
-/// Experts behind addresses; domains without one are down. Connects, and gives that a moment, so
-/// that the first request finds connections; an expert that can't be reached is no error.
-/// `credentials` are those of its channels; null: in the clear.
-/// `on_mismatch` is called, on any thread, with a domain when an endpoint of it serves an expert of
-/// another encoder. Errors: INVALID_ARGUMENT naming an address that is none.
-absl::StatusOr<std::unique_ptr<ExpertFleet>> RemoteFleet(
-    const v1::ModelManifest& manifest, const ExpertAddresses& addresses,
-    const std::function<void(size_t domain)>& on_mismatch,
-    const std::shared_ptr<grpc::ChannelCredentials>& credentials);
+struct RemoteFleetOptions {
+  std::chrono::milliseconds dns_interval{5'000};  ///< between two look-ups of a name
+  bool hedge = true;
+  std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;  ///< null: in the clear
+  experts::Resolver::LookUp look_up = experts::LookUpHost;
+  /// Counters of a domain; on_transition and on_look_up_failed are wrapped: both are logged too.
+  std::function<experts::FleetEvents(size_t domain)> events_of = nullptr;
+};
+
+/// Experts behind addresses; domains without one are down, and said in a line. Connects to all at
+/// the same time, and gives that a moment, so that the first request finds connections; an expert
+/// that can't be reached is no error. Errors: those of a manifest whose experts can't be served.
+absl::StatusOr<std::unique_ptr<ExpertFleet>> RemoteFleet(const v1::ModelManifest& manifest,
+                                                         const ExpertTargets& targets,
+                                                         RemoteFleetOptions options);
 
 }  // namespace orchard::router

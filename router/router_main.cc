@@ -64,8 +64,7 @@ int Serve(const Config& config, server::Signals& signals) {
                         LimitsOf(config));
   if (!bound.ok()) return Refuse(kProgram, bound);
   // Not before all may go wrong that can: a scrape must not outlive the engine.
-  process.metrics().OnScrape(
-      [&ready] { ready.metrics().Refresh(ready.pipeline().Load(), core::Clock::now()); });
+  process.metrics().OnScrape([&ready] { ready.RefreshMetrics(); });
   return process.RunUntilSignal(
       {.in_flight = [&ready] { return ready.pipeline().Load().in_flight; }, .flush = {}});
 }

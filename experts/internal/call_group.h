@@ -31,13 +31,15 @@ class CallGroup {
     return true;
   }
 
-  /// Drops `call`. The group may be gone when this returns.
-  void Leave(std::shared_ptr<grpc::ClientContext>&& call) ABSL_LOCKS_EXCLUDED(mutex_) {
+  /// Drops `call`, and then `keep`, what must outlive it. The group may be gone when this returns.
+  void Leave(std::shared_ptr<grpc::ClientContext>&& call, std::shared_ptr<void> keep = nullptr)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
     {
       core::MutexLock lock(mutex_);
       calls_.erase(call);
     }
     call.reset();  // Without the lock: gRPC's destructors are not ours to know.
+    keep.reset();
     core::MutexLock lock(mutex_);
     --unfinished_;
     if (closed_ && unfinished_ == 0) empty_.notify_all();  // Under the lock: we may die after it.
@@ -61,6 +63,12 @@ class CallGroup {
   bool closed() const ABSL_LOCKS_EXCLUDED(mutex_) {
     core::MutexLock lock(mutex_);
     return closed_;
+  }
+
+  /// Calls in progress.
+  size_t size() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    return unfinished_;
   }
 
  private:

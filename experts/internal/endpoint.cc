@@ -4,11 +4,12 @@
 #include <utility>
 
 #include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
 namespace orchard::experts::internal {
 namespace {
+
+using Link = EndpointFacts::Link;
 
 /// round_robin, although a channel has one address: it is the policy that watches health and stays
 /// connected. No retry here: ours goes to another address. Source: serving.md sections 1.5, 1.9.
@@ -20,9 +21,13 @@ constexpr int kKeepaliveMs = 30'000;        // the servers allow 10 s (server/gr
 constexpr int kKeepaliveTimeoutMs = 10'000;
 // Also how long one attempt to connect may take. A host that is gone sends no refusal.
 constexpr int kConnectTimeoutMs = 2'000;
+constexpr int kLookUpMs = 5'000;  // of a plain name, which the channel looks up for itself
+
+constexpr size_t kSilentProbes = 2;  // in a row, until an address that answered before is bad
+constexpr std::chrono::seconds kLongSilence{1};  // a call that waits longer makes us ask
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
-                                           const ReconnectOptions& options) {
+                                           const ChannelOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetServiceConfigJSON(kServiceConfig);
   arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
@@ -39,79 +44,148 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
                    static_cast<int>(options.max_backoff.count()));
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, kLookUpMs);
+  arguments.SetInt(GRPC_ARG_DNS_ARES_QUERY_TIMEOUT_MS, kLookUpMs);
+  arguments.SetMaxReceiveMessageSize(static_cast<int>(options.max_receive_bytes));
   return grpc::CreateCustomChannel(
       address, options.credentials ? options.credentials : grpc::InsecureChannelCredentials(),
       arguments);
 }
 
-/// Failures that say something about the endpoint and not about the call.
-bool Blames(absl::StatusCode code) {
-  return code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kCancelled ||
-         code == absl::StatusCode::kDeadlineExceeded ||
-         code == absl::StatusCode::kResourceExhausted || code == absl::StatusCode::kInternal;
-}
-
 }  // namespace
 
-Endpoint::Endpoint(std::string address, const ReconnectOptions& options)
+Endpoint::Endpoint(std::string address, const ChannelOptions& options)
     : address_(std::move(address)),
       channel_(MakeChannel(address_, options)),
       stub_(v1::Expert::NewStub(channel_)) {}
 
-EndpointView Endpoint::View(Clock::time_point now) {
+bool Endpoint::Look() {
   const grpc_connectivity_state state = channel_->GetState(/*try_to_connect=*/true);
   core::MutexLock lock(mutex_);
-  return {.health = Health(state), .cost = Cost(load_, now)};
-}
-
-EndpointHealth Endpoint::Health(grpc_connectivity_state state) {
-  if (state == GRPC_CHANNEL_READY) failed_ = false;
-  if (foreign_) {
-    // A lost connection may come back with another model behind it: ask at once.
-    if (state != GRPC_CHANNEL_READY) next_probe_ = {};
-    return EndpointHealth::kDown;
+  const Link before = link_;
+  if (state == GRPC_CHANNEL_READY) {
+    link_ = Link::kUp;
+  } else if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN) {
+    link_ = Link::kDown;
+  } else if (link_ == Link::kUp) {
+    link_ = failed_ ? Link::kDown : Link::kConnecting;  // Lost, and not yet found again.
   }
-  switch (state) {
-    case GRPC_CHANNEL_READY:
-      return EndpointHealth::kUp;
-    case GRPC_CHANNEL_IDLE:
-    case GRPC_CHANNEL_CONNECTING:
-      return failed_ ? EndpointHealth::kDown : EndpointHealth::kUnknown;
-    default:
-      failed_ = true;
-      return EndpointHealth::kDown;
-  }
-}
-
-void Endpoint::Started(size_t rows) {
-  core::MutexLock lock(mutex_);
-  load_.in_flight += rows;
-}
-
-void Endpoint::Ended(size_t rows, const absl::Status& status, Clock::duration duration,
-                     size_t reported, Clock::time_point now) {
-  core::MutexLock lock(mutex_);
-  load_.in_flight -= rows;
-  if (status.ok()) {
-    load_.Answered(core::Seconds(duration), reported, now);
-  } else if (Blames(status.code())) {
-    load_.Failed(core::Seconds(duration), now);
-  }
-  if (absl::IsUnavailable(status) || absl::IsCancelled(status)) failed_ = true;
-}
-
-void Endpoint::SetForeign(bool foreign, Clock::time_point next_probe) {
-  core::MutexLock lock(mutex_);
-  foreign_ = foreign;
-  next_probe_ = next_probe;
-}
-
-bool Endpoint::TakeProbe(Clock::time_point now, Clock::duration interval) {
-  if (channel_->GetState(/*try_to_connect=*/false) != GRPC_CHANNEL_READY) return false;
-  core::MutexLock lock(mutex_);
-  if (!foreign_ || now < next_probe_) return false;
-  next_probe_ = now + interval;
+  if (link_ == Link::kUp) failed_ = false;
+  if (before == Link::kUp || link_ != Link::kUp) return false;
+  ejection_.Succeeded();
+  new_ = true;
+  silent_ = false;
+  silent_probes_ = 0;
   return true;
+}
+
+EndpointFacts Endpoint::Facts() const {
+  core::MutexLock lock(mutex_);
+  return {.link = link_,
+          .foreign = foreign_,
+          .bad = ejection_.bad(),
+          .bad_since = ejection_.bad_since(),
+          .trial = ejection_.on_trial() && load_.calls() == 0};
+}
+
+Candidate Endpoint::AsCandidate(Clock::time_point now) const {
+  core::MutexLock lock(mutex_);
+  // One call at a time while it is on trial; the verdict may be a moment old.
+  const bool busy_trial = state_ == EndpointState::kEjected && ejection_.bad() && load_.calls() > 0;
+  return {.usable = usable_ && !busy_trial,
+          .connected = link_ == Link::kUp,
+          .cost = load_.Cost(now),
+          .given = given_};
+}
+
+Endpoint::Ticket Endpoint::Started(size_t rows, Clock::time_point now) {
+  core::MutexLock lock(mutex_);
+  return load_.Started(rows, now);
+}
+
+void Endpoint::CallEnded(const Ended& ended, const std::string& message, Clock::time_point now) {
+  core::MutexLock lock(mutex_);
+  if (ended.abandoned) {
+    load_.Abandoned(ended.ticket, now);
+    silent_ = true;
+  } else if (ended.code == absl::StatusCode::kOk) {
+    load_.Answered(ended.ticket, ended.reported, now);
+    silent_ = false;
+    silent_probes_ = 0;
+    ejection_.Succeeded();
+  } else if (ended.is_fault || ended.code == absl::StatusCode::kResourceExhausted ||
+             ended.code == absl::StatusCode::kCancelled) {
+    load_.Failed(ended.ticket, now);
+  } else {
+    load_.Forget(ended.ticket, now);
+  }
+  if (ended.is_fault) {
+    fault_ = message;
+    ejection_.Failed(now);
+  }
+  const bool lost = ended.code == absl::StatusCode::kUnavailable ||
+                    (ended.code == absl::StatusCode::kCancelled && !ended.abandoned);
+  if (!lost) return;
+  failed_ = true;
+  if (link_ != Link::kUp) link_ = Link::kDown;
+}
+
+bool Endpoint::SetForeign(const std::string& message) {
+  core::MutexLock lock(mutex_);
+  fault_ = message;
+  return !std::exchange(foreign_, true);
+}
+
+void Endpoint::SetPart(PartSeen part) {
+  core::MutexLock lock(mutex_);
+  part_ = std::move(part);
+}
+
+void Endpoint::SetPartVersion(const std::string& version) {
+  core::MutexLock lock(mutex_);
+  if (part_.part_version != version) part_.part_version = version;
+}
+
+bool Endpoint::TakeProbe(Clock::time_point now, Clock::duration interval, bool all_bad) {
+  core::MutexLock lock(mutex_);
+  if (link_ != Link::kUp || probing_) return false;
+  const bool waits = load_.OldestAge(now) > kLongSilence;
+  const bool due = now - last_probe_ >= interval;
+  const bool wanted = new_ || (due && (foreign_ || ((silent_ || waits) && !ejection_.bad()))) ||
+                      ejection_.MayProbe(now, all_bad);
+  if (!wanted) return false;
+  new_ = false;
+  probing_ = true;
+  last_probe_ = now;
+  return true;
+}
+
+void Endpoint::ProbeEnded(const absl::Status& status, bool ours, Clock::time_point now) {
+  core::MutexLock lock(mutex_);
+  probing_ = false;
+  if (status.ok()) {
+    silent_ = false;
+    silent_probes_ = 0;
+    ejection_.ProbeSucceeded();
+    foreign_ = !ours;
+    return;
+  }
+  if (absl::IsDeadlineExceeded(status)) ++silent_probes_;
+  if (!ejection_.bad() && silent_probes_ < kSilentProbes) return;
+  fault_ = absl::IsDeadlineExceeded(status) ? "it does not answer" : std::string(status.message());
+  ejection_.Silent(now);
+}
+
+std::string Endpoint::Reason(EndpointState state) const {
+  if (state == EndpointState::kUp || state == EndpointState::kConnecting) return "";
+  core::MutexLock lock(mutex_);
+  if (state == EndpointState::kDown && fault_.empty()) return "not connected, or not serving";
+  return fault_;
+}
+
+Endpoint::Description Endpoint::Describe(Clock::time_point now) const {
+  core::MutexLock lock(mutex_);
+  return {.in_flight = load_.rows(), .latency_seconds = load_.Latency(now), .part = part_};
 }
 
 }  // namespace orchard::experts::internal

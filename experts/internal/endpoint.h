@@ -1,8 +1,11 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -12,56 +15,135 @@
 
 #include "core/clock.h"
 #include "core/mutex.h"
+#include "experts/ejection.h"
 #include "experts/endpoint_choice.h"
+#include "experts/endpoint_load.h"
+#include "experts/endpoint_state.h"
 #include "orchard/v1/expert.grpc.pb.h"
 
 namespace orchard::experts::internal {
 
-/// How a channel is made, and how it behaves when its server is away.
-struct ReconnectOptions {
+/// How a channel behaves.
+struct ChannelOptions {
+  std::shared_ptr<grpc::ChannelCredentials> credentials;
   std::chrono::milliseconds initial_backoff{200};
-  std::chrono::milliseconds max_backoff{5'000};
-  std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;  ///< null: in the clear
+  std::chrono::milliseconds max_backoff{1'000};  ///< between attempts to connect
+  size_t max_receive_bytes = 0;
 };
 
-/// One address of an expert: its channel, how busy it is, and whether it is worth a call.
-/// Thread-safe. Health is read from the channel when asked, whose round_robin policy watches the
-/// server's health service and reconnects by itself: there is no thread here.
+/// What an expert says of the part behind an address.
+struct PartSeen {
+  std::string part_version, encoder_fingerprint, digest;
+};
+
+/// One address of an expert: its channel, how busy it is, and what is known about it. Thread-safe.
+///
+/// The channel's round_robin policy watches the server's health service and reconnects by itself;
+/// Look() reads what it found. There is no thread here. It lives until its last attempt has ended
+/// (shared with attempts), whatever has become of its address.
 class Endpoint {
  public:
   using Clock = core::Clock;
+  using Ticket = EndpointLoad::Ticket;
 
-  Endpoint(std::string address, const ReconnectOptions& options);
+  Endpoint(std::string address, const ChannelOptions& options);
 
   const std::string& address() const { return address_; }
   v1::Expert::Stub& stub() { return *stub_; }
-  grpc::Channel& channel() { return *channel_; }
 
-  /// What is known now. Wakes a channel that idles.
-  EndpointView View(Clock::time_point now) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Reads the channel's state, and wakes it when it idles. Returns true when it was connected anew
+  /// since the last look: another process may stand there now, so what it did is forgotten.
+  bool Look() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  /// A call with `rows` rows was started, and how it ended.
-  void Started(size_t rows) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Ended(size_t rows, const absl::Status& status, Clock::duration duration, size_t reported,
-             Clock::time_point now) ABSL_LOCKS_EXCLUDED(mutex_);
+  EndpointFacts Facts() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  /// It was seen to hold another model (or not): down until a probe says otherwise.
-  void SetForeign(bool foreign, Clock::time_point next_probe) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// How it stands among the others of its domain; set by who judges, read without a lock.
+  void SetVerdict(EndpointState state, bool usable) {
+    state_ = state;
+    usable_ = usable;
+  }
+  EndpointState state() const { return state_; }
 
-  /// Whether to send a probe now; says so once, then not before `interval` has passed.
-  bool TakeProbe(Clock::time_point now, Clock::duration interval) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// What Pick() has to know.
+  Candidate AsCandidate(Clock::time_point now) const ABSL_LOCKS_EXCLUDED(mutex_);
+  /// It was chosen for `rows` rows. Returns Candidate::given from now on.
+  std::int64_t Give(size_t rows) {
+    const auto more = static_cast<std::int64_t>(rows);
+    return given_.fetch_add(more) + more;
+  }
+  /// Another one was, which has been given kMostBehind more than `least`.
+  void CatchUp(std::int64_t least) {
+    std::int64_t given = given_;
+    while (given < least && !given_.compare_exchange_weak(given, least)) {
+    }
+  }
+
+  /// A call began.
+  Ticket Started(size_t rows, Clock::time_point now) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  struct Ended {
+    Ticket ticket;
+    absl::StatusCode code = absl::StatusCode::kOk;
+    size_t reported = 0;     ///< rows in flight, as the expert said
+    bool is_fault = false;   ///< the endpoint is to blame
+    bool abandoned = false;  ///< we hung up
+  };
+  /// EndpointLoad::SetFade().
+  void SetFade(Clock::duration fade) ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    load_.SetFade(fade);
+  }
+
+  /// `message`: of a failure.
+  void CallEnded(const Ended& ended, const std::string& message, Clock::time_point now)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  /// It was seen to hold another model. Returns false when that was known.
+  bool SetForeign(const std::string& message) ABSL_LOCKS_EXCLUDED(mutex_);
+  void SetPart(PartSeen part) ABSL_LOCKS_EXCLUDED(mutex_);
+  void SetPartVersion(const std::string& version) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  /// Whether to ask it now what it holds and whether it still answers: when it was connected anew,
+  /// is foreign, is bad and its time is over, or has left calls unanswered. Says so once; then a
+  /// probe is in progress until ProbeEnded().
+  bool TakeProbe(Clock::time_point now, Clock::duration interval, bool all_bad)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  /// `status` of the probe; `ours`: it holds what we want.
+  void ProbeEnded(const absl::Status& status, bool ours, Clock::time_point now)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  /// Why it is what it is, for a log line; empty when there is nothing to say.
+  std::string Reason(EndpointState state) const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  struct Description {
+    size_t in_flight = 0;
+    double latency_seconds = 0.0;
+    PartSeen part;
+  };
+  Description Describe(Clock::time_point now) const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  EndpointHealth Health(grpc_connectivity_state state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
   const std::string address_;
   const std::shared_ptr<grpc::Channel> channel_;  // shared with the stub, as gRPC wants it
   const std::unique_ptr<v1::Expert::Stub> stub_;
-  core::Mutex mutex_;
+
+  std::atomic<EndpointState> state_ = EndpointState::kConnecting;
+  std::atomic<bool> usable_ = true;
+  std::atomic<std::int64_t> given_ = 0;
+
+  mutable core::Mutex mutex_;
   EndpointLoad load_ ABSL_GUARDED_BY(mutex_);
+  Ejection ejection_ ABSL_GUARDED_BY(mutex_);
+  EndpointFacts::Link link_ ABSL_GUARDED_BY(mutex_) = EndpointFacts::Link::kConnecting;
   bool failed_ ABSL_GUARDED_BY(mutex_) = false;   // a call failed since it was last seen READY
   bool foreign_ ABSL_GUARDED_BY(mutex_) = false;  // holds another model
-  Clock::time_point next_probe_ ABSL_GUARDED_BY(mutex_){};
+  bool new_ ABSL_GUARDED_BY(mutex_) = false;      // connected, and not yet asked what it holds
+  bool silent_ ABSL_GUARDED_BY(mutex_) = false;   // left a call unanswered since its last answer
+  bool probing_ ABSL_GUARDED_BY(mutex_) = false;
+  size_t silent_probes_ ABSL_GUARDED_BY(mutex_) = 0;  // in a row
+  Clock::time_point last_probe_ ABSL_GUARDED_BY(mutex_){};
+  PartSeen part_ ABSL_GUARDED_BY(mutex_);
+  std::string fault_ ABSL_GUARDED_BY(mutex_);  // what its last failure said
 };
 
 }  // namespace orchard::experts::internal

@@ -12,6 +12,7 @@
 #include "core/tensor.h"
 #include "experts/expert.h"
 #include "experts/expert_spec.h"
+#include "experts/part_digest.h"
 #include "experts/scorer.h"
 
 /// \file
@@ -32,6 +33,8 @@ inline experts::ExpertSpec SampleSpec() {
   spec.encoder_fingerprint = kSampleFingerprint;
   spec.kind = core::FeatureKind::kPooled;
   spec.row_shape = {static_cast<std::int64_t>(kSampleWidth)};
+  spec.model = "default";
+  spec.part_digest = experts::PartDigest(spec.domain, spec.classes, spec.classes, spec.kind);
   return spec;
 }
 

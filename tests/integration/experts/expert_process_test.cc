@@ -173,7 +173,7 @@ TEST_F(ExpertProcessTest, ASuddenDeathIsNoticedAndAReplicaAnswers) {
     ASSERT_THAT(Ask(**expert, {features, {0}}).get(), IsOk()) << i;
   }
   ASSERT_TRUE(
-      Eventually([&] { return (*expert)->Endpoints().front().health == EndpointHealth::kDown; }));
+      Eventually([&] { return (*expert)->Endpoints().front().state == EndpointState::kDown; }));
 }
 
 TEST_F(ExpertProcessTest, ABrokenModelIsNamedAndNothingIsServed) {

@@ -36,11 +36,12 @@ class ExpertServer {
     Scorer scorer = testing::SampleScores;
     ExpertServiceOptions service{};
     server::Address listen{"127.0.0.1", 0};
+    std::string model = "default";
   };
 
   ExpertServer() : ExpertServer(Options()) {}
   explicit ExpertServer(Options options)
-      : service_({{options.spec, options.scorer}}, "default", "1", registry_, options.service) {
+      : service_({{options.spec, options.scorer}}, options.model, "1", registry_, options.service) {
     auto host =
         server::GrpcHost::Start(options.listen, {{v1::Expert::service_full_name(), &service_}});
     if (!host.ok()) throw std::runtime_error(host.status().ToString());
@@ -99,6 +100,15 @@ inline std::future<absl::StatusOr<model::ScoreBatch>> Ask(
                  EXPECT_FALSE(waiting->answered.exchange(true)) << "answered twice";
                  waiting->promise.set_value(std::move(scored.scores));
                });
+  return future;
+}
+
+/// The whole end of a call, when it comes.
+inline std::future<Scored> AskFully(Expert& expert, SubBatch batch, CallContext context) {
+  auto promise = std::make_shared<std::promise<Scored>>();
+  auto future = promise->get_future();
+  expert.Score(std::move(batch), std::move(context),
+               [promise](Scored scored) { promise->set_value(std::move(scored)); });
   return future;
 }
 

@@ -1,112 +1,151 @@
 #include "experts/endpoint_choice.h"
 
-#include <array>
-#include <chrono>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <queue>
 #include <random>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/clock.h"
+#include "experts/endpoint_load.h"
+
 namespace orchard::experts {
 namespace {
 
-using namespace std::chrono_literals;
 using core::Clock;
-using ::testing::Each;
-using ::testing::Gt;
-using enum EndpointHealth;
+using namespace std::chrono_literals;
 
-/// How often each of `endpoints` is chosen in 1000 draws.
-std::vector<int> Draw(const std::vector<EndpointView>& endpoints,
-                      std::optional<size_t> except = std::nullopt) {
-  std::mt19937_64 chance(1);
-  std::vector<int> chosen(endpoints.size());
-  for (int i = 0; i < 1000; ++i) {
-    const auto choice = ChooseEndpoint(endpoints, except, chance());
-    if (choice) ++chosen[*choice];
+TEST(PickTest, TakesTheCheaperOfTwoWhateverChanceSays) {
+  const std::vector<Candidate> endpoints = {{.cost = 3.0}, {.cost = 1.0}};
+  for (std::uint64_t count = 0; count < 50; ++count) EXPECT_EQ(Pick(endpoints, Chance(count)), 1U);
+}
+
+TEST(PickTest, CostsWithinAQuarterAreOneAndChanceDecides) {
+  const std::vector<Candidate> endpoints = {{.cost = 1.24}, {.cost = 1.0}};
+  int first = 0;
+  for (std::uint64_t count = 0; count < 1000; ++count) {
+    first += Pick(endpoints, Chance(count)) == 0U ? 1 : 0;
   }
-  return chosen;
+  EXPECT_NEAR(first, 500, 5);
 }
 
-TEST(ChooseEndpointTest, TakesTheCheaperOfTwo) {
-  EXPECT_THAT(Draw({{kUp, 3.0}, {kUp, 1.0}}), ::testing::ElementsAre(0, 1000));
+TEST(PickTest, OfTwoThatCostTheSameTheOneThatWasGivenLess) {
+  const std::vector<Candidate> endpoints = {{.cost = 1.0, .given = 40}, {.cost = 1.1, .given = 30}};
+  for (std::uint64_t count = 0; count < 50; ++count) EXPECT_EQ(Pick(endpoints, Chance(count)), 1U);
 }
 
-TEST(ChooseEndpointTest, NeverTakesTheDearestOfManyAndSpreadsOverTheRest) {
-  const auto chosen = Draw({{kUp, 9.0}, {kUp, 1.0}, {kUp, 1.0}, {kUp, 1.0}});
-  EXPECT_EQ(chosen[0], 0);
-  for (const size_t i : {1, 2, 3}) EXPECT_GT(chosen[i], 250) << i;
+TEST(PickTest, LeavesOutWhatIsNotUsable) {
+  const std::vector<Candidate> endpoints = {
+      {.usable = false, .cost = 0.0}, {.cost = 9.0}, {.usable = false, .cost = 0.0}};
+  for (std::uint64_t count = 0; count < 50; ++count) EXPECT_EQ(Pick(endpoints, Chance(count)), 1U);
+  EXPECT_EQ(Pick(std::vector<Candidate>{{.usable = false}}, 7), std::nullopt);
+  EXPECT_EQ(Pick({}, 7), std::nullopt);
 }
 
-TEST(ChooseEndpointTest, SpreadsOverEquals) {
-  EXPECT_THAT(Draw({{kUp, 1.0}, {kUp, 1.0}, {kUp, 1.0}}), Each(Gt(270)));
+TEST(PickTest, ThoseThatAreNotConnectedComeLast) {
+  const std::vector<Candidate> endpoints = {{.connected = false, .cost = 0.0}, {.cost = 9.0}};
+  for (std::uint64_t count = 0; count < 50; ++count) EXPECT_EQ(Pick(endpoints, Chance(count)), 1U);
+  EXPECT_EQ(Pick(std::span(endpoints).first(1), 7), 0U);
 }
 
-TEST(ChooseEndpointTest, PrefersWhatIsUpWhateverItCosts) {
-  EXPECT_THAT(Draw({{kUnknown, 0.0}, {kUp, 9.0}, {kDown, 0.0}}),
-              ::testing::ElementsAre(0, 1000, 0));
+TEST(PickTest, EveryOneOfManyIsDrawn) {
+  const std::vector<Candidate> endpoints(7, Candidate{.cost = 1.0});
+  std::map<size_t, int> picked;
+  for (std::uint64_t count = 0; count < 700; ++count) ++picked[*Pick(endpoints, Chance(count))];
+  ASSERT_EQ(picked.size(), 7U);
+  for (const auto& [index, times] : picked) EXPECT_NEAR(times, 100, 10) << index;
 }
 
-TEST(ChooseEndpointTest, TriesAnUnknownOneWhenNoneIsUp) {
-  EXPECT_THAT(Draw({{kDown, 0.0}, {kUnknown, 9.0}}), ::testing::ElementsAre(0, 1000));
-}
+/// Rows that two endpoints were given by so many callers in a closed loop, each asking for a row
+/// and waiting for its answer.
+class Simulation {
+ public:
+  explicit Simulation(unsigned seed) : random_(seed) {}
 
-TEST(ChooseEndpointTest, ChoosesNoneWhenAllAreDown) {
-  EXPECT_EQ(ChooseEndpoint(std::vector<EndpointView>{{kDown, 0.0}, {kDown, 0.0}}, {}, 1),
-            std::nullopt);
-  EXPECT_EQ(ChooseEndpoint({}, {}, 1), std::nullopt);
-}
+  /// Seconds of an answer of endpoint `index`.
+  using Seconds = std::function<double(size_t index, std::mt19937& random)>;
 
-TEST(ChooseEndpointTest, LeavesOutTheOneThatJustFailed) {
-  EXPECT_THAT(Draw({{kUp, 1.0}, {kUp, 9.0}}, 0), ::testing::ElementsAre(0, 1000));
-  EXPECT_EQ(ChooseEndpoint(std::vector<EndpointView>{{kUp, 1.0}, {kDown, 0.0}}, 0, 1),
-            std::nullopt);
-}
+  std::vector<int> Run(size_t callers, int rows, const Seconds& seconds) {
+    struct Answer {
+      Clock::time_point at;
+      size_t endpoint;
+      EndpointLoad::Ticket ticket;
+      bool operator>(const Answer& other) const { return at > other.at; }
+    };
+    std::priority_queue<Answer, std::vector<Answer>, std::greater<>> answers;
+    std::vector<int> given(2);
+    Clock::time_point now{1h};
+    for (int row = 0; row < rows; ++row) {
+      if (answers.size() == callers) {
+        const Answer answer = answers.top();
+        answers.pop();
+        now = answer.at;
+        loads_[answer.endpoint].Answered(answer.ticket, loads_[answer.endpoint].rows() - 1, now);
+        for (EndpointLoad& load : loads_) load.SetFade(30ms);
+      }
+      std::vector<Candidate> candidates;
+      for (size_t i = 0; i < 2; ++i) {
+        candidates.push_back({.cost = loads_[i].Cost(now), .given = given_[i]});
+      }
+      const size_t picked = *Pick(candidates, Chance(count_++));
+      ++given_[picked];
+      given_[1 - picked] = std::max(given_[1 - picked], given_[picked] - kMostBehind);
+      ++given[picked];
+      const EndpointLoad::Ticket ticket = loads_[picked].Started(1, now);
+      const auto took = std::chrono::duration_cast<Clock::duration>(
+          std::chrono::duration<double>(seconds(picked, random_)));
+      answers.push({now + took, picked, ticket});
+    }
+    return given;
+  }
 
-class CostTest : public ::testing::Test {
- protected:
-  const Clock::time_point now_ = Clock::time_point() + 1000s;
+ private:
+  std::mt19937 random_;
+  std::uint64_t count_ = 0;
+  EndpointLoad loads_[2];
+  std::int64_t given_[2] = {0, 0};
 };
 
-TEST_F(CostTest, GrowsWithRowsInFlight) {
-  EXPECT_GT(Cost({.in_flight = 2}, now_), Cost({.in_flight = 1}, now_));
-  EXPECT_GT(Cost({.in_flight = 1}, now_), Cost({}, now_));
+/// Two milliseconds more or less, and one of a hundred a hiccup of ten times that.
+double Noisy(size_t, std::mt19937& random) {
+  const double usual = 0.002 * std::exp(0.3 * std::normal_distribution<>()(random));
+  return std::uniform_int_distribution(0, 99)(random) == 0 ? 10 * usual : usual;
 }
 
-TEST_F(CostTest, GrowsWithLatency) {
-  EndpointLoad quick, slow;
-  quick.Answered(0.001, 0, now_);
-  slow.Answered(0.100, 0, now_);
-  EXPECT_GT(Cost(slow, now_), Cost(quick, now_));
+TEST(SimulationTest, EqualReplicasGetEqualShares) {
+  for (const size_t callers : {1, 64}) {
+    for (unsigned seed = 0; seed < 50; ++seed) {
+      const std::vector<int> given = Simulation(seed).Run(callers, 300, Noisy);
+      EXPECT_LE(std::max(given[0], given[1]), 1.2 * std::min(given[0], given[1]))
+          << callers << " callers, seed " << seed << ": " << given[0] << " and " << given[1];
+    }
+  }
 }
 
-TEST_F(CostTest, HearsWhatTheExpertSaysOfItsOtherCallers) {
-  EndpointLoad idle, busy;
-  idle.Answered(0.010, 0, now_);
-  busy.Answered(0.010, 20, now_);
-  EXPECT_GT(Cost(busy, now_), Cost(idle, now_));
+TEST(SimulationTest, AReplicaThatIsTenTimesSlowerGetsLittle) {
+  for (const size_t callers : {1, 8, 64}) {
+    const std::vector<int> given =
+        Simulation(1).Run(callers, 2000, [](size_t index, std::mt19937& random) {
+          return (index == 0 ? 10 : 1) * Noisy(index, random);
+        });
+    EXPECT_LT(given[0], 160) << callers;
+  }
 }
 
-TEST_F(CostTest, ForgetsABadMoment) {
-  EndpointLoad load;
-  load.Answered(2.0, 100, now_);
-  const double then = Cost(load, now_);
-  EXPECT_LT(Cost(load, now_ + 60s), then / 1000);
-}
-
-TEST_F(CostTest, AFailureAtOnceIsNotAQuickAnswer) {
-  EndpointLoad broken, slow;
-  broken.Failed(0.0001, now_);
-  slow.Answered(0.500, 0, now_);
-  EXPECT_GT(Cost(broken, now_), Cost(slow, now_));
-}
-
-TEST_F(CostTest, FollowsTheLatencyWithinSomeAnswers) {
-  EndpointLoad load;
-  load.Answered(1.0, 0, now_);
-  for (int i = 0; i < 20; ++i) load.Answered(0.010, 0, now_);
-  EXPECT_NEAR(load.latency_seconds, 0.010, 0.020);
+TEST(SimulationTest, AReplicaThatFallsSilentGetsNearlyNothingMore) {
+  int rows = 0;
+  std::vector<int> silent(2);
+  Simulation(1).Run(64, 3000, [&](size_t index, std::mt19937& random) {
+    const bool hangs = index == 0 && ++rows > 500;
+    if (hangs) ++silent[0];
+    return hangs ? 3600.0 : Noisy(index, random);
+  });
+  // What was given before its silence said anything, and no more as it lasts.
+  EXPECT_LT(silent[0], 60);
 }
 
 }  // namespace

@@ -44,6 +44,26 @@ TEST(SpecOfTest, JoinsPartAndEncoder) {
   EXPECT_EQ(SpecsOf(Manifest())->size(), 1U);
 }
 
+TEST(SpecOfTest, SaysWhatThePartMeans) {
+  v1::ModelManifest manifest = Manifest();
+  manifest.set_name("garden");
+  const ExpertSpec ours = *SpecOf(manifest, 0);
+  EXPECT_EQ(ours.model, "garden");
+  manifest.set_version("2");
+  manifest.mutable_experts(0)->mutable_file()->set_version("4");
+  manifest.mutable_experts(0)->mutable_file()->set_sha256("other weights");
+  EXPECT_EQ(SpecOf(manifest, 0)->part_digest, ours.part_digest);
+  v1::ConceptAlias& alias = *manifest.add_concepts();
+  alias.set_domain("rice");
+  alias.set_label("jasmine");
+  alias.set_concept_label("long grain");
+  EXPECT_NE(SpecOf(manifest, 0)->part_digest, ours.part_digest);
+  alias.set_domain("wheat");  // Another domain's is not ours.
+  EXPECT_EQ(SpecOf(manifest, 0)->part_digest, ours.part_digest);
+  manifest.mutable_experts(0)->mutable_classes()->SwapElements(0, 1);
+  EXPECT_NE(SpecOf(manifest, 0)->part_digest, ours.part_digest);
+}
+
 TEST(SpecOfTest, RefusesFeaturesThatTheEncoderDoesNotOffer) {
   v1::ModelManifest manifest = Manifest();
   manifest.mutable_experts(0)->set_feature_kind(v1::POOLED);

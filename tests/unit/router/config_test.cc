@@ -113,6 +113,8 @@ INSTANTIATE_TEST_SUITE_P(
              [](const Config& c) {
                return c.experts == std::vector<std::string>{"flower=a:1,b:2"};
              }),
+        Text("dns-interval", "250ms", [](const Config& c) { return c.dns_interval == 250ms; }),
+        Text("hedge", "off", [](const Config& c) { return !c.hedge; }),
         Text("max-image-bytes", "2MiB",
              [](const Config& c) { return c.max_image_bytes == 2 << 20; }),
         Number("max-pixels", "1000", [](const Config& c) { return c.max_pixels == 1000; }),
@@ -151,6 +153,20 @@ TEST(RouterSettingsTest, RepeatableOnesAreSeparatedInAVariable) {
   EXPECT_THAT(config.experts, ElementsAre("flower=a:1", "rice=b:2"));
 }
 
+TEST(RouterSettingsTest, ExpertsAreReadAgainFromTheFileAsItIsNow) {
+  const orchard::testing::TempDir folder;
+  const std::string file = folder / "router.toml";
+  const auto nothing = [](const char*) -> const char* { return nullptr; };
+  std::ofstream(file) << "expert = [\"flower=a:1\"]\n";
+  EXPECT_THAT(*ReadExperts({"--config", file}, nothing), ElementsAre("flower=a:1"));
+  std::ofstream(file) << "expert = [\"flower=b:2\", \"rice=dns:///c:3\"]\n";
+  EXPECT_THAT(*ReadExperts({"--config", file}, nothing),
+              ElementsAre("flower=b:2", "rice=dns:///c:3"));
+  std::ofstream(file) << "expert = [\"flower\"]\n";
+  EXPECT_THAT(ReadExperts({"--config", file}, nothing),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("flower")));
+}
+
 TEST(RouterSettingsTest, AllFaultsAreSaidAtOnce) {
   Config config;
   EXPECT_THAT((Given{.flags = {"--formats", "gif", "--expert", "flower", "--in-flight", "0",
@@ -159,7 +175,7 @@ TEST(RouterSettingsTest, AllFaultsAreSaidAtOnce) {
                    .Into(config)),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr("\"gif\" is not one of jpeg, png, webp, bmp, ppm"),
-                             HasSubstr("\"flower\" is not DOMAIN=ADDRESS[,ADDRESS]"),
+                             HasSubstr("\"flower\" is not [MODEL/]DOMAIN=TARGET[,TARGET]"),
                              HasSubstr("from 1 to 65536"), HasSubstr("\"pinned\" is not one of"))));
 }
 

@@ -1,8 +1,18 @@
 #include "router/fleet.h"
 
+#include <atomic>
+#include <cstdlib>
+#include <map>
+#include <new>
+#include <optional>
+#include <string>
+#include <vector>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <prometheus/registry.h>
 
+#include "router/fleet_metrics.h"
 #include "tests/testing/fake_expert.h"
 #include "tests/testing/status_matchers.h"
 
@@ -16,8 +26,6 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-const std::vector<std::string> kDomains = {"apple", "rice"};
 
 TEST(ExpertFleetTest, ADomainThatNobodyKnowsIsNotAvailable) {
   auto down = std::make_unique<FakeExpert>();
@@ -33,21 +41,156 @@ TEST(ExpertFleetTest, ADomainThatNobodyKnowsIsNotAvailable) {
                                        experts::MissingReason::kEjected));
 }
 
-TEST(ParseExpertAddressesTest, GathersTheAddressesOfADomain) {
-  const std::vector<std::string> settings = {"rice=a:1,b:2", "rice=[::1]:3"};
-  const auto addresses = ParseExpertAddresses(settings, kDomains);
-  ASSERT_THAT(addresses, IsOk());
-  EXPECT_THAT(*addresses, ElementsAre(IsEmpty(), ElementsAre("a:1", "b:2", "[::1]:3")));
+/// Nothing else in the process may allocate while it is counted: these tests have one thread then.
+std::atomic<bool> counting = false;
+std::atomic<size_t> allocations = 0;
+
+TEST(ExpertFleetTest, AskingWhoIsMissingAllocatesNothing) {
+  std::vector<std::unique_ptr<experts::Expert>> experts;
+  for (size_t domain = 0; domain < 200; ++domain) {
+    experts.push_back(domain % 7 == 0 ? nullptr : std::make_unique<FakeExpert>());
+  }
+  const ExpertFleet fleet(std::move(experts));
+  std::vector<std::optional<experts::MissingReason>> unavailable(fleet.domains());
+  counting = true;
+  for (int i = 0; i < 10; ++i) fleet.Unavailable(unavailable);
+  counting = false;
+  EXPECT_EQ(allocations, 0U);
+  EXPECT_EQ(unavailable[7], experts::MissingReason::kDown);
+  EXPECT_EQ(unavailable[8], std::nullopt);
 }
 
-TEST(ParseExpertAddressesTest, TellsEveryFaultAtOnce) {
-  const std::vector<std::string> settings = {"cheese=a:1", "rice", "apple=nowhere", "rice="};
-  EXPECT_THAT(ParseExpertAddresses(settings, kDomains),
+const std::vector<std::string> kDomains = {"apple", "rice"};
+
+std::vector<std::string> Texts(const std::vector<experts::Target>& targets) {
+  std::vector<std::string> texts;
+  for (const experts::Target& target : targets) texts.push_back(target.ToString());
+  return texts;
+}
+
+TEST(ParseExpertTargetsTest, GathersTheTargetsOfADomain) {
+  const std::vector<std::string> settings = {"rice=a:1,dns:///b:2", "garden/rice=[::1]:3"};
+  const auto targets = ParseExpertTargets(settings, "garden", kDomains);
+  ASSERT_THAT(targets, IsOk());
+  EXPECT_THAT((*targets)[0], IsEmpty());
+  EXPECT_THAT(Texts((*targets)[1]), ElementsAre("a:1", "dns:///b:2", "[::1]:3"));
+}
+
+TEST(ParseExpertTargetsTest, TellsEveryFaultAtOnce) {
+  const std::vector<std::string> settings = {"cheese=a:1", "rice",           "apple=nowhere",
+                                             "rice=",      "other/rice=a:1", "rice=xds:///a:1"};
+  EXPECT_THAT(ParseExpertTargets(settings, "garden", kDomains),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr("no domain \"cheese\", it has apple, rice"),
-                             HasSubstr("\"rice\" is not DOMAIN=ADDRESS"),
-                             HasSubstr("apple=nowhere"), HasSubstr("\"rice=\" names no address"))));
+                             HasSubstr("\"rice\": is not [MODEL/]DOMAIN=TARGET"),
+                             HasSubstr("apple=nowhere"), HasSubstr("\"rice=\": names no address"),
+                             HasSubstr("the model served here is \"garden\", not \"other\""),
+                             HasSubstr("xds:///a:1"))));
+}
+
+v1::ModelManifest Manifest() {
+  v1::ModelManifest manifest;
+  manifest.set_name("garden");
+  v1::FeatureSpec& pooled = *manifest.mutable_encoder()->add_features();
+  pooled.set_kind(v1::POOLED);
+  pooled.add_shape(8);
+  for (const std::string& domain : kDomains) {
+    v1::ExpertPart& part = *manifest.add_experts();
+    part.set_domain(domain);
+    part.add_classes("a");
+    part.add_classes("b");
+    part.set_feature_kind(v1::POOLED);
+  }
+  return manifest;
+}
+
+/// Value of a series; nothing when there is none.
+std::optional<double> Value(const prometheus::Registry& registry, const std::string& name,
+                            const std::map<std::string, std::string>& labels) {
+  for (const prometheus::MetricFamily& family : registry.Collect()) {
+    if (family.name != name) continue;
+    for (const prometheus::ClientMetric& metric : family.metric) {
+      std::map<std::string, std::string> found;
+      for (const auto& label : metric.label) found[label.name] = label.value;
+      if (found == labels) return metric.counter.value + metric.gauge.value;
+    }
+  }
+  return std::nullopt;
+}
+
+TEST(RemoteFleetTest, CountsEndpointsAndTakesNewTargets) {
+  prometheus::Registry registry;
+  FleetMetrics metrics(registry, "garden", kDomains);
+  const auto targets =
+      ParseExpertTargets(std::vector<std::string>{"rice=127.0.0.1:1"}, "garden", kDomains);
+  ASSERT_THAT(targets, IsOk());
+  const auto fleet =
+      RemoteFleet(Manifest(), *targets,
+                  {.events_of = [&](size_t domain) { return metrics.EventsOf(domain, nullptr); }});
+  ASSERT_THAT(fleet, IsOk());
+  EXPECT_EQ((*fleet)->Unavailable(0), experts::MissingReason::kDown);
+  EXPECT_EQ((*fleet)->Endpoints(0).size(), 0U);
+  EXPECT_EQ((*fleet)->Endpoints(1).size(), 1U);
+  const auto count = [&](const std::string& domain) {
+    metrics.Refresh(**fleet);
+    double sum = 0;
+    for (const std::string state : {"up", "connecting", "ejected", "foreign", "down"}) {
+      sum += *Value(registry, "orchard_expert_endpoints",
+                    {{"model", "garden"}, {"domain", domain}, {"state", state}});
+    }
+    return sum;
+  };
+  EXPECT_EQ(count("apple"), 0);
+  EXPECT_EQ(count("rice"), 1);
+  const auto other = ParseExpertTargets(std::vector<std::string>{"apple=127.0.0.1:1,127.0.0.1:2"},
+                                        "garden", kDomains);
+  ASSERT_THAT((*fleet)->Reload(*other), IsOk());
+  EXPECT_EQ(count("apple"), 2);
+  EXPECT_EQ(count("rice"), 0);
+  EXPECT_EQ(Value(registry, "orchard_expert_hedges_total",
+                  {{"model", "garden"}, {"domain", "rice"}, {"result", "won"}}),
+            0);
+}
+
+TEST(RemoteFleetTest, InProcessThereIsNothingToReload) {
+  ExpertFleet fleet(std::vector<std::unique_ptr<experts::Expert>>(2));
+  EXPECT_THAT(fleet.Reload(ExpertTargets(2)),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("--expert")));
+}
+
+TEST(FleetMetricsTest, CountWhatADomainTells) {
+  prometheus::Registry registry;
+  FleetMetrics metrics(registry, "garden", kDomains);
+  int mismatches = 0;
+  const experts::FleetEvents events = metrics.EventsOf(1, [&] { ++mismatches; });
+  events.on_transition({.address = "a:1",
+                        .was = experts::EndpointState::kUp,
+                        .state = experts::EndpointState::kEjected,
+                        .reason = ""});
+  events.on_transition({.address = "a:1",
+                        .was = experts::EndpointState::kEjected,
+                        .state = experts::EndpointState::kUp,
+                        .reason = ""});
+  events.on_retry();
+  events.on_retry();
+  events.on_hedge(experts::HedgeResult::kLost);
+  events.on_mismatch();
+  std::map<std::string, std::string> labels = {{"model", "garden"}, {"domain", "rice"}};
+  EXPECT_EQ(Value(registry, "orchard_expert_ejections_total", labels), 1);
+  EXPECT_EQ(Value(registry, "orchard_expert_retries_total", labels), 2);
+  labels["result"] = "lost";
+  EXPECT_EQ(Value(registry, "orchard_expert_hedges_total", labels), 1);
+  EXPECT_EQ(mismatches, 1);
 }
 
 }  // namespace
 }  // namespace orchard::router
+
+// Counted where a test says so.
+void* operator new(size_t size) {
+  if (orchard::router::counting) ++orchard::router::allocations;
+  if (void* const memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }

@@ -1,0 +1,276 @@
+#include "experts/internal/domain.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/strings/str_cat.h"
+
+#include "core/trace_context.h"
+#include "experts/endpoint_choice.h"
+#include "experts/wire.h"
+#include "rpc/status.h"
+
+namespace orchard::experts::internal {
+
+using core::Clock;
+
+namespace {
+
+/// Twenty of a hundred calls, ten in ten seconds at least.
+constexpr RatioBudget::Options kRetries{
+    .ratio = 0.2, .at_least = 10, .window = std::chrono::seconds(10)};
+/// Five of a hundred, over a time in which a domain that is seldom asked has a hundred.
+constexpr RatioBudget::Options kHedges{
+    .ratio = 0.05, .at_least = 0, .window = std::chrono::seconds(60)};
+
+constexpr int kLazy = 5;  // rounds that are left out while all is well
+constexpr Clock::duration kLeastFairTime = std::chrono::milliseconds(100);
+constexpr Clock::duration kMostFairTime = std::chrono::seconds(1);
+/// What is known of an idle endpoint fades in so many calls' time.
+constexpr int kFadeCalls = 8;
+constexpr Clock::duration kLeastFade = std::chrono::milliseconds(20);
+constexpr Clock::duration kMostFade = std::chrono::seconds(1);
+/// Beyond it an answer is no answer; a process may describe many domains.
+constexpr size_t kLeastReceiveBytes = size_t{16} << 20;
+
+/// What is none stays at home: the other end's log is for people, and proto3 wants UTF-8.
+void AddCallers(const std::vector<Caller>& callers, v1::ScoreRequest& request) {
+  for (const Caller& caller : callers) {
+    v1::ScoreCaller& added = *request.add_callers();
+    if (core::IsRequestId(caller.request_id)) added.set_request_id(caller.request_id);
+    if (core::ParseTraceparent(caller.traceparent)) added.set_traceparent(caller.traceparent);
+  }
+}
+
+void Fail(Expert::Done done, absl::Status status, MissingReason reason) {
+  std::move(done)({.scores = std::move(status), .reason = reason});
+}
+
+ChannelOptions ChannelOf(const ExpertSpec& spec, const RemoteExpertOptions& options) {
+  return {.credentials = options.credentials,
+          .initial_backoff = options.initial_backoff,
+          .max_backoff = options.max_backoff,
+          .max_receive_bytes = std::max(kLeastReceiveBytes, MaxResponseBytes(spec))};
+}
+
+}  // namespace
+
+Domain::Domain(ExpertSpec spec, RemoteExpertOptions options, Resolver& resolver,
+               core::TimerQueue& timers)
+    : spec_(std::move(spec)),
+      options_(std::move(options)),
+      timers_(timers),
+      choices_(options_.seed),
+      retries_(kRetries),
+      hedges_(kHedges),
+      board_(ChannelOf(spec_, options_), resolver, options_.events.on_transition,
+             options_.events.on_look_up_failed),
+      tending_(std::make_shared<Tending>()) {}
+
+void Domain::Begin(std::vector<Target> targets) {
+  board_.SetTargets(std::move(targets));
+  {
+    core::MutexLock lock(tending_->mutex);
+    tending_->domain = this;
+  }
+  TendAgain(tending_);
+}
+
+void Domain::Stop() {
+  {
+    core::MutexLock lock(tending_->mutex);  // Waits for a round in progress.
+    tending_->domain = nullptr;
+  }
+  board_.Close();
+  calls_.CancelAndWait();
+}
+
+/// A round, and a timer for the next. More seldom while all is well: calls find out by themselves.
+void Domain::TendAgain(const std::shared_ptr<Tending>& tending) {
+  core::MutexLock lock(tending->mutex);
+  if (tending->domain == nullptr) return;
+  Domain& domain = *tending->domain;
+  domain.Tend();
+  const auto interval = domain.options_.tend_interval * (domain.board_.all_up() ? kLazy : 1);
+  domain.timers_.At(Clock::now() + interval, [tending] { TendAgain(tending); });
+}
+
+void Domain::Tend() {
+  const auto endpoints = board_.Snapshot();
+  for (const auto& endpoint : *endpoints) endpoint->Look();
+  board_.Review();
+  const Clock::time_point now = Clock::now();
+  for (const auto& endpoint : *endpoints) {
+    if (endpoint->TakeProbe(now, options_.probe_interval, board_.all_bad())) Probe(endpoint);
+  }
+  board_.Sweep();
+}
+
+void Domain::Score(SubBatch batch, CallContext context, Expert::Done done) {
+  const Clock::time_point now = Clock::now();
+  if (now >= context.deadline) {
+    return Fail(std::move(done),
+                absl::DeadlineExceededError(absl::StrCat(
+                    "the deadline passed before the expert of ", spec_.domain, " was asked")),
+                MissingReason::kTimeout);
+  }
+  std::shared_ptr<Endpoint> endpoint = Choose(batch.rows.size(), {}, /*only_up=*/false);
+  if (endpoint == nullptr) {
+    return Fail(std::move(done), Nobody(), board_.unavailable().value_or(MissingReason::kEjected));
+  }
+  v1::ScoreRequest request;
+  if (absl::Status status = WriteRequest(batch, spec_, options_.dtype, request); !status.ok()) {
+    return Fail(std::move(done), std::move(status), MissingReason::kFailed);
+  }
+  AddCallers(context.callers, request);
+  {
+    core::MutexLock lock(mutex_);
+    retries_.Called(now);
+    hedges_.Called(now);
+  }
+  const size_t rows = batch.rows.size();
+  std::make_shared<Call>(*this, std::move(request), rows, std::move(context), std::move(done))
+      ->Start(std::move(endpoint));
+}
+
+std::shared_ptr<Endpoint> Domain::Choose(size_t rows,
+                                         const std::vector<std::shared_ptr<Endpoint>>& except,
+                                         bool only_up) {
+  const Clock::time_point now = Clock::now();
+  const auto endpoints = board_.Snapshot();
+  absl::InlinedVector<Candidate, 16> candidates;
+  for (const auto& endpoint : *endpoints) {
+    Candidate& candidate = candidates.emplace_back(endpoint->AsCandidate(now));
+    const bool tried = std::ranges::find(except, endpoint) != except.end();
+    const bool fit = !only_up || endpoint->state() == EndpointState::kUp;
+    candidate.usable = candidate.usable && !tried && fit;
+  }
+  const std::uint64_t count = choices_.fetch_add(1, std::memory_order_relaxed);
+  const std::optional<size_t> picked = Pick(candidates, Chance(count));
+  if (!picked) return nullptr;
+  const std::shared_ptr<Endpoint>& chosen = (*endpoints)[*picked];
+  const std::int64_t given = chosen->Give(rows);
+  for (const auto& endpoint : *endpoints) endpoint->CatchUp(given - kMostBehind);
+  return chosen;
+}
+
+bool Domain::TakeRetry() {
+  core::MutexLock lock(mutex_);
+  return retries_.Take(Clock::now());
+}
+
+bool Domain::TakeHedge() {
+  core::MutexLock lock(mutex_);
+  return hedges_.Take(Clock::now());
+}
+
+std::optional<Clock::duration> Domain::HedgeAfter() {
+  if (!options_.hedge || board_.Snapshot()->size() < 2) return std::nullopt;
+  core::MutexLock lock(mutex_);
+  return delay_.Delay();
+}
+
+Clock::duration Domain::FairTime() {
+  core::MutexLock lock(mutex_);
+  const std::optional<Clock::duration> usual = delay_.Delay();
+  return usual ? std::clamp(4 * *usual, kLeastFairTime, kMostFairTime) : kLeastFairTime;
+}
+
+void Domain::Hedged(HedgeResult result) {
+  if (options_.events.on_hedge) options_.events.on_hedge(result);
+}
+
+void Domain::Retried() {
+  if (options_.events.on_retry) options_.events.on_retry();
+}
+
+void Domain::Ended(const AttemptEnd& end) {
+  const bool was_up = end.endpoint.state() == EndpointState::kUp;
+  end.endpoint.CallEnded(end.ended, end.message, Clock::now());
+  if (end.ended.code == absl::StatusCode::kOk) {
+    end.endpoint.SetPartVersion(end.part_version);
+    std::optional<Clock::duration> usual;
+    {
+      core::MutexLock lock(mutex_);
+      delay_.Answered(end.took);
+      usual = delay_.Delay();
+    }
+    if (usual) end.endpoint.SetFade(std::clamp(kFadeCalls * *usual, kLeastFade, kMostFade));
+  }
+  if (end.foreign) NoteForeign(end.endpoint, end.message);
+  if (end.ended.code != absl::StatusCode::kOk || !was_up) board_.Review();
+}
+
+void Domain::NoteForeign(Endpoint& endpoint, const std::string& message) {
+  if (endpoint.SetForeign(message) && options_.events.on_mismatch) options_.events.on_mismatch();
+}
+
+/// Asks an endpoint what it holds, and whether it answers at all.
+void Domain::Probe(const std::shared_ptr<Endpoint>& endpoint) {
+  struct Question {
+    v1::DescribeRequest request;
+    v1::ExpertDescription answer;
+  };
+  auto grpc = std::make_shared<grpc::ClientContext>();  // Not const: its copy must be movable.
+  grpc->set_deadline(std::chrono::system_clock::now() + options_.probe_timeout);
+  if (!calls_.Enter(grpc)) return;
+  auto question = std::make_shared<Question>();
+  endpoint->stub().async()->Describe(
+      grpc.get(), &question->request, &question->answer,
+      [this, endpoint = endpoint, question, grpc](const grpc::Status& answered) mutable {
+        absl::Status status = rpc::FromGrpc(answered);
+        bool ours = true;
+        PartSeen part;
+        if (status.ok()) {
+          ours = IsOurs(question->answer, part);
+          endpoint->SetPart(part);
+        } else if (absl::IsUnimplemented(status)) {
+          status = absl::OkStatus();  // It answers, and says nothing.
+        }
+        if (!ours) {
+          NoteForeign(*endpoint,
+                      absl::StrCat("it serves part ", part.part_version, " of encoder \"",
+                                   part.encoder_fingerprint, "\", meaning \"", part.digest,
+                                   "\"; ours is encoder \"", spec_.encoder_fingerprint,
+                                   "\", meaning \"", spec_.part_digest, "\""));
+        }
+        endpoint->ProbeEnded(status, ours, Clock::now());
+        board_.Review();
+        question.reset();
+        calls_.Leave(std::move(grpc), std::move(endpoint));  // Last: `this` may go after it.
+      });
+}
+
+/// Whether what was described may stand for what we know. An expert that says no digest is older
+/// than digests: then its class names in their order must do.
+bool Domain::IsOurs(const v1::ExpertDescription& description, PartSeen& part) const {
+  const std::string& version = description.model_version();
+  const bool same_model = spec_.model.empty() || version.empty() ||
+                          version.substr(0, version.rfind('/')) == spec_.model;
+  for (const v1::ExpertDomain& domain : description.domains()) {
+    if (domain.domain() != spec_.domain) continue;
+    part = {.part_version = domain.part_version(),
+            .encoder_fingerprint = domain.encoder_fingerprint(),
+            .digest = domain.part_digest()};
+    const bool same_meaning = domain.part_digest().empty() || spec_.part_digest.empty()
+                                  ? std::equal(spec_.classes.begin(), spec_.classes.end(),
+                                               domain.classes().begin(), domain.classes().end())
+                                  : domain.part_digest() == spec_.part_digest;
+    return same_model && same_meaning && part.encoder_fingerprint == spec_.encoder_fingerprint;
+  }
+  return false;
+}
+
+absl::Status Domain::Nobody() const {
+  std::string endpoints;
+  for (const auto& endpoint : *board_.Snapshot()) {
+    absl::StrAppend(&endpoints, endpoints.empty() ? "" : ", ", endpoint->address(), " is ",
+                    std::string(Name(endpoint->state())));
+  }
+  return absl::UnavailableError(absl::StrCat("no endpoint of ", spec_.domain, " can be asked: ",
+                                             endpoints.empty() ? "it has none" : endpoints));
+}
+
+}  // namespace orchard::experts::internal

@@ -1,0 +1,189 @@
+#include "experts/resolver.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <sys/socket.h>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include <netdb.h>
+
+#include "core/clock.h"
+#include "core/mutex.h"
+
+namespace orchard::experts {
+
+using core::Clock;
+
+namespace {
+
+constexpr std::chrono::milliseconds kPatienceAtEnd{500};
+
+}  // namespace
+
+absl::StatusOr<HostAddresses> LookUpHost(const std::string& host) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;  // Or every address comes once a protocol.
+  hints.ai_flags = AI_ADDRCONFIG;   // No IPv6 address where this machine has none.
+  addrinfo* found = nullptr;
+  const int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &found);
+  if (error != 0) {
+    return absl::UnavailableError(
+        absl::StrCat("can't look up ", host, ": ", ::gai_strerror(error)));
+  }
+  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, ::freeaddrinfo);
+  HostAddresses addresses;
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+    char text[NI_MAXHOST];
+    if (::getnameinfo(one->ai_addr, one->ai_addrlen, text, sizeof text, nullptr, 0,
+                      NI_NUMERICHOST) == 0) {
+      addresses.emplace_back(text);
+    }
+  }
+  std::sort(addresses.begin(), addresses.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+  if (!addresses.empty()) return addresses;
+  return absl::UnavailableError(absl::StrCat("can't look up ", host, ": no address behind it"));
+}
+
+struct Resolver::State {
+  struct Host {
+    std::map<Watch, std::shared_ptr<const Watcher>> watchers;
+    Clock::time_point looked_up{};  // began; never: the clock's epoch
+    Clock::time_point next{};
+  };
+
+  explicit State(Options given) : options(std::move(given)) {}
+
+  static void Run(const std::shared_ptr<State>& state) ABSL_LOCKS_EXCLUDED(state->mutex);
+  std::string WaitForNext() ABSL_LOCKS_EXCLUDED(mutex);  // empty: stopping
+  void Tell(const std::string& host, const absl::StatusOr<HostAddresses>& addresses)
+      ABSL_LOCKS_EXCLUDED(mutex);
+  void HurryHost(Host& host) const {
+    host.next = std::min(host.next, std::max(Clock::now(), host.looked_up + options.hurry));
+  }
+
+  const Options options;
+  core::Mutex mutex;
+  std::condition_variable changed;
+  std::map<std::string, Host> hosts ABSL_GUARDED_BY(mutex);
+  Watch last ABSL_GUARDED_BY(mutex) = 0;
+  Watch telling ABSL_GUARDED_BY(mutex) = 0;  // whose watcher runs now; 0: nobody's
+  bool stopping ABSL_GUARDED_BY(mutex) = false;
+  bool ended ABSL_GUARDED_BY(mutex) = false;
+};
+
+Resolver::Resolver(Options options)
+    : state_(std::make_shared<State>(std::move(options))),
+      thread_([state = state_] { State::Run(state); }) {}
+
+Resolver::~Resolver() {
+  bool ended = false;
+  {
+    core::MutexLock lock(state_->mutex);
+    state_->stopping = true;
+    state_->changed.notify_all();
+    const auto patience = Clock::now() + kPatienceAtEnd;
+    while (!state_->ended && lock.WaitUntil(state_->changed, patience)) {
+    }
+    ended = state_->ended;
+  }
+  if (ended) {
+    thread_.join();
+  } else {
+    thread_.detach();
+  }
+}
+
+Resolver::Watch Resolver::Add(const std::string& host, Watcher watcher) {
+  core::MutexLock lock(state_->mutex);
+  State::Host& entry = state_->hosts[host];
+  entry.watchers[++state_->last] = std::make_shared<const Watcher>(std::move(watcher));
+  entry.next = {};  // The new one does not know yet what the others do.
+  state_->changed.notify_all();
+  return state_->last;
+}
+
+void Resolver::Remove(Watch watch) {
+  core::MutexLock lock(state_->mutex);
+  for (auto host = state_->hosts.begin(); host != state_->hosts.end(); ++host) {
+    if (host->second.watchers.erase(watch) == 0) continue;
+    if (host->second.watchers.empty()) state_->hosts.erase(host);
+    break;
+  }
+  while (state_->telling == watch) lock.Wait(state_->changed);
+}
+
+void Resolver::Hurry(const std::string& host) {
+  core::MutexLock lock(state_->mutex);
+  const auto entry = state_->hosts.find(host);
+  if (entry == state_->hosts.end()) return;
+  state_->HurryHost(entry->second);
+  state_->changed.notify_all();
+}
+
+void Resolver::HurryAll() {
+  core::MutexLock lock(state_->mutex);
+  for (auto& [name, entry] : state_->hosts) state_->HurryHost(entry);
+  state_->changed.notify_all();
+}
+
+void Resolver::State::Run(const std::shared_ptr<State>& state) {
+  while (true) {
+    const std::string host = state->WaitForNext();
+    if (host.empty()) break;
+    state->Tell(host, state->options.look_up(host));
+  }
+  core::MutexLock lock(state->mutex);
+  state->ended = true;
+  state->changed.notify_all();
+}
+
+std::string Resolver::State::WaitForNext() {
+  core::MutexLock lock(mutex);
+  while (!stopping) {
+    const auto first = std::min_element(
+        hosts.begin(), hosts.end(),
+        [](const auto& a, const auto& b) { return a.second.next < b.second.next; });
+    if (first == hosts.end()) {
+      lock.Wait(changed);
+      continue;
+    }
+    const Clock::time_point now = Clock::now();
+    if (first->second.next <= now) {
+      first->second.looked_up = now;
+      first->second.next = now + options.interval;
+      return first->first;
+    }
+    const Clock::time_point next = first->second.next;  // A copy: it may go while we wait.
+    lock.WaitUntil(changed, next);
+  }
+  return "";
+}
+
+void Resolver::State::Tell(const std::string& host,
+                           const absl::StatusOr<HostAddresses>& addresses) {
+  Watch told = 0;
+  while (true) {
+    std::shared_ptr<const Watcher> watcher;
+    {
+      core::MutexLock lock(mutex);
+      telling = 0;
+      changed.notify_all();
+      const auto entry = hosts.find(host);
+      if (stopping || entry == hosts.end()) return;
+      const auto next = entry->second.watchers.upper_bound(told);
+      if (next == entry->second.watchers.end()) return;
+      told = next->first;
+      watcher = next->second;
+      telling = told;
+    }
+    (*watcher)(addresses);
+  }
+}
+
+}  // namespace orchard::experts

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace orchard::experts {
+
+/// Numeric addresses, IPv4 and IPv6, without ports.
+using HostAddresses = std::vector<std::string>;
+
+/// All addresses of a host by the system's own rules (getaddrinfo: hosts files, then DNS), sorted,
+/// each once. Waits for the network. Errors: UNAVAILABLE with the name and what the system said.
+absl::StatusOr<HostAddresses> LookUpHost(const std::string& host);
+
+/// Looks names up again and again, on a thread of its own, and tells who watches. Thread-safe.
+class Resolver {
+ public:
+  using LookUp = std::function<absl::StatusOr<HostAddresses>(const std::string& host)>;
+  using Watcher = std::function<void(const absl::StatusOr<HostAddresses>& addresses)>;
+  using Watch = std::uint64_t;
+
+  struct Options {
+    std::chrono::milliseconds interval{5'000};  ///< between two look-ups of a name
+    std::chrono::milliseconds hurry{1'000};     ///< the same, when somebody is in a hurry
+    LookUp look_up = LookUpHost;
+  };
+
+  explicit Resolver(Options options);
+
+  /// A look-up in progress is left to itself after a moment: a name server may take its time, a
+  /// process that ends has none.
+  ~Resolver();
+  Resolver(const Resolver&) = delete;
+  Resolver& operator=(const Resolver&) = delete;
+
+  /// `watcher` is told, on the resolver's thread, what each look-up of `host` gave; the first one
+  /// follows at once. It must be quick.
+  Watch Add(const std::string& host, Watcher watcher);
+
+  /// The watcher is not running and will not run when this returns. Not from a watcher.
+  void Remove(Watch watch);
+
+  /// Something changed behind `host`: looks it up at once, but not more often than `hurry` says.
+  void Hurry(const std::string& host);
+
+  /// The same for all names.
+  void HurryAll();
+
+ private:
+  struct State;
+
+  std::shared_ptr<State> state_;  // shared with the thread, which may outlive us
+  std::thread thread_;
+};
+
+}  // namespace orchard::experts

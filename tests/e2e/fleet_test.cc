@@ -1,0 +1,227 @@
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include "orchard/v1/classifier.grpc.pb.h"
+#include "router/catalogue.h"
+#include "rpc/status.h"
+#include "tests/testing/child_process.h"
+#include "tests/testing/http_get.h"
+#include "tests/testing/pictures.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+#include "tests/testing/tiny_model.h"
+
+/// A router whose experts die, hang, and come back, as processes.
+
+namespace orchard {
+namespace {
+
+using testing::BinaryPath;
+using testing::ChildProcess;
+using ::testing::HasSubstr;
+using testing::HttpGet;
+using testing::IsOk;
+using ::testing::Not;
+using testing::PortIn;
+using namespace std::chrono_literals;
+
+constexpr std::chrono::seconds kPatience{60};
+
+class FleetTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const auto manifest = testing::WriteTinyModel(model_ / "1");
+    ASSERT_THAT(manifest, IsOk());
+    domains_ = router::CatalogueOf(*manifest).domains;
+    picture_ = testing::EncodeJpeg(testing::DrawLeaf(300, 280, 3));
+  }
+
+  /// An expert for `domains`, on a port of the system's choice or on a given one.
+  std::unique_ptr<ChildProcess> SpawnExpert(const std::vector<std::string>& domains, int& port) {
+    std::vector<std::string> command = {
+        BinaryPath("orchard-expert"), "--listen",    "127.0.0.1:" + std::to_string(port),
+        "--metrics-listen",           "127.0.0.1:0", "--model",
+        model_.path().string()};
+    for (const std::string& domain : domains) {
+      command.insert(command.end(), {"--domain", domain});
+    }
+    auto expert = std::make_unique<ChildProcess>(command);
+    port = PortIn(expert->ReadOutUntil("ready"), "grpc");
+    return expert;
+  }
+
+  void SpawnRouter(const std::vector<std::string>& more) {
+    std::vector<std::string> command = {BinaryPath("orchard-router"),
+                                        "--listen",
+                                        "127.0.0.1:0",
+                                        "--metrics-listen",
+                                        "127.0.0.1:0",
+                                        "--http-listen",
+                                        "127.0.0.1:0",
+                                        "--model",
+                                        model_.path().string()};
+    command.insert(command.end(), more.begin(), more.end());
+    router_ = std::make_unique<ChildProcess>(command);
+    ready_ = router_->ReadOutUntil("orchard-router ready");
+    ASSERT_NE(PortIn(ready_, "grpc"), 0) << ready_;
+    stub_ = v1::Classifier::NewStub(grpc::CreateChannel(
+        "127.0.0.1:" + std::to_string(PortIn(ready_, "grpc")), grpc::InsecureChannelCredentials()));
+  }
+
+  absl::StatusOr<v1::ClassifyResponse> Classify(std::chrono::seconds deadline = kPatience) {
+    v1::ClassifyRequest request;
+    request.set_image(picture_);
+    request.mutable_options()->set_policy(v1::DENSE);
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + deadline);
+    v1::ClassifyResponse response;
+    const grpc::Status status = stub_->Classify(&context, request, &response);
+    if (!status.ok()) return rpc::FromGrpc(status);
+    return response;
+  }
+
+  bool Whole() {
+    const auto answer = Classify();
+    return answer.ok() && !answer->degraded();
+  }
+
+  static bool Eventually(const std::function<bool()>& state) {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (!state()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::sleep_for(5ms);
+    }
+    return true;
+  }
+
+  std::string Metrics() const { return HttpGet(PortIn(ready_, "metrics"), "/metrics"); }
+
+  static std::string EndpointsLine(const std::string& domain, const std::string& state, int count) {
+    return "orchard_expert_endpoints{domain=\"" + domain + "\",model=\"tiny\",state=\"" + state +
+           "\"} " + std::to_string(count) + "\n";
+  }
+  bool EventuallyEndpoints(const std::string& domain, const std::string& state, int count) const {
+    const std::string line = EndpointsLine(domain, state, count);
+    return Eventually([&] { return Metrics().find(line) != std::string::npos; });
+  }
+
+  v1::ModelDescription Describe() {
+    v1::DescribeModelRequest request;
+    request.set_endpoints(true);
+    grpc::ClientContext context;
+    v1::ModelDescription description;
+    EXPECT_TRUE(stub_->DescribeModel(&context, request, &description).ok());
+    return description;
+  }
+
+  testing::TempDir model_;
+  std::vector<std::string> domains_;
+  std::string picture_;
+  std::unique_ptr<ChildProcess> router_;
+  std::string ready_;
+  std::unique_ptr<v1::Classifier::Stub> stub_;
+};
+
+TEST_F(FleetTest, ALoneExpertThatIsKilledWhileIdleIsSeenAndSoIsItsReturn) {
+  int first_port = 0;
+  int second_port = 0;
+  const std::vector<std::string> others(domains_.begin() + 1, domains_.end());
+  auto lone = SpawnExpert({domains_[0]}, first_port);
+  const auto rest = SpawnExpert(others, second_port);
+  std::vector<std::string> flags;
+  for (const std::string& domain : domains_) {
+    const int port = domain == domains_[0] ? first_port : second_port;
+    flags.insert(flags.end(), {"--expert", domain + "=127.0.0.1:" + std::to_string(port)});
+  }
+  SpawnRouter(flags);
+  ASSERT_TRUE(Eventually([&] { return Whole(); }));
+  ASSERT_TRUE(EventuallyEndpoints(domains_[0], "up", 1));
+
+  lone.reset();  // SIGKILL, and no call says so.
+  ASSERT_TRUE(EventuallyEndpoints(domains_[0], "down", 1));
+  const std::string away = router_->ReadErrUntil("state=down");
+  EXPECT_THAT(away, HasSubstr("event=expert_endpoint"));
+  EXPECT_THAT(away, HasSubstr("domain=" + domains_[0]));
+  EXPECT_THAT(away, HasSubstr("address=127.0.0.1:" + std::to_string(first_port)));
+  EXPECT_THAT(away, HasSubstr("was=up"));
+  const auto degraded = Classify();
+  ASSERT_THAT(degraded, IsOk());
+  EXPECT_TRUE(degraded->degraded());
+
+  lone = SpawnExpert({domains_[0]}, first_port);
+  ASSERT_TRUE(EventuallyEndpoints(domains_[0], "up", 1));
+  const std::string back = router_->ReadErrUntil("was=down");
+  EXPECT_THAT(back, HasSubstr("state=up"));
+  EXPECT_THAT(back, HasSubstr("domain=" + domains_[0]));
+  EXPECT_TRUE(Eventually([&] { return Whole(); }));
+}
+
+TEST_F(FleetTest, OneReplicaThatHangsIsEjectedAndComesBack) {
+  int first_port = 0;
+  int second_port = 0;
+  const auto first = SpawnExpert(domains_, first_port);
+  const auto second = SpawnExpert(domains_, second_port);
+  std::vector<std::string> flags;
+  for (const std::string& domain : domains_) {
+    flags.insert(flags.end(), {"--expert", domain + "=127.0.0.1:" + std::to_string(first_port) +
+                                               ",127.0.0.1:" + std::to_string(second_port)});
+  }
+  SpawnRouter(flags);
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(Eventually([&] { return Whole(); }));
+
+  first->Signal(SIGSTOP);
+  // Some of these are late, or go without an expert; then all domains have found out.
+  EXPECT_TRUE(Eventually([&] {
+    EXPECT_THAT(Classify(10s), IsOk());
+    const std::string metrics = Metrics();
+    return std::ranges::all_of(domains_, [&](const std::string& domain) {
+      return metrics.find(EndpointsLine(domain, "ejected", 1)) != std::string::npos;
+    });
+  }));
+  EXPECT_THAT(router_->ReadErrUntil("state=ejected"),
+              HasSubstr("address=127.0.0.1:" + std::to_string(first_port)));
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(Whole()) << i;
+  const v1::ModelDescription description = Describe();
+  for (const v1::DomainDescription& domain : description.domains()) {
+    ASSERT_EQ(domain.endpoints_size(), 2);
+    EXPECT_TRUE(domain.available());
+    EXPECT_EQ(domain.endpoints(0).address(), "127.0.0.1:" + std::to_string(first_port));
+    EXPECT_EQ(domain.endpoints(0).state(), "ejected");
+    EXPECT_EQ(domain.endpoints(1).state(), "up");
+    EXPECT_EQ(domain.endpoints(1).part_version(), domain.version());
+    EXPECT_EQ(domain.endpoints(1).encoder_fingerprint(), description.encoder_fingerprint());
+    EXPECT_GT(domain.endpoints(1).latency_ms(), 0.0);
+  }
+
+  first->Signal(SIGCONT);
+  EXPECT_TRUE(Eventually([&] {
+    EXPECT_TRUE(Whole());
+    const std::string metrics = Metrics();
+    return std::ranges::all_of(domains_, [&](const std::string& domain) {
+      return metrics.find(EndpointsLine(domain, "up", 2)) != std::string::npos;
+    });
+  }));
+}
+
+TEST_F(FleetTest, ADomainWithoutAnExpertIsSaidAtTheStart) {
+  int port = 0;
+  const auto expert = SpawnExpert({domains_[0]}, port);
+  SpawnRouter({"--expert", "tiny/" + domains_[0] + "=dns:///localhost:" + std::to_string(port)});
+  const std::string line = router_->ReadErrUntil("event=domains_without_expert");
+  for (size_t i = 1; i < domains_.size(); ++i) EXPECT_THAT(line, HasSubstr(domains_[i]));
+  EXPECT_THAT(line, Not(HasSubstr(domains_[0] + ",")));
+  EXPECT_TRUE(EventuallyEndpoints(domains_[0], "up", 1));
+}
+
+}  // namespace
+}  // namespace orchard
