@@ -67,12 +67,16 @@ void ShardedEncoder::OnThreads(size_t count, const std::function<void(size_t)>& 
   if (failure) std::rethrow_exception(failure);
 }
 
+torch::Tensor ShardedEncoder::Standardised(const torch::Tensor& pixels) const {
+  const torch::Tensor x = nets::Standardise(pixels, mean_, std_);
+  return x.to(encoder_->parameters().at(0).scalar_type());
+}
+
 nets::EncoderFeatures ShardedEncoder::Forward(const torch::Tensor& pixels) {
   const std::vector<torch::Tensor> parts = pixels.split(options_.shard);
   shards_.assign(parts.size(), {});
   OnThreads(parts.size(), [&](size_t i) {
-    shards_[i] =
-        FoldedForward(encoder_, nets::Standardise(parts[i], mean_, std_), options_.first_trained);
+    shards_[i] = FoldedForward(encoder_, Standardised(parts[i]), options_.first_trained);
   });
   nets::EncoderFeatures features = Joined(shards_);
   if (!trained_.empty()) {
@@ -115,8 +119,7 @@ nets::EncoderFeatures ShardedEncoder::Encode(const torch::Tensor& pixels) {
   const std::vector<torch::Tensor> parts = pixels.split(options_.shard);
   std::vector<nets::EncoderFeatures> shards(parts.size());
   OnThreads(parts.size(), [&](size_t i) {
-    shards[i] =
-        FoldedForward(encoder_, nets::Standardise(parts[i], mean_, std_), options_.first_trained);
+    shards[i] = FoldedForward(encoder_, Standardised(parts[i]), options_.first_trained);
   });
   return Joined(shards);
 }

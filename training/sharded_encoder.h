@@ -40,6 +40,9 @@ class ShardedEncoder {
   nets::EncoderFeatures Encode(const torch::Tensor& pixels);
 
  private:
+  /// uint8 [N, H, W, 3] → [N, 3, H, W] in the encoder's own precision.
+  torch::Tensor Standardised(const torch::Tensor& pixels) const;
+
   /// Calls `work` with every shard's number below `count`.
   void OnThreads(size_t count, const std::function<void(size_t)>& work) const;
 
