@@ -5,5 +5,6 @@
 ///   status.h (how errors travel), clock.h, mutex.h, micro_batcher.h (work between threads),
 ///   log_space.h (arithmetic of probabilities), window.h (figures over time), linear_time.h (how
 ///   long work of a size takes), tensor.h (rows of numbers), digest.h, text.h (lists for people),
-///   units.h (sizes and durations as people write them).
+///   units.h (sizes and durations as people write them), blas_kernels.h (is OpenBLAS as new as the
+///   CPU).
 /// Conventions: logarithms are natural; times are std::chrono; errors are absl::Status.

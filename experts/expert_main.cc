@@ -9,15 +9,18 @@
 
 #include "absl/status/statusor.h"
 
+#include "core/blas_kernels.h"
 #include "core/status.h"
 #include "experts/expert_service.h"
 #include "experts/head_scorer.h"
+#include "model/blas.h"
 #include "model/encoder.h"
 #include "model/loaded_model.h"
 #include "model/manifest.h"
 #include "model/store.h"
 #include "server/allocator.h"
 #include "server/cgroup.h"
+#include "server/kernels.h"
 #include "server/server.h"
 #include "server/service_process.h"
 #include "server/settings.h"
@@ -97,12 +100,15 @@ absl::StatusOr<Served> Load(const Config& config) {
 int Main(int argc, char** argv) {
   server::PutInheritedRight();
   const absl::Status tuned = server::TuneAllocator();
+  // May start us again, so before a signal could be caught and forgotten.
+  const core::KernelAdvice kernels = model::SettleBlasKernels(argv);
   server::Signals signals;
   Config config;
   server::Settings settings(kProgram, ORCHARD_VERSION, "Serves the experts of a model over gRPC.");
   Declare(settings, config);
   if (const std::optional<int> code = settings.ParseMain(argc, argv)) return *code;
   server::StartServiceLog(config.process.log_level, tuned);
+  server::LogKernels(kernels);
 
   server::ServiceProcess process(kProgram, ORCHARD_VERSION, config.process, signals);
   if (absl::Status bound = process.StartHttp(); !bound.ok()) return Refuse(kProgram, bound);

@@ -6,8 +6,10 @@
 
 #include "absl/status/statusor.h"
 
+#include "core/blas_kernels.h"
 #include "core/clock.h"
 #include "core/version.h"
+#include "model/blas.h"
 #include "model/encoder.h"
 #include "orchard/v1/classifier.grpc.pb.h"
 #include "router/access_log.h"
@@ -15,6 +17,7 @@
 #include "router/config.h"
 #include "router/engine.h"
 #include "server/allocator.h"
+#include "server/kernels.h"
 #include "server/lifecycle.h"
 #include "server/log.h"
 #include "server/service_process.h"
@@ -72,6 +75,8 @@ int Serve(const Config& config, server::Signals& signals) {
 int Main(int argc, char** argv) {
   server::PutInheritedRight();
   const absl::Status tuned = server::TuneAllocator();
+  // May start us again, so before a signal could be caught and forgotten.
+  const core::KernelAdvice kernels = model::SettleBlasKernels(argv);
   server::Signals signals;  // Before anything starts a thread.
   Config config;
   server::Settings settings(kProgram, core::kVersion,
@@ -79,6 +84,7 @@ int Main(int argc, char** argv) {
   Declare(settings, config);
   if (const std::optional<int> code = settings.ParseMain(argc, argv)) return *code;
   server::StartServiceLog(config.process.log_level, tuned);
+  server::LogKernels(kernels);
   return Serve(config, signals);
 }
 
