@@ -20,7 +20,7 @@ inline const std::filesystem::path& FullModel() {
       testing::WriteTinyModel(dir.path(), {.domains = 9, .full_size = true});
   if (!manifest.ok()) {
     std::cerr << manifest.status() << "\n";
-    std::abort();
+    std::exit(1);
   }
   return dir.path();
 }
@@ -30,7 +30,7 @@ template <typename T>
 T Need(absl::StatusOr<T> value) {
   if (!value.ok()) {
     std::cerr << value.status() << "\n";
-    std::abort();
+    std::exit(1);
   }
   return *std::move(value);
 }

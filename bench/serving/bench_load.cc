@@ -27,21 +27,32 @@ struct Tally {
   std::vector<double> latencies_ms;
   std::vector<double> without_decode_ms;  ///< the caller's wait less the server's decoding
   size_t failures = 0;
+  std::string first_failure;
   double experts = 0;
 };
 
-void Ask(orchard::v1::Classifier::Stub& stub, const orchard::v1::ClassifyRequest& request,
-         Tally& tally) {
+/// A request and the file that it is about.
+struct Question {
+  std::string file;
+  orchard::v1::ClassifyRequest request;
+};
+
+void Ask(orchard::v1::Classifier::Stub& stub, const Question& question, Tally& tally) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
   orchard::v1::ClassifyResponse response;
   const auto begin = Clock::now();
-  const grpc::Status status = stub.Classify(&context, request, &response);
+  const grpc::Status status = stub.Classify(&context, question.request, &response);
   const double took = Milliseconds(Clock::now() - begin);
   const std::lock_guard lock(tally.mutex);
   tally.latencies_ms.push_back(took);
   tally.without_decode_ms.push_back(took - response.timings().decode_ms());
-  if (!status.ok() || response.degraded()) ++tally.failures;
+  if (!status.ok() || response.degraded()) {
+    if (tally.failures++ == 0) {
+      tally.first_failure =
+          question.file + ": " + (status.ok() ? "degraded answer" : status.error_message());
+    }
+  }
   for (const auto& domain : response.routing().domains()) tally.experts += domain.activated();
 }
 
@@ -55,13 +66,17 @@ int main(int argc, char** argv) {
   size_t pictures = 400;
   app.add_option("--server", server);
   app.add_option("--images", images)->required();
-  app.add_option("--in-flight", in_flight);
-  app.add_option("--pictures", pictures);
-  CLI11_PARSE(app, argc, argv);
+  app.add_option("--in-flight", in_flight)->check(CLI::Range(1, 65536));
+  app.add_option("--pictures", pictures)->check(CLI::Range(1, 1'000'000'000));
+  if (const auto code = orchard::bench::ParseMain(app, argc, argv)) return *code;
 
-  std::vector<orchard::v1::ClassifyRequest> requests;
-  for (std::string& bytes : orchard::bench::ReadPictures(images)) {
-    requests.emplace_back().set_image(std::move(bytes));
+  auto read = orchard::bench::ReadPictures(images);
+  if (!read.ok()) return orchard::bench::ExitCode("bench_load", read.status());
+  std::vector<Question> questions;
+  for (orchard::bench::Picture& picture : *read) {
+    Question& question = questions.emplace_back();
+    question.file = std::move(picture.file);
+    question.request.set_image(std::move(picture.bytes));
   }
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);
@@ -76,7 +91,7 @@ int main(int argc, char** argv) {
     for (size_t i = 0; i < in_flight; ++i) {
       callers.emplace_back([&] {
         for (size_t n = next++; n < pictures; n = next++) {
-          Ask(*stub, requests[n % requests.size()], tally);
+          Ask(*stub, questions[n % questions.size()], tally);
         }
       });
     }
@@ -90,5 +105,9 @@ int main(int argc, char** argv) {
       count / seconds, orchard::bench::Quantiles(tally.latencies_ms),
       orchard::bench::Quantile(tally.without_decode_ms, 0.5), tally.experts / count,
       tally.failures);
-  return tally.failures == 0 ? 0 : 1;
+  if (tally.failures == 0) return 0;
+  return orchard::bench::ExitCode(
+      "bench_load",
+      absl::InternalError(absl::StrFormat("%d of %d pictures failed; the first: %s", tally.failures,
+                                          pictures, tally.first_failure)));
 }

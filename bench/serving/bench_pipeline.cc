@@ -13,6 +13,7 @@
 #include <iostream>
 #include <latch>
 #include <memory>
+#include <mutex>
 #include <semaphore>
 #include <thread>
 #include <vector>
@@ -24,8 +25,10 @@
 #include "bench/serving/pictures.h"
 #include "bench/serving/reference.h"
 #include "core/clock.h"
+#include "core/status.h"
 #include "model/loaded_model.h"
 #include "model/store.h"
+#include "nets/guarded.h"
 #include "router/engine.h"
 #include "router/profile.h"
 #include "server/allocator.h"
@@ -33,6 +36,7 @@
 
 namespace {
 
+using orchard::bench::Picture;
 using orchard::core::Clock;
 using orchard::core::Milliseconds;
 
@@ -44,11 +48,6 @@ struct Config {
   size_t pictures = 400;
 };
 
-[[noreturn]] void Fail(const absl::Status& status) {
-  std::cerr << status << '\n';
-  std::exit(1);
-}
-
 void Print(const Config& config, Clock::duration took, const std::vector<double>& latencies_ms) {
   const double seconds = std::chrono::duration<double>(took).count();
   std::cout << absl::StrFormat("{\"pictures_per_second\": %.2f, %s}\n",
@@ -59,56 +58,80 @@ void Print(const Config& config, Clock::duration took, const std::vector<double>
 /// Everything in one loop: what a careful programmer would write without a service.
 class Plain {
  public:
-  explicit Plain(const std::filesystem::path& version_dir) {
-    auto model = orchard::model::LoadRouterModel(version_dir, 1);
-    if (!model.ok()) Fail(model.status());
-    model_ = std::make_unique<orchard::model::RouterModel>(*std::move(model));
-    auto experts = orchard::model::LoadExperts(version_dir, {});
-    if (!experts.ok()) Fail(experts.status());
-    experts_ = *std::move(experts);
-    profile_ = orchard::router::ProfileOf(model_->manifest.encoder().preprocessing());
+  static absl::StatusOr<Plain> Load(const std::filesystem::path& version_dir) {
+    Plain plain;
+    ORCHARD_ASSIGN_OR_RETURN(plain.model_, orchard::model::LoadRouterModel(version_dir, 1));
+    ORCHARD_ASSIGN_OR_RETURN(plain.experts_, orchard::model::LoadExperts(version_dir, {}));
+    plain.profile_ = orchard::router::ProfileOf(plain.model_.manifest.encoder().preprocessing());
+    return plain;
   }
 
-  std::vector<std::uint8_t> Decode(const std::string& bytes) const {
+  absl::StatusOr<std::vector<std::uint8_t>> Decode(const std::string& bytes) const {
     std::vector<std::uint8_t> pixels(profile_.crop * profile_.crop * 3);
-    const absl::Status status = orchard::vision::DecodeForEncoder(bytes, {}, profile_, pixels);
-    if (!status.ok()) Fail(status);
+    ORCHARD_RETURN_IF_ERROR(orchard::vision::DecodeForEncoder(bytes, {}, profile_, pixels));
     return pixels;
   }
 
-  void Forward(const std::vector<std::uint8_t>& pixels) const {
-    const auto features = model_->encoder->Encode(pixels, 1);
-    if (!features.ok()) Fail(features.status());
-    const auto gates = model_->gates->Evaluate(*features);
-    if (!gates.ok()) Fail(gates.status());
-    const auto log_domain = gates->LogDomain(0);
+  absl::Status Forward(const std::vector<std::uint8_t>& pixels) const {
+    ORCHARD_ASSIGN_OR_RETURN(const auto features, model_.encoder->Encode(pixels, 1));
+    ORCHARD_ASSIGN_OR_RETURN(const auto gates, model_.gates->Evaluate(features));
+    const auto log_domain = gates.LogDomain(0);
     const auto best = std::ranges::max_element(log_domain) - log_domain.begin();
     const auto& expert = *experts_[static_cast<size_t>(best)];
-    const auto scores = expert.Score(features->Row(expert.feature_kind(), 0), 1);
-    if (!scores.ok()) Fail(scores.status());
+    return expert.Score(features.Row(expert.feature_kind(), 0), 1).status();
   }
 
  private:
-  std::unique_ptr<orchard::model::RouterModel> model_;
+  orchard::model::RouterModel model_;
   std::vector<std::unique_ptr<orchard::model::ExpertHead>> experts_;
   orchard::vision::Profile profile_;
 };
 
-/// Calls `run` with every picture's bytes, on as many threads as configured.
-void RunLoop(const Config& config, const std::function<void(const std::string&)>& run) {
-  const std::vector<std::string> pictures = orchard::bench::ReadPictures(config.images);
+/// The first failure of several threads. Thread-safe.
+class FirstFailure {
+ public:
+  void Note(const Picture& picture, const absl::Status& status) {
+    const std::lock_guard lock(mutex_);
+    if (status_.ok()) status_ = orchard::core::Annotate(status, picture.file);
+    failed_ = true;
+  }
+  bool failed() const { return failed_; }
+  absl::Status status() const {
+    const std::lock_guard lock(mutex_);
+    return status_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  absl::Status status_;
+  std::atomic<bool> failed_ = false;
+};
+
+/// Calls `run` with every picture's bytes, on as many threads as configured; the first failure ends
+/// them all.
+absl::Status RunLoop(const Config& config,
+                     const std::function<absl::Status(const std::string&)>& run) {
+  ORCHARD_ASSIGN_OR_RETURN(const std::vector<Picture> pictures,
+                           orchard::bench::ReadPictures(config.images));
   std::vector<double> latencies(config.pictures);
+  FirstFailure failure;
+  // Threads answer for their own: an exception that left one would end the program on the spot.
+  const auto attempt = [&](const Picture& picture) {
+    const absl::Status status =
+        orchard::nets::Guarded("measuring", [&] { return run(picture.bytes); });
+    if (!status.ok()) failure.Note(picture, status);
+  };
   std::atomic<size_t> next{0};
   std::latch ready(static_cast<std::ptrdiff_t>(config.threads) + 1);
   std::vector<std::jthread> threads;
   for (size_t i = 0; i < config.threads; ++i) {
     threads.emplace_back([&] {
       orchard::model::PrepareInferenceThread();
-      for (int warm = 0; warm < 3; ++warm) run(pictures[0]);
+      for (int warm = 0; warm < 3 && !failure.failed(); ++warm) attempt(pictures[0]);
       ready.arrive_and_wait();
-      for (size_t n = next++; n < config.pictures; n = next++) {
+      for (size_t n = next++; n < config.pictures && !failure.failed(); n = next++) {
         const auto begin = Clock::now();
-        run(pictures[n % pictures.size()]);
+        attempt(pictures[n % pictures.size()]);
         latencies[n] = Milliseconds(Clock::now() - begin);
       }
     });
@@ -116,89 +139,103 @@ void RunLoop(const Config& config, const std::function<void(const std::string&)>
   ready.arrive_and_wait();
   const auto begin = Clock::now();
   threads.clear();  // Joins.
+  if (failure.failed()) return failure.status();
   Print(config, Clock::now() - begin, latencies);
+  return absl::OkStatus();
 }
 
-void RunPlain(const Config& config, const std::filesystem::path& version_dir) {
-  const Plain plain(version_dir);
-  RunLoop(config, [&plain](const std::string& bytes) { plain.Forward(plain.Decode(bytes)); });
-}
-
-void RunReference(const Config& config, const std::filesystem::path& version_dir) {
-  orchard::model::PrepareInferenceThread();
-  const auto reference = orchard::bench::Reference::Load(version_dir);
-  if (!reference.ok()) Fail(reference.status());
-  RunLoop(config, [&reference](const std::string& bytes) {
-    if (const absl::Status status = reference->Run(bytes); !status.ok()) Fail(status);
+absl::Status RunPlain(const Config& config, const std::filesystem::path& version_dir) {
+  ORCHARD_ASSIGN_OR_RETURN(const Plain plain, Plain::Load(version_dir));
+  return RunLoop(config, [&plain](const std::string& bytes) -> absl::Status {
+    ORCHARD_ASSIGN_OR_RETURN(const std::vector<std::uint8_t> pixels, plain.Decode(bytes));
+    return plain.Forward(pixels);
   });
 }
 
-void RunForward(const Config& config, const std::filesystem::path& version_dir) {
+absl::Status RunReference(const Config& config, const std::filesystem::path& version_dir) {
   orchard::model::PrepareInferenceThread();
-  const Plain plain(version_dir);
+  ORCHARD_ASSIGN_OR_RETURN(const orchard::bench::Reference reference,
+                           orchard::bench::Reference::Load(version_dir));
+  return RunLoop(config, [&reference](const std::string& bytes) { return reference.Run(bytes); });
+}
+
+absl::Status RunForward(const Config& config, const std::filesystem::path& version_dir) {
+  orchard::model::PrepareInferenceThread();
+  ORCHARD_ASSIGN_OR_RETURN(const Plain plain, Plain::Load(version_dir));
+  ORCHARD_ASSIGN_OR_RETURN(const std::vector<Picture> pictures,
+                           orchard::bench::ReadPictures(config.images));
   std::vector<std::vector<std::uint8_t>> pixels;
-  for (const std::string& bytes : orchard::bench::ReadPictures(config.images)) {
-    pixels.push_back(plain.Decode(bytes));
+  for (const Picture& picture : pictures) {
+    auto decoded = plain.Decode(picture.bytes);
+    if (!decoded.ok()) return orchard::core::Annotate(decoded.status(), picture.file);
+    pixels.push_back(*std::move(decoded));
   }
-  for (size_t i = 0; i < 10; ++i) plain.Forward(pixels[i % pixels.size()]);
+  for (size_t i = 0; i < 10; ++i) ORCHARD_RETURN_IF_ERROR(plain.Forward(pixels[i % pixels.size()]));
   std::vector<double> latencies;
   const auto begin = Clock::now();
   for (size_t n = 0; n < config.pictures; ++n) {
     const auto start = Clock::now();
-    plain.Forward(pixels[n % pixels.size()]);
+    ORCHARD_RETURN_IF_ERROR(plain.Forward(pixels[n % pixels.size()]));
     latencies.push_back(Milliseconds(Clock::now() - start));
   }
   Print(config, Clock::now() - begin, latencies);
+  return absl::OkStatus();
 }
 
-void RunPipeline(const Config& config, const std::filesystem::path& version_dir) {
+absl::Status RunPipeline(const Config& config, const std::filesystem::path& version_dir) {
+  ORCHARD_ASSIGN_OR_RETURN(const std::vector<Picture> pictures,
+                           orchard::bench::ReadPictures(config.images));
   prometheus::Registry registry;
   orchard::router::Engine::Config engine_config;
   engine_config.version_dir = version_dir;
   engine_config.pipeline.encode_workers = config.threads;
   engine_config.pipeline.decode_workers = config.threads;
-  auto engine = orchard::router::Engine::Load(engine_config, registry);
-  if (!engine.ok()) Fail(engine.status());
-  const std::vector<std::string> pictures = orchard::bench::ReadPictures(config.images);
+  ORCHARD_ASSIGN_OR_RETURN(const auto engine,
+                           orchard::router::Engine::Load(engine_config, registry));
   const size_t in_flight = 2 * config.threads;
   std::counting_semaphore<> places(static_cast<std::ptrdiff_t>(in_flight));
   std::vector<double> latencies(config.pictures);
-  std::atomic<size_t> failures{0};
+  FirstFailure failure;
   const auto begin = Clock::now();
-  for (size_t n = 0; n < config.pictures; ++n) {
+  for (size_t n = 0; n < config.pictures && !failure.failed(); ++n) {
     places.acquire();
     const auto start = Clock::now();
+    const Picture& picture = pictures[n % pictures.size()];
     orchard::router::Job job;
-    job.image = pictures[n % pictures.size()];
-    (*engine)->pipeline().Start(std::move(job), [&, n, start](const auto& answer) {
+    job.image = picture.bytes;
+    engine->pipeline().Start(std::move(job), [&, n, start](const auto& answer) {
       latencies[n] = Milliseconds(Clock::now() - start);
-      if (!answer.ok()) ++failures;
+      if (!answer.ok()) failure.Note(picture, answer.status());
       places.release();
     });
   }
   for (size_t i = 0; i < in_flight; ++i) places.acquire();
+  if (failure.failed()) return failure.status();
   Print(config, Clock::now() - begin, latencies);
-  if (failures > 0) Fail(absl::InternalError("some pictures failed"));
+  return absl::OkStatus();
+}
+
+absl::Status Run(const Config& config) {
+  ORCHARD_RETURN_IF_ERROR(orchard::server::TuneAllocator());
+  ORCHARD_ASSIGN_OR_RETURN(const auto version_dir, orchard::model::ResolveVersion(config.model));
+  if (config.mode == "reference") return RunReference(config, version_dir);
+  if (config.mode == "plain") return RunPlain(config, version_dir);
+  if (config.mode == "forward") return RunForward(config, version_dir);
+  return RunPipeline(config, version_dir);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (const absl::Status tuned = orchard::server::TuneAllocator(); !tuned.ok()) Fail(tuned);
   CLI::App app("What the machine can do without a wire");
   Config config;
   app.add_option("--mode", config.mode)
       ->check(CLI::IsMember({"reference", "plain", "forward", "pipeline"}));
   app.add_option("--model", config.model)->required();
   app.add_option("--images", config.images)->required();
-  app.add_option("--threads", config.threads);
-  app.add_option("--pictures", config.pictures);
-  CLI11_PARSE(app, argc, argv);
-  const auto version_dir = orchard::model::ResolveVersion(config.model);
-  if (!version_dir.ok()) Fail(version_dir.status());
-  if (config.mode == "reference") RunReference(config, *version_dir);
-  if (config.mode == "plain") RunPlain(config, *version_dir);
-  if (config.mode == "forward") RunForward(config, *version_dir);
-  if (config.mode == "pipeline") RunPipeline(config, *version_dir);
-  return 0;
+  app.add_option("--threads", config.threads)->check(CLI::Range(1, 1024));
+  app.add_option("--pictures", config.pictures)->check(CLI::Range(1, 1'000'000'000));
+  if (const auto code = orchard::bench::ParseMain(app, argc, argv)) return *code;
+  return orchard::bench::ExitCode("bench_pipeline",
+                                  orchard::nets::Guarded("measuring", [&] { return Run(config); }));
 }

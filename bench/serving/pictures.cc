@@ -1,31 +1,51 @@
 #include "bench/serving/pictures.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <iostream>
+#include <system_error>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "core/status.h"
 #include "core/text.h"
 
 namespace orchard::bench {
 
-std::vector<std::string> ReadPictures(const std::filesystem::path& folder) {
+absl::StatusOr<std::vector<Picture>> ReadPictures(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> files;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    if (entry.is_regular_file()) files.push_back(entry.path());
+  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    std::error_code gone;  // Whoever vanished meanwhile is no file.
+    if (entry->is_regular_file(gone)) files.push_back(entry->path());
+  }
+  if (error) {
+    return absl::UnavailableError(absl::StrCat(folder.string(), ": ", error.message()));
   }
   std::ranges::sort(files);
-  std::vector<std::string> pictures;
+  std::vector<Picture> pictures;
   for (const std::filesystem::path& file : files) {
-    if (auto bytes = core::ReadFile(file); bytes.ok()) pictures.push_back(*std::move(bytes));
+    ORCHARD_ASSIGN_OR_RETURN(std::string bytes, core::ReadFile(file));
+    pictures.push_back({.file = file.string(), .bytes = std::move(bytes)});
   }
-  if (pictures.empty()) {
-    std::cerr << folder.string() << ": no pictures\n";
-    std::exit(1);
-  }
+  if (pictures.empty()) return absl::NotFoundError(folder.string() + ": no pictures");
   return pictures;
+}
+
+int ExitCode(const char* program, const absl::Status& status) {
+  if (status.ok()) return 0;
+  std::cerr << program << ": " << status.message() << '\n';
+  return 1;
+}
+
+std::optional<int> ParseMain(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error, std::cout, std::cerr) == 0 ? 0 : 2;
+  }
+  return std::nullopt;
 }
 
 double Quantile(std::vector<double>& values, double q) {

@@ -21,9 +21,11 @@ namespace {
 constexpr int kShorterSide = 256;  // pixels
 constexpr int kCrop = 224;
 
-cv::Mat Centre(const std::string& bytes) {
+/// Errors: INVALID_ARGUMENT for what OpenCV can't decode.
+absl::StatusOr<cv::Mat> Centre(const std::string& bytes) {
   const cv::Mat file(1, static_cast<int>(bytes.size()), CV_8UC1, const_cast<char*>(bytes.data()));
   cv::Mat picture = cv::imdecode(file, cv::IMREAD_COLOR);
+  if (picture.empty()) return absl::InvalidArgumentError("not a picture that OpenCV decodes");
   const double scale = double{kShorterSide} / std::min(picture.cols, picture.rows);
   cv::resize(picture, picture, {}, scale, scale, cv::INTER_LINEAR);
   const cv::Rect middle((picture.cols - kCrop) / 2, (picture.rows - kCrop) / 2, kCrop, kCrop);
@@ -64,7 +66,7 @@ absl::StatusOr<Reference> Reference::Load(const std::filesystem::path& version_d
 }
 
 absl::Status Reference::Run(const std::string& bytes) const {
-  const cv::Mat pixels = Centre(bytes);
+  ORCHARD_ASSIGN_OR_RETURN(const cv::Mat pixels, Centre(bytes));
   return impl_->encoder.Run(torch::from_blob(pixels.data, {1, kCrop, kCrop, 3}, torch::kUInt8))
       .status();
 }

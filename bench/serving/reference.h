@@ -18,7 +18,8 @@ class Reference {
   ~Reference();
   Reference(Reference&&) noexcept;
 
-  /// One encoded picture from its bytes to features, which are dropped.
+  /// One encoded picture from its bytes to features, which are dropped. Errors: INVALID_ARGUMENT
+  /// for bytes that are no picture.
   absl::Status Run(const std::string& bytes) const;
 
  private:
