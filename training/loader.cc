@@ -56,7 +56,8 @@ Loader::~Loader() {
 
 Batch Loader::Next() {
   core::MutexLock lock(mutex_);
-  while (ready_[taken_].labels.empty()) lock.Wait(changed_);
+  while (ready_[taken_].labels.empty() && !failure_) lock.Wait(changed_);
+  if (failure_) std::rethrow_exception(failure_);
   Batch batch = std::move(ready_[taken_]);
   ready_[taken_++] = {};
   changed_.notify_all();
@@ -74,9 +75,19 @@ void Loader::Work() {
       if (stopping_ || begun_ == ready_.size()) return;
       index = begun_++;
     }
-    Batch batch = Make(index);
+    Batch batch;
+    std::exception_ptr failure;
+    try {
+      batch = Make(index);
+    } catch (...) {  // Too little memory, say: for who waits in Next(), not the end of the program.
+      failure = std::current_exception();
+    }
     core::MutexLock lock(mutex_);
     ready_[index] = std::move(batch);
+    if (failure) {
+      failure_ = failure;
+      stopping_ = true;
+    }
     changed_.notify_all();
   }
 }

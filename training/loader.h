@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <span>
 #include <thread>
 #include <vector>
@@ -45,7 +46,7 @@ class Loader {
 
   size_t batches() const { return plan_.sides.size(); }
 
-  /// The next batch, in order. At most batches() times.
+  /// The next batch, in order. At most batches() times. Throws what a worker threw.
   Batch Next() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -62,6 +63,7 @@ class Loader {
   size_t begun_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t taken_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::exception_ptr failure_ ABSL_GUARDED_BY(mutex_);  // of a worker, for Next()
   std::vector<std::jthread> workers_;  // Last, so that they are joined before what they use dies.
 };
 

@@ -1,14 +1,20 @@
+#include <algorithm>
 #include <cstdio>
+#include <iostream>
 #include <string>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
+#include "core/blas_kernels.h"
 #include "core/status.h"
 #include "core/text.h"
+#include "core/version.h"
+#include "model/blas.h"
 #include "model/encoder.h"
 #include "model/safetensors.h"
 #include "model/torch_state.h"
+#include "nets/guarded.h"
 #include "server/allocator.h"
 #include "training/evaluate.h"
 #include "training/export.h"
@@ -140,21 +146,46 @@ void Declare(CLI::App& app, Settings& s) {
   DeclareThreads(*eval, s);
 }
 
+// Exit codes, as those of the services: docs/training.md.
+constexpr int kDone = 0;
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+
+absl::Status RunSubcommand(const CLI::App& app, const Settings& settings) {
+  if (app.got_subcommand("import")) return Import(settings);
+  if (app.got_subcommand("fit")) return RunFit(settings);
+  if (app.got_subcommand("export")) return RunExport(settings);
+  return RunEvaluation(settings);
+}
+
+/// One line, whatever the message is: it may carry what a library says.
+void SayWhyItFailed(const absl::Status& status) {
+  std::string line(status.message());
+  std::ranges::replace(line, '\n', ' ');
+  std::fprintf(stderr, "orchard-train: %s\n", line.c_str());
+}
+
 int Main(int argc, char** argv) {
   // LibTorch's activations are large and short-lived: malloc keeps them. Refused: only slower.
   server::TuneAllocator().IgnoreError();
   CLI::App app("Trains, exports and measures Orchard's models.", "orchard-train");
+  app.set_version_flag("--version", std::string("orchard-train ") + core::kVersion);
   Settings settings;
   Declare(app, settings);
-  CLI11_PARSE(app, argc, argv);
-  absl::Status status;
-  if (app.got_subcommand("import")) status = Import(settings);
-  if (app.got_subcommand("fit")) status = RunFit(settings);
-  if (app.got_subcommand("export")) status = RunExport(settings);
-  if (app.got_subcommand("eval")) status = RunEvaluation(settings);
-  if (status.ok()) return 0;
-  std::fprintf(stderr, "orchard-train: %s\n", std::string(status.message()).c_str());
-  return 1;
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error, std::cout, std::cerr) == 0 ? kDone : kUsage;
+  }
+  const core::KernelAdvice kernels = model::SettleBlasKernels(argv);  // May start us again.
+  if (!kernels.message.empty()) {
+    std::fprintf(stderr, "orchard-train: %s\n", kernels.message.c_str());
+  }
+  const absl::Status status = nets::Guarded(app.get_subcommands().at(0)->get_name(),
+                                            [&] { return RunSubcommand(app, settings); });
+  if (status.ok()) return kDone;
+  SayWhyItFailed(status);
+  return kFailed;
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "core/mutex.h"
 #include "core/status.h"
 #include "core/text.h"
+#include "nets/guarded.h"
 #include "vision/decode.h"
 #include "vision/preprocess.h"
 
@@ -33,7 +34,8 @@ absl::Status ForEach(size_t count, size_t threads,
   absl::Status first_error;
   const auto run = [&] {
     for (size_t i = next++; i < count; i = next++) {
-      absl::Status status = work(i);
+      // A thread answers for its own: an exception that left it would end the program.
+      absl::Status status = nets::Guarded("reading pictures", [&] { return work(i); });
       if (status.ok()) continue;
       core::MutexLock lock(mutex);
       if (first_error.ok()) first_error = std::move(status);
