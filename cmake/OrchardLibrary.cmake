@@ -81,6 +81,29 @@ function(orchard_test name)
                        ENVIRONMENT "ORCHARD_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};ORCHARD_SOURCE_DIR=${CMAKE_SOURCE_DIR}")
 endfunction()
 
+# What libraries choose by the CPU, and numeric tests must not depend on: OpenBLAS's kernels, and
+# oneDNN's up to AVX2 (docs/decisions/0011-openblas-gets-kernels-of-the-cpus-age.md).
+set(ORCHARD_KERNELS PRESCOTT HASWELL ZEN SKYLAKEX AVX2)
+
+# orchard_test_kernels(<name> [FILTER <gtest filter>…])
+# Runs orchard_test <name>, or what FILTER names of it, once more under each kind of kernels that the
+# CPU has: <name>@PRESCOTT, …
+function(orchard_test_kernels name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "FILTER")
+  string(REPLACE "." "_" target ${name})
+  list(JOIN arg_FILTER ":" filter)
+  if(NOT filter)
+    set(filter "*")
+  endif()
+  foreach(kernels IN LISTS ORCHARD_KERNELS)
+    add_test(NAME ${name}@${kernels} COMMAND ${CMAKE_SOURCE_DIR}/tests/testing/with_kernels
+             ${kernels} $<TARGET_FILE:${target}> --gtest_filter=${filter})
+    set_tests_properties(${name}@${kernels} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77
+                         LABELS "unit;kernels" ENVIRONMENT
+                         "ORCHARD_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};ORCHARD_SOURCE_DIR=${CMAKE_SOURCE_DIR}")
+  endforeach()
+endfunction()
+
 # orchard_bench(<folder> SOURCES a_bench.cc… DEPS moe…) → bin/bench_<folder>
 function(orchard_bench folder)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;DEPS;EXTERNAL")
