@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
@@ -39,9 +40,10 @@ CpuFeatures ThisCpu() {
 KernelAdvice AdviseOnKernels(const BlasKernels& kernels, const CpuFeatures& cpu) {
   KernelAdvice advice;
   if (!kernels.restarted_from.empty()) {
-    advice.message = absl::StrCat("OpenBLAS does not know this CPU and took its kernels for \"",
-                                  kernels.restarted_from, "\"; started again with those for \"",
-                                  kernels.core, "\"");
+    advice.message = absl::StrCat(
+        "OpenBLAS does not know this CPU and took its kernels for \"", kernels.restarted_from,
+        "\"; started again with OPENBLAS_CORETYPE=", absl::AsciiStrToUpper(kernels.core),
+        ", which set beforehand saves the second start");
   }
   if (!cpu.avx2 || !WithoutAvx2(kernels.core)) return advice;
   advice.better = cpu.avx512 ? "SKYLAKEX" : "HASWELL";

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <iostream>
 #include <latch>
@@ -28,7 +29,6 @@
 #include "core/status.h"
 #include "model/loaded_model.h"
 #include "model/store.h"
-#include "nets/guarded.h"
 #include "router/engine.h"
 #include "router/profile.h"
 #include "server/allocator.h"
@@ -87,6 +87,15 @@ class Plain {
   orchard::vision::Profile profile_;
 };
 
+/// An exception (too little memory, say) as a status.
+absl::Status Caught(const std::function<absl::Status()>& call) {
+  try {
+    return call();
+  } catch (const std::exception& error) {
+    return absl::InternalError(error.what());
+  }
+}
+
 /// The first failure of several threads. Thread-safe.
 class FirstFailure {
  public:
@@ -117,8 +126,7 @@ absl::Status RunLoop(const Config& config,
   FirstFailure failure;
   // Threads answer for their own: an exception that left one would end the program on the spot.
   const auto attempt = [&](const Picture& picture) {
-    const absl::Status status =
-        orchard::nets::Guarded("measuring", [&] { return run(picture.bytes); });
+    const absl::Status status = Caught([&] { return run(picture.bytes); });
     if (!status.ok()) failure.Note(picture, status);
   };
   std::atomic<size_t> next{0};
