@@ -244,6 +244,5 @@ int main(int argc, char** argv) {
   app.add_option("--threads", config.threads)->check(CLI::Range(1, 1024));
   app.add_option("--pictures", config.pictures)->check(CLI::Range(1, 1'000'000'000));
   if (const auto code = orchard::bench::ParseMain(app, argc, argv)) return *code;
-  return orchard::bench::ExitCode("bench_pipeline",
-                                  orchard::nets::Guarded("measuring", [&] { return Run(config); }));
+  return orchard::bench::ExitCode("bench_pipeline", Caught([&] { return Run(config); }));
 }
