@@ -249,7 +249,7 @@ TEST(ShardedEncoderTest, AddsTheGradientsOfAllShards) {
   nets::MobileNetV2 encoder = Encoder();
   encoder->to(torch::kFloat64);
   encoder->PrepareFineTuning(/*first_trained=*/15);
-  const torch::Tensor pixels = torch::randint(0, 255, {5, 64, 64, 3}, torch::kUInt8);
+  const torch::Tensor pixels = torch::randint(0, 255, {5, 32, 32, 3}, torch::kUInt8);
   const torch::Tensor whole = ShardedGradient(encoder, pixels, /*shard=*/5, /*threads=*/1);
   const double scale = whole.abs().max().item<double>();
   ASSERT_GT(scale, 0.0);
