@@ -169,7 +169,7 @@ void Report(const char* title, nets::MobileNetV2 network, Activation activation,
   const torch::Tensor wide_pictures = pictures.to(torch::kFloat64);
   const Outcome truth = Compute(wide, wide_pictures, {size.pictures});
   const torch::Tensor direction = truth.gradient / truth.gradient.norm();
-  const double slope = FiniteDifference(wide, wide_pictures, direction, 1e-8);
+  const double slope = FiniteDifference(wide, wide_pictures, direction, 1e-6);
   std::printf("%s\n  %-10s %-8s %10s %10s %12s %12s\n", title, "shards", "numbers", "map",
               "gradient", "other side", "slope");
   const auto row = [&](const std::vector<int64_t>& shards, const Case& c, const char* numbers,
