@@ -12,6 +12,7 @@
 #include "core/mutex.h"
 #include "nets/folded.h"
 #include "nets/guarded.h"
+#include "nets/internal/onednn.h"
 
 namespace orchard::nets {
 namespace {
@@ -109,18 +110,19 @@ class Compiler {
   /// `added`, if any, is what stands in `out` already: the result is added to it in place.
   Value Convolve(const FoldedConvolution& layer, const Value& input, Buffer out, const Value* added,
                  Type out_type) {
-    const memory::dims in_dims = input.desc.dims();
+    const memory::dims in_dims = internal::Dims(input.desc);
     const int64_t padding = layer.padding();
     const int64_t side = (in_dims[2] + 2 * padding - layer.kernel.size(2)) / layer.stride + 1;
     const memory::dims out_dims{1, layer.kernel.size(0), side, side};
-    const dnnl::convolution_forward::desc desc(
-        dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
-        {in_dims, type_, Tag::any}, {KernelDims(layer), type_, Tag::any},
-        {{out_dims[1]}, Type::f32, Tag::a},
-        added != nullptr ? added->desc : memory::desc(out_dims, out_type, Tag::any),
-        {layer.stride, layer.stride}, {padding, padding}, {padding, padding});
-    const dnnl::convolution_forward::primitive_desc primitive(desc, Attributes(layer, added),
-                                                              engine_);
+    const dnnl::convolution_forward::primitive_desc primitive = internal::DescribeConvolution(
+        engine_,
+        {.source = {in_dims, type_, Tag::any},
+         .weights = {KernelDims(layer), type_, Tag::any},
+         .bias = {{out_dims[1]}, Type::f32, Tag::a},
+         .destination = added != nullptr ? added->desc : memory::desc(out_dims, out_type, Tag::any),
+         .strides = {layer.stride, layer.stride},
+         .padding = {padding, padding}},
+        Attributes(layer, added));
     const Value source = Reorder(input, {primitive.src_desc(), kReordered});
     const Value destination{primitive.dst_desc(), out};
     steps_.push_back({.primitive = dnnl::convolution_forward(primitive),
@@ -137,7 +139,9 @@ class Compiler {
   static dnnl::primitive_attr Attributes(const FoldedConvolution& layer, const Value* added) {
     dnnl::post_ops after;
     if (added != nullptr) after.append_sum(1.0F);
-    if (layer.relu6) after.append_eltwise(1.0F, dnnl::algorithm::eltwise_clip, 0.0F, 6.0F);
+    if (layer.relu6) {
+      internal::AppendEltwise(after, dnnl::algorithm::eltwise_clip, 0.0F, 6.0F);
+    }
     dnnl::primitive_attr attributes = Plain();
     attributes.set_post_ops(after);
     return attributes;
@@ -194,10 +198,8 @@ class Compiler {
 
   void Pool(const Value& top) {
     const memory::desc pooled({1, kPooledWidth, 1, 1}, Type::f32, Tag::any);
-    const dnnl::pooling_forward::desc desc(dnnl::prop_kind::forward_inference,
-                                           dnnl::algorithm::pooling_avg_exclude_padding, top.desc,
-                                           pooled, {1, 1}, {kMapSide, kMapSide}, {0, 0}, {0, 0});
-    const dnnl::pooling_forward::primitive_desc primitive(desc, Plain(), engine_);
+    const dnnl::pooling_forward::primitive_desc primitive =
+        internal::DescribeAveragePooling(engine_, top.desc, pooled, {kMapSide, kMapSide}, Plain());
     // Whatever its layout is called: over a single position channels are contiguous.
     steps_.push_back({.primitive = dnnl::pooling_forward(primitive),
                       .constants = {},
