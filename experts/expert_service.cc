@@ -9,8 +9,8 @@
 #include "absl/strings/str_join.h"
 
 #include "core/clock.h"
-#include "experts/internal/score_pool.h"
 #include "core/trace_context.h"
+#include "experts/internal/score_pool.h"
 #include "experts/internal/score_queue.h"
 #include "experts/metadata.h"
 #include "experts/wire.h"

@@ -13,7 +13,7 @@ KindLimiter& TheLimiter() {
 }  // namespace
 
 std::optional<std::uint64_t> KindLimiter::Admit(const std::string& kind,
-                                               core::Clock::time_point now) {
+                                                core::Clock::time_point now) {
   core::MutexLock lock(mutex_);
   auto place = kinds_.find(kind);
   if (place == kinds_.end() && kinds_.size() >= max_kinds_) {
