@@ -13,7 +13,15 @@ namespace {
 
 using core::Clock;
 
-constexpr std::chrono::milliseconds kLookAgain{2};  // while warming up
+constexpr std::chrono::milliseconds kLookAgain{20};  // while warming up
+
+/// Until one that connects has something to tell, or it is time to look again.
+void AwaitChange(const internal::EndpointSet& endpoints) {
+  for (const auto& endpoint : endpoints) {
+    if (endpoint->state() == EndpointState::kConnecting) return endpoint->AwaitChange(kLookAgain);
+  }
+  std::this_thread::sleep_for(kLookAgain);  // A name is being looked up.
+}
 
 template <typename T, typename Make>
 T& GivenOrOwn(T* given, std::unique_ptr<T>& own, Make make) {
@@ -73,14 +81,15 @@ absl::Status RemoteExpert::Warm(Clock::time_point deadline) {
     for (const EndpointInfo& endpoint : Endpoints()) {
       settled = settled && endpoint.state != EndpointState::kConnecting;
       if (endpoint.state == EndpointState::kUp) continue;
-      absl::StrAppend(&away, away.empty() ? "" : ", ", endpoint.address);
+      absl::StrAppend(&away, away.empty() ? "" : ", ", endpoint.address, " is ",
+                      std::string(Name(endpoint.state)));
     }
     if (settled && away.empty()) return absl::OkStatus();
     if (settled || Clock::now() >= deadline) {
       return absl::UnavailableError(
           absl::StrCat(domain_->spec().domain, " is not connected: ", away));
     }
-    std::this_thread::sleep_for(kLookAgain);
+    AwaitChange(*domain_->board().Snapshot());
   }
 }
 

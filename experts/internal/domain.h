@@ -63,7 +63,7 @@ class Domain final : public CallHost {
   /// Shared with the timer's function, which may come when we are gone.
   struct Tending {
     core::Mutex mutex;
-    Domain* domain ABSL_GUARDED_BY(mutex);  // null: stopped
+    Domain* domain ABSL_GUARDED_BY(mutex) = nullptr;  // null: not begun, or stopped
   };
 
   static void TendAgain(const std::shared_ptr<Tending>& tending);

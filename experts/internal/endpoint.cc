@@ -79,6 +79,11 @@ bool Endpoint::Look() {
   return true;
 }
 
+void Endpoint::AwaitChange(std::chrono::milliseconds longest) {
+  const grpc_connectivity_state state = channel_->GetState(/*try_to_connect=*/true);
+  channel_->WaitForStateChange(state, std::chrono::system_clock::now() + longest);
+}
+
 EndpointFacts Endpoint::Facts() const {
   core::MutexLock lock(mutex_);
   return {.link = link_,

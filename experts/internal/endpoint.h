@@ -55,6 +55,11 @@ class Endpoint {
   /// since the last look: another process may stand there now, so what it did is forgotten.
   bool Look() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  /// Waits until the channel's state changes, at the longest so long. Connections come about only
+  /// while some thread of the process polls, and before the first call or server none does: this
+  /// one does while it waits.
+  void AwaitChange(std::chrono::milliseconds longest);
+
   EndpointFacts Facts() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// How it stands among the others of its domain; set by who judges, read without a lock.

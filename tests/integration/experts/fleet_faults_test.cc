@@ -435,7 +435,8 @@ TEST(ChoiceTest, EqualReplicasGetEqualSharesOneAfterTheOther) {
       Remote({first.address().ToString(), second.address().ToString()}, {.hedge = false});
   ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
   for (unsigned i = 0; i < 300; ++i) ASSERT_THAT(Ask(*expert, OneRow(i)).get(), IsOk());
-  const auto [less, more] = std::minmax(RowsOf(first), RowsOf(second));
+  const double less = std::min(RowsOf(first), RowsOf(second));
+  const double more = std::max(RowsOf(first), RowsOf(second));
   EXPECT_LE(more, 1.2 * less) << less << " and " << more;
 }
 
@@ -538,6 +539,7 @@ TEST_F(NamedExpertTest, AnAddressThatVanishesFinishesWhatItHas) {
                      .listen = {"127.0.0.3", first_->address().port}});
   names_.Set("apple.test", {"127.0.0.3"});
   const auto expert = Named();
+  ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
   auto answer = Ask(*expert, OneRow(), 10min);
   started.wait();
   names_.Set("apple.test", {"127.0.0.1"});
