@@ -1,8 +1,10 @@
 /// orchard-router: pictures in, routed classifications out.
 
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -35,7 +37,21 @@ server::GrpcLimits LimitsOf(const Config& config) {
   return limits;
 }
 
-int Serve(const Config& config, server::Signals& signals) {
+/// Reads the settings again and asks experts where they say now. A fault changes nothing.
+void ReloadExperts(Engine& engine, const std::vector<std::string>& arguments) {
+  const absl::StatusOr<std::vector<std::string>> experts =
+      ReadExperts(arguments, [](const char* variable) { return std::getenv(variable); });
+  const absl::Status status = experts.ok() ? engine.ReloadExperts(*experts) : experts.status();
+  if (status.ok()) {
+    server::Log(server::LogLevel::kInfo, "experts_reloaded");
+  } else {
+    server::Log(server::LogLevel::kError, "experts_not_reloaded",
+                {{"reason", std::string(status.message())}});
+  }
+}
+
+int Serve(const Config& config, const std::vector<std::string>& arguments,
+          server::Signals& signals) {
   server::ServiceProcess process(kProgram, core::kVersion, config.process, signals);
   if (absl::Status status = process.StartHttp(); !status.ok()) return Refuse(kProgram, status);
   absl::StatusOr<Engine::Config> engine_config = EngineConfigOf(config);
@@ -68,6 +84,9 @@ int Serve(const Config& config, server::Signals& signals) {
   if (!bound.ok()) return Refuse(kProgram, bound);
   // Not before all may go wrong that can: a scrape must not outlive the engine.
   process.metrics().OnScrape([&ready] { ready.RefreshMetrics(); });
+  if (!config.experts.empty()) {
+    process.OnHangup([&ready, &arguments] { ReloadExperts(ready, arguments); });
+  }
   return process.RunUntilSignal(
       {.in_flight = [&ready] { return ready.pipeline().Load().in_flight; }, .flush = {}});
 }
@@ -85,7 +104,7 @@ int Main(int argc, char** argv) {
   if (const std::optional<int> code = settings.ParseMain(argc, argv)) return *code;
   server::StartServiceLog(config.process.log_level, tuned);
   server::LogKernels(kernels);
-  return Serve(config, signals);
+  return Serve(config, {argv + 1, argv + argc}, signals);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <string>
@@ -211,6 +212,34 @@ TEST_F(FleetTest, OneReplicaThatHangsIsEjectedAndComesBack) {
       return metrics.find(EndpointsLine(domain, "up", 2)) != std::string::npos;
     });
   }));
+}
+
+TEST_F(FleetTest, TargetsAreReadAgainOnSighup) {
+  int first_port = 0;
+  int second_port = 0;
+  const auto first = SpawnExpert(domains_, first_port);
+  const auto second = SpawnExpert(domains_, second_port);
+  const std::string file = model_ / "router.toml";
+  const auto write = [&](const std::string& text) { std::ofstream(file) << text; };
+  const auto experts_at = [&](int port) {
+    std::string list;
+    for (const std::string& domain : domains_) {
+      list += (list.empty() ? "\"" : ", \"") + domain + "=127.0.0.1:" + std::to_string(port) + "\"";
+    }
+    return "expert = [" + list + "]\n";
+  };
+  write(experts_at(first_port));
+  SpawnRouter({"--config", file});
+  ASSERT_TRUE(Eventually([&] { return Whole(); }));
+  write("expert = [\"cheese=127.0.0.1:1\"]\n");
+  router_->Signal(SIGHUP);
+  EXPECT_THAT(router_->ReadErrUntil("event=experts_not_reloaded"), HasSubstr("cheese"));
+  write(experts_at(second_port));
+  router_->Signal(SIGHUP);
+  EXPECT_NE(router_->ReadErrUntil("event=experts_reloaded"), "");
+  EXPECT_EQ(Describe().domains(0).endpoints(0).address(),
+            "127.0.0.1:" + std::to_string(second_port));
+  EXPECT_TRUE(Eventually([&] { return Whole(); }));
 }
 
 TEST_F(FleetTest, ADomainWithoutAnExpertIsSaidAtTheStart) {
