@@ -1,10 +1,10 @@
 #include "server/log.h"
 
-#include <atomic>
 #include <cerrno>
 #include <condition_variable>
 #include <cstdlib>
-#include <ctime>
+#include <memory>
+#include <mutex>
 #include <poll.h>
 #include <thread>
 #include <type_traits>
@@ -14,6 +14,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include <grpc/support/log.h>
+#include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
 
 #include "core/clock.h"
 #include "core/mutex.h"
@@ -23,50 +26,67 @@
 namespace orchard::server {
 namespace {
 
-std::string_view NameOf(LogLevel level) {
+spdlog::level::level_enum ToSpdlog(LogLevel level) {
   switch (level) {
     case LogLevel::kDebug:
-      return "debug";
+      return spdlog::level::debug;
     case LogLevel::kInfo:
-      return "info";
+      return spdlog::level::info;
     case LogLevel::kWarning:
-      return "warning";
+      return spdlog::level::warn;
     case LogLevel::kError:
+      return spdlog::level::err;
     case LogLevel::kOff:
-      break;
+      return spdlog::level::off;
   }
-  return "error";
+  return spdlog::level::info;
 }
 
 /// For the end: who reads stderr gets the last lines, and who does not can't hold the process.
 constexpr std::chrono::milliseconds kPatienceAtExit{2'000};
 
-/// To stderr, past the stdio of C, whose lock a write that nobody reads would hold: exit() wants
-/// it.
-void Write(std::string_view line) {
-  while (!line.empty()) {
-    const ssize_t wrote = write(STDERR_FILENO, line.data(), line.size());
-    if (wrote < 0 && errno == EAGAIN) {  // Somebody made it non-blocking.
-      pollfd room{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
-      poll(&room, 1, -1);
-      continue;
+/// stderr, past the stdio of C, whose lock a write that nobody reads would hold: exit() wants it.
+class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    for (size_t from = 0; from < line.size();) {
+      const ssize_t wrote = write(STDERR_FILENO, line.data() + from, line.size() - from);
+      if (wrote < 0 && errno == EAGAIN) {  // Somebody made it non-blocking.
+        pollfd room{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+        poll(&room, 1, -1);
+        continue;
+      }
+      if (wrote < 0 && errno == EINTR) continue;
+      if (wrote <= 0) return;  // There is nobody to tell.
+      from += static_cast<size_t>(wrote);
     }
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote <= 0) return;  // There is nobody to tell.
-    line.remove_prefix(static_cast<size_t>(wrote));
   }
-}
+  void flush_() override {}
+};
 
-/// Where lines go. Thread-safe. Never destroyed: threads that outlive main may still log.
+/// Where lines go: to spdlog's logger, which knows levels, formats and writes; by way of a queue of
+/// our own, for spdlog's drops the oldest line, whatever its level. Thread-safe. Never destroyed:
+/// threads that outlive main may still log.
 class Backend {
  public:
-  std::atomic<LogLevel> level = LogLevel::kInfo;
+  Backend() {
+    logger.set_level(spdlog::level::info);
+    logger.set_formatter(std::make_unique<spdlog::pattern_formatter>(
+        "ts=%Y-%m-%dT%H:%M:%S.%eZ level=%l %v", spdlog::pattern_time_type::utc));
+  }
 
-  void Take(LogLevel line_level, std::string line) ABSL_LOCKS_EXCLUDED(mutex_) {
-    core::MutexLock lock(mutex_);
-    if (!has_writer_) return Write(line);  // Under the lock, so that lines stay whole.
-    dropped_ += waiting_.Push(line_level >= LogLevel::kWarning, std::move(line));
-    changed_.notify_all();
+  void Take(internal::LogLine line) ABSL_LOCKS_EXCLUDED(mutex_) {
+    {
+      core::MutexLock lock(mutex_);
+      if (has_writer_) {
+        dropped_ += waiting_.Push(std::move(line));
+        changed_.notify_all();
+        return;
+      }
+    }
+    Write(line);
   }
 
   void StartWriter() ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -89,10 +109,16 @@ class Backend {
     return true;
   }
 
+  spdlog::logger logger{"orchard", std::make_shared<StderrSink>()};
+
  private:
+  void Write(const internal::LogLine& line) {
+    logger.log(line.at, spdlog::source_loc{}, ToSpdlog(line.level), line.text);
+  }
+
   [[noreturn]] void Run() ABSL_LOCKS_EXCLUDED(mutex_) {
     while (true) {
-      std::string line;
+      internal::LogLine line;
       {
         core::MutexLock lock(mutex_);
         writing_ = false;
@@ -116,17 +142,6 @@ class Backend {
 Backend& TheBackend() {
   static Backend& backend = *new Backend;
   return backend;
-}
-
-/// "2026-01-31T12:00:00.123Z"
-std::string Now() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  std::tm parts{};
-  gmtime_r(&now.tv_sec, &parts);
-  return absl::StrFormat("%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900,
-                         parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                         now.tv_nsec / 1'000'000);
 }
 
 void LogForGrpc(gpr_log_func_args* args) {
@@ -204,7 +219,7 @@ void LogField::AppendTo(std::string& line) const {
 
 void StartLog(LogLevel level) {
   TheBackend().StartWriter();
-  TheBackend().level = level;
+  TheBackend().logger.set_level(ToSpdlog(level));
   gpr_set_log_function(&LogForGrpc);
 }
 
@@ -215,7 +230,7 @@ bool FlushLog(std::chrono::milliseconds patience) {
 }
 
 bool LogEnabled(LogLevel level) {
-  return level != LogLevel::kOff && level >= TheBackend().level.load(std::memory_order_relaxed);
+  return level != LogLevel::kOff && TheBackend().logger.should_log(ToSpdlog(level));
 }
 
 std::string FormatLogLine(std::string_view event, std::span<const LogField> fields) {
@@ -232,10 +247,9 @@ void Log(LogLevel level, std::string_view event, std::initializer_list<LogField>
 
 void Log(LogLevel level, std::string_view event, std::span<const LogField> fields) {
   if (!LogEnabled(level)) return;
-  const std::string_view name = NameOf(level);
-  TheBackend().Take(
-      level, absl::StrCat("ts=", Now(), " level=", absl::string_view(name.data(), name.size()), " ",
-                          FormatLogLine(event, fields), "\n"));
+  TheBackend().Take({.level = level,
+                     .at = std::chrono::system_clock::now(),
+                     .text = FormatLogLine(event, fields)});
 }
 
 }  // namespace orchard::server
