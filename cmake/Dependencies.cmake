@@ -4,6 +4,7 @@ find_package(Protobuf REQUIRED)  # CMake's module: Debian's 3.21 ships no config
 find_package(gRPC CONFIG REQUIRED)
 find_package(absl CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)
+find_package(tomlplusplus CONFIG REQUIRED)
 find_package(Boost 1.74 CONFIG REQUIRED)  # headers alone
 find_package(prometheus-cpp CONFIG REQUIRED)
 find_package(Torch CONFIG REQUIRED)

@@ -2,195 +2,106 @@
 
 #include <optional>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include <toml++/toml.h>
 
 #include "core/status.h"
 #include "core/text.h"
+#include "server/setting_codec.h"
 
 namespace orchard::server::internal {
 namespace {
 
-/// A number as TOML writes it, or a truth value: what may stand without quotes.
-bool IsBare(std::string_view word) {
-  if (word == "true" || word == "false") return true;
-  size_t at = !word.empty() && (word[0] == '+' || word[0] == '-') ? 1 : 0;
-  bool digits = false;
-  bool point = false;
-  for (; at < word.size(); ++at) {
-    if (absl::ascii_isdigit(static_cast<unsigned char>(word[at])) != 0) {
-      digits = true;
-    } else if (word[at] == '.' && digits && !point) {
-      point = true;
-    } else if (word[at] != '_' || !digits) {
-      return false;
-    }
-  }
-  return digits && word.back() != '.' && word.back() != '_';
+constexpr size_t kMostSyntaxFaults = 20;  // Each costs a pass over the file.
+
+/// As a flag would say it; nothing for what no setting is.
+std::optional<std::string> AsText(const toml::node& value) {
+  if (const auto* text = value.as_string()) return text->get();
+  if (const auto* whole = value.as_integer()) return absl::StrCat(whole->get());
+  if (const auto* number = value.as_floating_point()) return FormatNumber(number->get());
+  if (const auto* truth = value.as_boolean()) return truth->get() ? "true" : "false";
+  return std::nullopt;
 }
 
-/// Reads one file from its beginning to its end; a fault costs its line and no more.
-class Reader {
- public:
-  Reader(std::string_view text, std::string path) : text_(text), path_(std::move(path)) {}
+/// What is wrong, "…, in <file> line 3 column 7".
+std::string Fault(const std::string& what, const toml::source_region& where) {
+  return absl::StrCat(what, ", in ", where.path ? *where.path : "", " line ", where.begin.line,
+                      " column ", where.begin.column);
+}
 
-  SettingsFile Read() {
-    while (SkipToStatement()) {
-      if (Peek() == '[') {
-        ReadSection();
-      } else {
-        ReadSetting();
-      }
+/// Adds what `table` says; `prefix` is its section's name with a dot, or empty.
+void Collect(const toml::table& table, const std::string& prefix, SettingsFile& file) {
+  for (const auto& [name, node] : table) {
+    const std::string key = absl::StrCat(prefix, std::string(name.str()));
+    if (const toml::table* section = node.as_table()) {
+      Collect(*section, key + ".", file);
+      continue;
     }
-    return std::move(file_);
-  }
-
- private:
-  bool AtEnd() const { return at_ >= text_.size(); }
-  char Peek() const { return AtEnd() ? '\0' : text_[at_]; }
-  bool AtLineEnd() const { return AtEnd() || Peek() == '\n' || Peek() == '#'; }
-
-  void SkipBlanks() {
-    while (!AtEnd() && (Peek() == ' ' || Peek() == '\t' || Peek() == '\r')) ++at_;
-  }
-  void SkipLine() {
-    while (!AtEnd() && Peek() != '\n') ++at_;
-  }
-  /// Over blanks, comments and line ends. False at the end of the file.
-  bool SkipToStatement() {
-    while (!AtEnd()) {
-      SkipBlanks();
-      if (Peek() == '#') SkipLine();
-      if (Peek() != '\n') return !AtEnd();
-      ++at_;
-      ++line_;
+    std::vector<std::string> texts;
+    bool good = true;
+    const auto take = [&](const toml::node& value) {
+      if (std::optional<std::string> text = AsText(value)) return texts.push_back(*std::move(text));
+      good = false;
+      file.faults.push_back(Fault(
+          absl::StrCat(key, ": is no text, number, true or false, nor a list of such; a text ",
+                       "stands in quotes"),
+          value.source()));
+    };
+    if (const toml::array* values = node.as_array()) {
+      for (const toml::node& value : *values) take(value);
+    } else {
+      take(node);
     }
+    if (good) file.values[key] = std::move(texts);
+  }
+}
+
+/// Whether `line` is key = value of a value that is no TOML and has no quotes.
+bool LooksLikeBareText(const std::string& line) {
+  const std::vector<std::string> parts = absl::StrSplit(line, absl::MaxSplits('=', 1));
+  if (parts.size() < 2 || line.find_first_of("\"'") != std::string::npos) return false;
+  if (parts[1].find_first_not_of(" \t\r") == std::string::npos) return false;
+  try {
+    std::ignore = toml::parse("value = " + parts[1]);
     return false;
-  }
-
-  void Fault(const std::string& what) {
-    file_.faults.push_back(absl::StrCat(what, ", in ", path_, " line ", line_));
-    SkipLine();
-  }
-
-  std::string_view Word(std::string_view ends) {
-    const size_t begin = at_;
-    while (!AtEnd() && ends.find(Peek()) == std::string_view::npos) ++at_;
-    return text_.substr(begin, at_ - begin);
-  }
-
-  void ReadSection() {
-    ++at_;
-    section_ = absl::StrCat(std::string(Word("]\n#")), ".");
-    if (Peek() != ']') return Fault("a section's name ends with ]");
-    ++at_;
-    SkipBlanks();
-    if (!AtLineEnd()) Fault("nothing may follow a section's name");
-  }
-
-  void ReadSetting() {
-    const std::string name(Word(" \t\r=\n#"));
-    SkipBlanks();
-    if (name.empty() || Peek() != '=') {
-      return Fault(absl::StrCat(name.empty() ? "a line" : name, ": is not key = value"));
-    }
-    ++at_;
-    SkipBlanks();
-    key_ = section_ + name;
-    std::vector<std::string> values;
-    if (Peek() == '[' ? !ReadArray(values) : !ReadValue(values)) return;
-    SkipBlanks();
-    if (!AtLineEnd()) return Fault(absl::StrCat(key_, ": nothing may follow the value"));
-    if (file_.values.contains(key_)) {
-      file_.faults.push_back(absl::StrCat(key_, ": given twice in ", path_));
-    }
-    file_.values[key_] = std::move(values);
-  }
-
-  bool ReadArray(std::vector<std::string>& values) {
-    ++at_;
-    while (true) {
-      if (!SkipToStatement()) {
-        Fault(absl::StrCat(key_, ": the array has no ]"));
-        return false;
-      }
-      if (Peek() == ']') break;
-      if (!ReadValue(values)) return false;
-      if (!SkipToStatement()) continue;
-      if (Peek() == ',') {
-        ++at_;
-      } else if (Peek() != ']') {
-        Fault(absl::StrCat(key_, ": values of an array are separated by commas"));
-        return false;
-      }
-    }
-    ++at_;
+  } catch (const toml::parse_error&) {
     return true;
   }
-
-  /// Appends one value. False after a fault.
-  bool ReadValue(std::vector<std::string>& values) {
-    if (Peek() == '"' || Peek() == '\'') {
-      const std::optional<std::string> text = ReadQuoted();
-      if (text) values.push_back(*text);
-      return text.has_value();
-    }
-    const std::string word(absl::StripAsciiWhitespace(std::string(Word(",]\n#"))));
-    if (IsBare(word)) {
-      std::string& value = values.emplace_back(word);
-      std::erase(value, '_');
-      return true;
-    }
-    Fault(word.empty() ? absl::StrCat(key_, ": the value is missing")
-                       : absl::StrCat(key_, ": a text stands in quotes: \"", word, "\""));
-    return false;
-  }
-
-  /// '…' as it stands, "…" with \" \\ \t \n.
-  std::optional<std::string> ReadQuoted() {
-    const char quote = Peek();
-    std::string text;
-    for (++at_; !AtEnd() && Peek() != '\n'; ++at_) {
-      if (Peek() == quote) {
-        ++at_;
-        return text;
-      }
-      if (quote == '\'' || Peek() != '\\') {
-        text += Peek();
-        continue;
-      }
-      ++at_;
-      constexpr std::string_view kNames = "\"\\tn";
-      constexpr std::string_view kMeanings = "\"\\\t\n";
-      const size_t found = kNames.find(Peek());
-      if (AtEnd() || found == std::string_view::npos) {
-        Fault(absl::StrCat(key_,
-                           ": \\ stands before \", \\, t or n; write '…' for a text with "
-                           "others"));
-        return std::nullopt;
-      }
-      text += kMeanings[found];
-    }
-    Fault(absl::StrCat(key_, ": the closing ", std::string(1, quote), " is missing"));
-    return std::nullopt;
-  }
-
-  const std::string_view text_;
-  const std::string path_;
-  size_t at_ = 0;
-  size_t line_ = 1;
-  std::string section_;  // with its dot, or empty
-  std::string key_;      // being read
-  SettingsFile file_;
-};
+}
 
 }  // namespace
 
 absl::StatusOr<SettingsFile> ReadSettingsFile(const std::string& path) {
   ORCHARD_ASSIGN_OR_RETURN(const std::string text, core::ReadFile(path));
-  return Reader(text, path).Read();
+  std::vector<std::string> lines = absl::StrSplit(text, '\n');
+  SettingsFile file;
+  size_t last_line = 0;
+  while (file.faults.size() < kMostSyntaxFaults) {
+    try {
+      const toml::table table = toml::parse(absl::StrJoin(lines, "\n"), std::string_view(path));
+      Collect(table, "", file);
+      break;
+    } catch (const toml::parse_error& error) {
+      // toml++ ends at the first fault. The rest is read without its line, so that one start tells
+      // all faults; what does not come further only repeats itself.
+      const size_t line = error.source().begin.line;
+      if (line <= last_line || line > lines.size()) break;
+      file.faults.push_back(
+          Fault(absl::StrCat(std::string(error.description()),
+                             LooksLikeBareText(lines[line - 1])
+                                 ? "; a text stands in quotes, and so does a number with a unit"
+                                 : ""),
+                error.source()));
+      lines[line - 1].clear();
+      last_line = line;
+    }
+  }
+  return file;
 }
 
 }  // namespace orchard::server::internal

@@ -11,12 +11,12 @@ namespace orchard::server::internal {
 /// What a configuration file says, by key. A key of a section is "section.key".
 struct SettingsFile {
   std::map<std::string, std::vector<std::string>> values;
-  std::vector<std::string> faults;  ///< what makes no sense, with its line
+  std::vector<std::string> faults;  ///< what makes no sense, with its line and column
 };
 
-/// Reads the TOML that settings need: `key = value` and `key = ["a", "b"]` over any lines, texts in
-/// "…" or '…', numbers and truth values bare, comments, sections. A text without quotes is no TOML
-/// and a fault: another reader would refuse the file. Errors name the file: NOT_FOUND, UNAVAILABLE.
+/// Reads a TOML file (toml++). Values are texts as a flag would have them: texts, numbers, truth
+/// values, and lists of these; dates and tables in lists are faults, as is what is no TOML, a text
+/// without quotes above all. Errors name the file: NOT_FOUND, UNAVAILABLE.
 absl::StatusOr<SettingsFile> ReadSettingsFile(const std::string& path);
 
 }  // namespace orchard::server::internal

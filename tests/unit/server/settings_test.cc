@@ -129,6 +129,20 @@ TEST(SettingsTest, TextsInTheFileMayHoldAnything) {
   EXPECT_EQ(app.in_flight, 1000);
 }
 
+TEST(SettingsTest, TheFileMayUseAllFormsOfToml) {
+  App app;
+  const std::string file = WriteConfig(
+      "\"in-flight\" = 0x10\ntau = 1e-1\nnote = \"\"\"\ntwo\nlines\"\"\"\n"
+      "model = \"caf\\u00e9\"\nmax-image-bytes = 1_048_576\nallow-torchscript=true\r\n");
+  ASSERT_THAT(app.Parse({"--config=" + file}), IsOkAndHolds(Settings::Next::kRun));
+  EXPECT_EQ(app.in_flight, 16);
+  EXPECT_EQ(app.tau, 0.1);
+  EXPECT_EQ(app.note, "two\nlines");
+  EXPECT_EQ(app.model, "caf\xc3\xa9");
+  EXPECT_EQ(app.max_image_bytes, size_t{1} << 20);
+  EXPECT_TRUE(app.allow_torchscript);
+}
+
 TEST(SettingsTest, AVariableOfTheProgramsOwnWinsOverTheSharedOne) {
   int batch = 4;
   Settings settings("orchard-router", "1", "Routes.");
