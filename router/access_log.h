@@ -9,8 +9,8 @@ namespace orchard::router {
 
 /// One line a request in the log; of those refused for want of a place or of time, one each ten
 /// seconds a code, with how many were left out: a flood of them must not cost the others. Lines
-/// wait for their writer in the log's own bounded queue, where the oldest are dropped
-/// (server/log.h). Requests within the process have none. Thread-safe.
+/// wait for their writer in the log's own bounded queue (server/log.h). Requests within the process
+/// have none. Thread-safe.
 class AccessLog final : public Observer {
  public:
   void Finished(const RequestRecord& record) override;

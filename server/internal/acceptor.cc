@@ -17,12 +17,11 @@
 #include <unistd.h>
 #include <utility>
 
+#include "core/clock.h"
 #include "server/log.h"
 
 namespace orchard::server::internal {
 namespace {
-
-constexpr std::chrono::seconds kSilence(10);  // between two lines that there is no room
 
 std::optional<ino_t> InodeOf(int fd) {
   struct stat found {};
@@ -113,14 +112,14 @@ bool Acceptor::AcceptFrom(int listener) {
 
 void Acceptor::SetAccepting(bool accepting, const char* why) {
   if (accepting_.exchange(accepting) == accepting || accepting) return;
-  const auto now = std::chrono::steady_clock::now();
-  if (now < next_word_) return;  // At the limit it comes and goes.
-  next_word_ = now + kSilence;
+  const auto left_out = words_.Admit(core::Clock::now());  // At the limit it comes and goes.
+  if (!left_out) return;
   Log(LogLevel::kWarning, "not_accepting",
       {{"reason", why},
        {"connections", open_.size()},
        {"max_connections", options_.max_connections},
        {"max_open_files", DescriptorLimit()},
+       {"left_out", *left_out},
        {"remedy", "raise the limit of open files, or --max-connections"}});
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "server/internal/listen_socket.h"
+#include "server/log_limiter.h"
 
 namespace orchard::server::internal {
 
@@ -57,8 +58,8 @@ class Acceptor {
   // Sockets that were handed over, by descriptor, with the inode that they had: whoever got one
   // closes it, and a number whose inode has changed is another file's. Only of the thread.
   std::unordered_map<int, ino_t> open_;
-  std::chrono::steady_clock::time_point next_word_{};  // in the log; only of the thread
-  std::jthread thread_;                                // Last: it uses everything above.
+  LogLimiter words_;
+  std::jthread thread_;  // Last: it uses everything above.
 };
 
 }  // namespace orchard::server::internal
