@@ -186,11 +186,11 @@ TEST(FleetMetricsTest, CountWhatADomainTells) {
 }  // namespace
 }  // namespace orchard::router
 
-// Counted where a test says so.
-void* operator new(size_t size) {
+// Counted where a test says so. Not inlined: GCC would see free() take what new gave.
+[[gnu::noinline]] void* operator new(size_t size) {
   if (orchard::router::counting) ++orchard::router::allocations;
   if (void* const memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
