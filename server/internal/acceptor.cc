@@ -119,7 +119,7 @@ void Acceptor::SetAccepting(bool accepting, const char* why) {
        {"connections", open_.size()},
        {"max_connections", options_.max_connections},
        {"max_open_files", DescriptorLimit()},
-       {"left_out", *left_out},
+       {"repeated", *left_out},
        {"remedy", "raise the limit of open files, or --max-connections"}});
 }
 
