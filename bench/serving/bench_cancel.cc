@@ -58,12 +58,14 @@ int main(int argc, char** argv) {
   app.add_option("--rate", rate)->check(CLI::PositiveNumber);
   app.add_option("--seconds", seconds)->check(CLI::PositiveNumber);
   app.add_option("--after-ms", after_ms)->check(CLI::NonNegativeNumber);
-  CLI11_PARSE(app, argc, argv);
+  if (const auto code = orchard::bench::ParseMain(app, argc, argv)) return *code;
 
+  auto pictures = orchard::bench::ReadPictures(images);
+  if (!pictures.ok()) return orchard::bench::ExitCode("bench_cancel", pictures.status());
   std::vector<orchard::v1::ClassifyRequest> requests;
-  for (std::string& bytes : orchard::bench::ReadPictures(images)) {
+  for (orchard::bench::Picture& picture : *pictures) {
     orchard::v1::ClassifyRequest& request = requests.emplace_back();
-    request.set_image(std::move(bytes));
+    request.set_image(std::move(picture.bytes));
     request.mutable_options()->set_domain(domain);
   }
   const auto stub = orchard::v1::Classifier::NewStub(

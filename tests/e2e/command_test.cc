@@ -53,7 +53,7 @@ struct Finished {
   }
 };
 
-Finished Run(const std::vector<std::string>& command) {
+Finished RunProgram(const std::vector<std::string>& command) {
   ChildProcess child(command);
   Finished finished;
   finished.out = child.RestOfOut();
@@ -64,14 +64,14 @@ Finished Run(const std::vector<std::string>& command) {
 
 Finished RunCommand(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), BinaryPath("orchard"));
-  return Run(arguments);
+  return RunProgram(arguments);
 }
 
 /// With `redirection` as a shell has it, for example "< file".
 Finished RunRedirected(const std::string& redirection, std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(),
                    {"/bin/sh", "-c", "exec \"$@\" " + redirection, "sh", BinaryPath("orchard")});
-  return Run(arguments);
+  return RunProgram(arguments);
 }
 
 /// One router for all tests of this file: it starts once.
@@ -378,7 +378,7 @@ std::string PythonExample() {
 TEST_F(CommandTest, ThePythonOfTheDocumentsRuns) {
   const char* chosen = std::getenv("ORCHARD_PYTHON");
   const std::string python = chosen == nullptr ? "/usr/bin/python3" : chosen;
-  if (Run({python, "-c", "import grpc, grpc_tools"}).code != 0) {
+  if (RunProgram({python, "-c", "import grpc, grpc_tools"}).code != 0) {
     GTEST_SKIP() << python << " has no grpcio and grpcio-tools; ORCHARD_PYTHON names another";
   }
   std::string example = PythonExample();
@@ -387,12 +387,12 @@ TEST_F(CommandTest, ThePythonOfTheDocumentsRuns) {
   example.replace(example.find("127.0.0.1:8001"), 14, world_->server);
   example.replace(example.find("photo.jpg"), 9, world_->leaf);
   Put("python/example.py", example);
-  const Finished run =
-      Run({"/bin/sh", "-c",
-           "cd \"$1\" && \"$2\" -m grpc_tools.protoc -I \"$3/proto\" --python_out=. "
-           "--grpc_python_out=. orchard/v1/tensor.proto orchard/v1/model.proto "
-           "orchard/v1/classifier.proto && exec \"$2\" example.py",
-           "sh", (world_->dir / "python").string(), python, std::getenv("ORCHARD_SOURCE_DIR")});
+  const Finished run = RunProgram(
+      {"/bin/sh", "-c",
+       "cd \"$1\" && \"$2\" -m grpc_tools.protoc -I \"$3/proto\" --python_out=. "
+       "--grpc_python_out=. orchard/v1/tensor.proto orchard/v1/model.proto "
+       "orchard/v1/classifier.proto && exec \"$2\" example.py",
+       "sh", (world_->dir / "python").string(), python, std::getenv("ORCHARD_SOURCE_DIR")});
   EXPECT_EQ(run.code, 0) << run.err;
   EXPECT_THAT(run.out, HasSubstr("leaf"));
 }
