@@ -15,6 +15,7 @@
 #include "core/status.h"
 #include "vision/internal/bytes.h"
 #include "vision/internal/container.h"
+#include "vision/internal/guard.h"
 #include "vision/internal/limits.h"
 #include "vision/internal/pixels.h"
 
@@ -148,9 +149,10 @@ absl::StatusOr<cv::Mat> ReadUpright(std::string_view bytes, const Container& con
   return Orient(stored, container.header.orientation);
 }
 
-/// The one place where exceptions of OpenCV (and of memory that is not there) end.
-absl::StatusOr<cv::Mat> ReadUprightWithoutThrowing(std::string_view bytes,
-                                                   const Container& container, size_t enough) {
+/// What OpenCV throws is about the picture, and so is memory that is not there: its words are told.
+/// Whatever else is thrown ends in WithoutThrowing().
+absl::StatusOr<cv::Mat> ReadUprightTellingWhy(std::string_view bytes, const Container& container,
+                                              size_t enough) {
   // One picture, one thread: parallelism comes from many pictures. Process-wide, hence once.
   [[maybe_unused]] static const bool alone = [] {
     cv::setNumThreads(0);
@@ -174,29 +176,36 @@ void SwapRedBlue(std::span<std::uint8_t> bytes) {
 }
 
 absl::StatusOr<Pixels> DecodePixels(std::string_view bytes, const Limits& limits, size_t enough) {
-  ORCHARD_ASSIGN_OR_RETURN(const Container container, ReadWithinLimits(bytes, limits, enough));
-  ORCHARD_ASSIGN_OR_RETURN(cv::Mat upright, ReadUprightWithoutThrowing(bytes, container, enough));
-  return Pixels{.mat = std::move(upright), .bgr = container.header.format != Format::kJpeg};
+  return WithoutThrowing("decoding the picture", [&]() -> absl::StatusOr<Pixels> {
+    ORCHARD_ASSIGN_OR_RETURN(const Container container, ReadWithinLimits(bytes, limits, enough));
+    ORCHARD_ASSIGN_OR_RETURN(cv::Mat upright, ReadUprightTellingWhy(bytes, container, enough));
+    return Pixels{.mat = std::move(upright), .bgr = container.header.format != Format::kJpeg};
+  });
 }
 
 }  // namespace internal
 
 absl::StatusOr<std::uint64_t> DecodeCost(std::string_view bytes, const Limits& limits,
                                          size_t enough) {
-  ORCHARD_ASSIGN_OR_RETURN(const internal::Container container,
-                           internal::ReadWithinLimits(bytes, limits, enough));
-  return internal::PeakBytes(container, bytes.size(), enough);
+  return internal::WithoutThrowing(
+      "reading the picture's headers", [&]() -> absl::StatusOr<std::uint64_t> {
+        ORCHARD_ASSIGN_OR_RETURN(const internal::Container container,
+                                 internal::ReadWithinLimits(bytes, limits, enough));
+        return internal::PeakBytes(container, bytes.size(), enough);
+      });
 }
 
 absl::StatusOr<Image> Decode(std::string_view bytes, const Limits& limits, size_t enough) {
   ORCHARD_ASSIGN_OR_RETURN(const internal::Pixels pixels,
                            internal::DecodePixels(bytes, limits, enough));
-  const std::span<const std::uint8_t> stored = internal::Bytes(pixels.mat);
-  Image image{.width = static_cast<size_t>(pixels.mat.cols),
-              .height = static_cast<size_t>(pixels.mat.rows),
-              .rgb = {stored.begin(), stored.end()}};
-  if (pixels.bgr) internal::SwapRedBlue(image.rgb);
-  return image;
+  return internal::WithoutThrowing("copying the picture", [&]() -> absl::StatusOr<Image> {
+    const std::span<const std::uint8_t> stored = internal::Bytes(pixels.mat);
+    Image image{.width = static_cast<size_t>(pixels.mat.cols),
+                .height = static_cast<size_t>(pixels.mat.rows),
+                .rgb = {stored.begin(), stored.end()}};
+    if (pixels.bgr) internal::SwapRedBlue(image.rgb);
+    return image;
+  });
 }
 
 }  // namespace orchard::vision

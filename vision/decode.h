@@ -35,10 +35,10 @@ struct Limits {
 /// is ignored.
 ///
 /// Thread-safe. Errors: INVALID_ARGUMENT with the value and the limit, or with the reason why the
-/// bytes are no picture (truncated, corrupt); RESOURCE_EXHAUSTED when there is no memory. OpenCV's
-/// exceptions end here. A JPEG has no checksum: damage shows when the data end too early or hold a
-/// code that doesn't exist, which a single wrong bit rarely causes. libpng says a line about
-/// damaged pixels on stderr.
+/// bytes are no picture (truncated, corrupt); RESOURCE_EXHAUSTED when there is no memory; INTERNAL,
+/// a mistake of ours. No exception leaves any function of this header. A JPEG has no checksum:
+/// damage shows when the data end too early or hold a code that doesn't exist, which a single wrong
+/// bit rarely causes. libpng says a line about damaged pixels on stderr.
 absl::StatusOr<Image> Decode(std::string_view bytes, const Limits& limits, size_t enough);
 
 /// Memory that DecodeForEncoder() holds at its peak for this picture besides its bytes, from its

@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "core/status.h"
+#include "vision/internal/guard.h"
 #include "vision/internal/pixels.h"
 #include "vision/internal/resample.h"
 
@@ -52,10 +53,12 @@ absl::Status DecodeForEncoder(std::string_view bytes, const Limits& limits, cons
                               std::span<std::uint8_t> out) {
   ORCHARD_ASSIGN_OR_RETURN(const internal::Pixels pixels,
                            internal::DecodePixels(bytes, limits, profile.shorter_side));
-  FitBytesToEncoder(internal::Bytes(pixels.mat), static_cast<size_t>(pixels.mat.cols),
-                    static_cast<size_t>(pixels.mat.rows), profile, out);
-  if (pixels.bgr) internal::SwapRedBlue(out);
-  return absl::OkStatus();
+  return internal::WithoutThrowing("resizing the picture", [&] {
+    FitBytesToEncoder(internal::Bytes(pixels.mat), static_cast<size_t>(pixels.mat.cols),
+                      static_cast<size_t>(pixels.mat.rows), profile, out);
+    if (pixels.bgr) internal::SwapRedBlue(out);
+    return absl::OkStatus();
+  });
 }
 
 }  // namespace orchard::vision

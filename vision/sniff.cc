@@ -3,6 +3,7 @@
 #include "core/status.h"
 #include "vision/internal/bytes.h"
 #include "vision/internal/container.h"
+#include "vision/internal/guard.h"
 
 namespace orchard::vision {
 namespace internal {
@@ -82,9 +83,12 @@ std::string_view Name(Format format) {
 }
 
 absl::StatusOr<Header> Sniff(std::string_view bytes) {
-  ORCHARD_ASSIGN_OR_RETURN(const internal::Container container,
-                           internal::ReadContainer(bytes, kAllFormats));
-  return container.header;
+  return internal::WithoutThrowing(
+      "reading the picture's headers", [&]() -> absl::StatusOr<Header> {
+        ORCHARD_ASSIGN_OR_RETURN(const internal::Container container,
+                                 internal::ReadContainer(bytes, kAllFormats));
+        return container.header;
+      });
 }
 
 }  // namespace orchard::vision

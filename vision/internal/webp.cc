@@ -14,6 +14,9 @@ namespace {
 constexpr size_t kRiffBytes = 12;    // "RIFF", size, "WEBP"
 constexpr size_t kCanvasBytes = 10;  // of the extended header (VP8X)
 constexpr size_t kFrameBytes = 16;   // of a frame's header (ANMF), before its own chunks
+// Some writers put JPEG's prefix before the block: these five bytes and a sixth, as there.
+constexpr std::string_view kExifMagic("Exif\0", 5);
+constexpr size_t kExifMagicBytes = 6;
 constexpr std::uint32_t kFlagAnimation = 0x02;
 constexpr std::uint32_t kFlagExif = 0x08;
 constexpr std::uint32_t kFlagAlpha = 0x10;
@@ -146,8 +149,10 @@ class Walk {
 
   void ReadExif(std::string_view data) {
     if (has_exif_ || (flags_ & kFlagExif) == 0) return;
-    const bool prefixed = data.substr(0, 5) == std::string_view("Exif\0", 5);
-    const auto orientation = TiffOrientation(data.substr(prefixed ? 6 : 0));
+    if (data.size() >= kExifMagicBytes && data.starts_with(kExifMagic)) {
+      data.remove_prefix(kExifMagicBytes);
+    }
+    const auto orientation = TiffOrientation(data);
     has_exif_ = orientation.has_value();
     container_.header.orientation = orientation.value_or(1);
   }

@@ -112,6 +112,90 @@ TEST_P(MutationTest, IsDecodedOrRefused) {
 #endif
 }
 
+/// A piece of a file that says how long it is, and is shorter than its kind should be.
+struct ShortPiece {
+  std::string file;  ///< where it was put in
+  std::string what;
+};
+
+std::string Number(size_t value, size_t bytes, bool little) {
+  std::string text;
+  for (size_t i = 0; i < bytes; ++i) {
+    const size_t shift = 8 * (little ? i : bytes - 1 - i);
+    text.push_back(static_cast<char>(value >> shift & 0xFF));
+  }
+  return text;
+}
+
+/// What pieces begin with in the world: prefixes of EXIF blocks and of pixels, zeros, ones.
+std::vector<std::string> Contents() {
+  const std::string tiff = orchard::testing::ExifOrientation(6);
+  return {std::string("Exif\0\0", 6) + tiff,
+          std::string("Exif\0", 5) + tiff,
+          tiff,
+          std::string(32, '\0'),
+          std::string(32, '\xFF'),
+          std::string("\x10\0\0\x9D\x01\x2A\x10\0\x10\0", 10) + std::string(22, '\0'),
+          "/" + std::string(31, '\0')};
+}
+
+std::vector<ShortPiece> ShortPieces() {
+  namespace t = orchard::testing;
+  const Image image = DrawLeaf(48, 36, 4);
+  const std::string jpeg = t::EncodeJpeg(image);
+  const std::string webp = t::WithOrientation(t::EncodeWebp(image), 5);
+  const std::string flat = t::EncodeWebp(image);
+  std::vector<ShortPiece> pieces;
+  for (const std::string& content : Contents()) {
+    for (size_t length = 0; length <= content.size(); ++length) {
+      const std::string data = content.substr(0, length);
+      const auto add = [&](const std::string& kind, const std::string& file) {
+        pieces.push_back({file, kind + " of " + std::to_string(length) + " bytes"});
+      };
+      for (const std::string type : {"EXIF", "ALPH", "ANMF", "VP8X", "VP8 ", "VP8L", "XMP "}) {
+        const std::string chunk =
+            type + Number(length, 4, /*little=*/true) + data + std::string(length % 2, '\0');
+        add(type, std::string(webp).insert(30, chunk));  // behind the extended header
+        add(type, std::string(flat).insert(12, chunk));  // first of all
+        add(type, webp.substr(0, 30) + chunk);           // last of all
+      }
+      for (const std::string type : {"eXIf", "tRNS", "acTL", "fcTL", "PLTE", "IDAT", "IHDR"}) {
+        add(type, t::EncodePng(image, {.chunks = {{type, data}}}));
+      }
+      for (const char marker : {'\xE1', '\xC0', '\xC2', '\xC4', '\xDA', '\xDB', '\xDD'}) {
+        const std::string segment =
+            std::string("\xFF") + marker + Number(length + 2, 2, /*little=*/false) + data;
+        add("a segment", std::string(jpeg).insert(2, segment));
+        add("a segment", jpeg.substr(0, 2) + segment);
+      }
+    }
+  }
+  return pieces;
+}
+
+TEST(ShortPieceTest, IsDecodedOrRefused) {
+  for (const ShortPiece& piece : ShortPieces()) {
+    for (const absl::Status& status :
+         {Sniff(piece.file).status(), DecodeCost(piece.file, {}, 16).status(),
+          Decode(piece.file, {}, 16).status()}) {
+      ASSERT_TRUE(status.ok() || absl::IsInvalidArgument(status)) << piece.what << ": " << status;
+    }
+  }
+}
+
+TEST(ShortPieceTest, OfAWebpsExifBlockLeavesThePictureAsItIs) {
+  namespace t = orchard::testing;
+  const std::string upright = t::WithOrientation(t::EncodeWebp(DrawLeaf(48, 36, 4)), 1);
+  for (size_t length = 0; length <= 8; ++length) {
+    const std::string data = std::string("Exif\0\0II", 8).substr(0, length);
+    const std::string chunk =
+        "EXIF" + Number(length, 4, /*little=*/true) + data + std::string(length % 2, '\0');
+    const auto image = Decode(std::string(upright).insert(30, chunk), {}, 0);
+    ASSERT_TRUE(image.ok()) << length << ": " << image.status();
+    EXPECT_EQ(image->width, 48) << length;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Files, MutationTest, ::testing::ValuesIn(Samples()),
                          [](const auto& param_info) { return param_info.param.name; });
 
