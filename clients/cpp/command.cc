@@ -24,15 +24,19 @@ std::string Range(milliseconds least, milliseconds most) {
   return absl::StrCat("from ", core::FormatDuration(least), " to ", core::FormatDuration(most));
 }
 
-/// "--tls-ca" is also ORCHARD_TLS_CA.
+/// "--tls-ca" is also ORCHARD_CLIENT_TLS_CA: ORCHARD_TLS_CERT and its like are the certificate that
+/// a server shows, which a caller on the same machine must not show (or speak TLS for) by accident.
+std::string TlsVariable(const std::string& flag) {
+  const std::string name = absl::StrReplaceAll(flag.substr(2), {{"-", "_"}});
+  return absl::StrCat("ORCHARD_CLIENT_", absl::AsciiStrToUpper(name));
+}
+
 void DeclareFile(CLI::App& app, const std::string& name, std::filesystem::path& file,
                  const std::string& description) {
-  const std::string variable =
-      absl::AsciiStrToUpper(absl::StrReplaceAll(name.substr(2), {{"-", "_"}}));
   app.add_option_function<std::string>(
          name, [&file](const std::string& value) { file = value; }, description)
       ->type_name("FILE")
-      ->envname(absl::StrCat("ORCHARD_", variable));
+      ->envname(TlsVariable(name));
 }
 
 /// Accepts the names of policies in any case. Its description stays empty: the help would print it.
@@ -85,7 +89,7 @@ void DeclareServer(CLI::App& app, Client::Options& options) {
   app.add_option("--tls-name", options.tls.name,
                  "the name that the server's certificate has, when it is not the host of --server")
       ->type_name("NAME")
-      ->envname("ORCHARD_TLS_NAME");
+      ->envname(TlsVariable("--tls-name"));
 }
 
 void DeclareClassifyOptions(CLI::App& app, v1::ClassifyOptions& options) {

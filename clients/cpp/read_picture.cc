@@ -12,6 +12,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 
+#include "core/clock.h"
 #include "core/status.h"
 #include "core/text.h"
 #include "core/units.h"
@@ -32,26 +33,39 @@ bool IsSameMoment(const timespec& a, const timespec& b) {
   return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-/// Waits until a pipe or a device has something to read, or its end.
-absl::Status AwaitData(const std::string& name, int file, std::chrono::milliseconds patience) {
-  pollfd waiting{.fd = file, .events = POLLIN, .revents = 0};
-  const int ready = ::poll(&waiting, 1, static_cast<int>(patience.count()));
-  if (ready > 0) return absl::OkStatus();
-  if (ready < 0 && errno != EINTR) return CantRead(name, errno);
-  if (ready < 0) return absl::OkStatus();  // A signal: there is nothing yet, and we come again.
-  return absl::UnavailableError(
-      absl::StrCat(name, ": nobody has written to it for ", core::FormatDuration(patience)));
+/// How long a pipe or a device may take for all that it has to say.
+struct Patience {
+  std::chrono::milliseconds whole;
+  core::Clock::time_point deadline = core::Clock::now() + whole;
+};
+
+/// Waits until a pipe or a device has something to read, or its end; `got`, bytes, came before.
+absl::Status AwaitData(const std::string& name, int file, size_t got, const Patience& patience) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+      std::max(core::Clock::duration::zero(), patience.deadline - core::Clock::now()));
+  if (left.count() > 0) {
+    pollfd waiting{.fd = file, .events = POLLIN, .revents = 0};
+    const int ready = ::poll(&waiting, 1, static_cast<int>(left.count()));
+    if (ready > 0) return absl::OkStatus();
+    if (ready < 0 && errno != EINTR) return CantRead(name, errno);
+    if (ready < 0) return absl::OkStatus();  // A signal: there is nothing yet, and we come again.
+  }
+  const std::string whole = core::FormatDuration(patience.whole);
+  return absl::UnavailableError(got == 0
+                                    ? absl::StrCat(name, ": nobody has written to it for ", whole)
+                                    : absl::StrCat(name, ": has not come to its end within ", whole,
+                                                   ", after ", core::HumanBytes(got)));
 }
 
 /// Everything up to the end. One byte over the limit is enough to know.
 absl::StatusOr<std::string> ReadToEnd(const std::string& name, int file, SizeLimit& limit,
-                                      std::optional<std::chrono::milliseconds> patience) {
+                                      std::optional<Patience> patience) {
   std::string bytes;
   for (;;) {
     if (bytes.size() > SizeLimit::kSmallBytes && bytes.size() > limit.bytes()) {
       return limit.TooLarge(name, std::nullopt);
     }
-    if (patience) ORCHARD_RETURN_IF_ERROR(AwaitData(name, file, *patience));
+    if (patience) ORCHARD_RETURN_IF_ERROR(AwaitData(name, file, bytes.size(), *patience));
     const size_t before = bytes.size();
     bytes.resize(before + kChunkBytes);
     const ssize_t got = ::read(file, bytes.data() + before, kChunkBytes);
@@ -109,7 +123,7 @@ absl::StatusOr<std::string> ReadPictureFile(const std::string& name, SizeLimit& 
     return absl::InvalidArgumentError(absl::StrCat(name, ": is a folder, not a picture"));
   }
   if (S_ISREG(status.st_mode)) return ReadRegular(name, file, status, limit);
-  return ReadToEnd(name, file, limit, patience);
+  return ReadToEnd(name, file, limit, Patience{.whole = patience});
 }
 
 absl::StatusOr<std::string> ReadPictureStream(std::istream& in, SizeLimit& limit) {

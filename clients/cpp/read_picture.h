@@ -43,11 +43,12 @@ class SizeLimit {
 ///
 /// Errors name it. NOT_FOUND; INVALID_ARGUMENT: a folder, or over the limit; UNAVAILABLE with the
 /// system's reason, when a file changes while it is read (somebody is still writing it), or when a
-/// pipe is silent for `patience`.
+/// pipe has not come to its end within `patience`, however often something comes.
 absl::StatusOr<std::string> ReadPictureFile(const std::string& name, SizeLimit& limit,
                                             std::chrono::milliseconds patience);
 
-/// All of `in`, as "-". Errors: INVALID_ARGUMENT over the limit.
+/// All of `in`, as "-". Waits for its end without a limit of time, as other commands do: at the
+/// other end may be a person. Errors: INVALID_ARGUMENT over the limit.
 absl::StatusOr<std::string> ReadPictureStream(std::istream& in, SizeLimit& limit);
 
 }  // namespace orchard::client

@@ -25,7 +25,8 @@ Next Judge(const Failure& failure) {
   if (failure.pushback && failure.pushback->count() < 0) return Next::kGiveUp;
   if (HasNoExpert(failure.status)) return Next::kGiveUp;
   if (IsGone(failure.status)) return Next::kElsewhere;
-  return absl::IsResourceExhausted(failure.status) ? Next::kLater : Next::kGiveUp;
+  if (!absl::IsResourceExhausted(failure.status)) return Next::kGiveUp;
+  return failure.pushback ? Next::kLater : Next::kElsewhere;
 }
 
 bool TurnsAway(const absl::Status& status) {

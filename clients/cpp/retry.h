@@ -21,14 +21,16 @@ struct Failure {
 
 enum class Next {
   kGiveUp,     ///< the status is the call's
-  kElsewhere,  ///< the server is gone or going: another one may answer
+  kElsewhere,  ///< this server won't answer: another one may; counted
   kLater,      ///< the server is there and busy: it may answer when there is room
 };
 
 /// What follows a failure. UNAVAILABLE and CANCELLED are a server that is gone or going,
-/// RESOURCE_EXHAUSTED one that is busy; all else is about the picture or the time that it had. A
-/// server that forbids to ask again, or says that no expert answered (NO_EXPERT), has done all the
-/// work already: nobody is asked to do it again.
+/// RESOURCE_EXHAUSTED with a pushback one that is busy; all else is about the picture or the time
+/// that it had. RESOURCE_EXHAUSTED without one is gRPC's own word: the message is over what that
+/// server receives, which no waiting cures, or its memory is short. Another may take it, and the
+/// attempts are counted. A server that forbids to ask again, or says that no expert answered
+/// (NO_EXPERT), has done all the work already: nobody is asked to do it again.
 Next Judge(const Failure& failure);
 
 /// Whether the next call had better begin at another server: this one is gone, said nothing until

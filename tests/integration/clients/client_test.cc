@@ -112,6 +112,29 @@ TEST(ClientTest, AnotherServerIsAskedAtOnceWhenOneIsBusy) {
   EXPECT_EQ(free.calls(), 1);
 }
 
+/// A router with a low --max-image-bytes: gRPC refuses before our service sees anything.
+FakeClassifier OfTwoMebibytes() {
+  return FakeClassifier(grpc::InsecureServerCredentials(), 2 << 20);
+}
+
+TEST(ClientTest, AMessageOverWhatTheServerReceivesIsNotSentAgainAndAgain) {
+  FakeClassifier server = OfTwoMebibytes();
+  Client client({.servers = {server.address()}, .timeout = 5min});
+  const auto begin = core::Clock::now();
+  EXPECT_THAT(client.Classify(Picture(std::string(3'000'000, 'x'))),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("larger than max")));
+  EXPECT_LT(core::Clock::now() - begin, 2min);  // And not after the time is over.
+  EXPECT_EQ(server.calls(), 0);
+}
+
+TEST(ClientTest, AMessageOverWhatOneServerReceivesGoesToTheNext) {
+  FakeClassifier small = OfTwoMebibytes();
+  FakeClassifier large;
+  Client client({.servers = {small.address(), large.address()}, .timeout = 30s});
+  EXPECT_THAT(client.Classify(Picture(std::string(3'000'000, 'x'))), IsOk());
+  EXPECT_EQ(large.calls(), 1);
+}
+
 class ForbiddenTest : public ::testing::TestWithParam<absl::Status> {};
 
 TEST_P(ForbiddenTest, NobodyIsAskedAgain) {

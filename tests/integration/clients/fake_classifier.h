@@ -23,8 +23,10 @@ namespace orchard::testing {
 class FakeClassifier final : public v1::Classifier::Service {
  public:
   explicit FakeClassifier(const std::shared_ptr<grpc::ServerCredentials>& credentials =
-                              grpc::InsecureServerCredentials()) {
+                              grpc::InsecureServerCredentials(),
+                          int max_message_bytes = 4 << 20) {
     grpc::ServerBuilder builder;
+    builder.SetMaxReceiveMessageSize(max_message_bytes);
     builder.AddListeningPort("127.0.0.1:0", credentials, &port_);
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();

@@ -96,6 +96,22 @@ TEST_F(ReadPictureTest, APipeThatNobodyWritesToIsALineAndNoWaitForEver) {
                                                   HasSubstr("nobody has written to it for 50ms")));
 }
 
+TEST_F(ReadPictureTest, APipeIntoWhichSomethingDripsForEverEndsAsWell) {
+  ASSERT_EQ(::mkfifo(Path("a.jpg").c_str(), 0600), 0);
+  // Reading and writing, so that the pipe has a writer from the start and never comes to its end.
+  const int pipe = ::open(Path("a.jpg").c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK);
+  ASSERT_GE(pipe, 0);
+  std::jthread drip([pipe](const std::stop_token& stop) {
+    while (!stop.stop_requested() && ::write(pipe, "x", 1) >= 0) std::this_thread::sleep_for(1ms);
+  });
+  EXPECT_THAT(Read(Path("a.jpg"), 100ms),
+              StatusIs(absl::StatusCode::kUnavailable,
+                       AllOf(HasSubstr("has not come to its end within 100ms, after "))));
+  drip.request_stop();
+  drip.join();
+  ::close(pipe);
+}
+
 TEST_F(ReadPictureTest, FoldersAndMissingFilesSayWhatTheyAre) {
   std::filesystem::create_directory(Path("a.jpg"));
   EXPECT_THAT(Read(Path("a.jpg"), 10s), StatusIs(absl::StatusCode::kInvalidArgument,

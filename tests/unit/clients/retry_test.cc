@@ -17,8 +17,14 @@ TEST(JudgeTest, AServerThatIsGoneSendsTheCallElsewhere) {
 }
 
 TEST(JudgeTest, AServerThatIsBusyIsAskedLater) {
-  EXPECT_EQ(Judge({.status = absl::ResourceExhaustedError("full")}), Next::kLater);
   EXPECT_EQ(Judge({.status = absl::ResourceExhaustedError("full"), .pushback = 0ms}), Next::kLater);
+  EXPECT_EQ(Judge({.status = absl::ResourceExhaustedError("full"), .pushback = 9ms}), Next::kLater);
+}
+
+TEST(JudgeTest, WhatGrpcItselfRefusesIsNotSentAgainAndAgain) {
+  const absl::Status too_large =
+      absl::ResourceExhaustedError("Received message larger than max (3000000 vs. 2097152)");
+  EXPECT_EQ(Judge({.status = too_large}), Next::kElsewhere);
 }
 
 TEST(JudgeTest, WhatIsAboutThePictureOrItsTimeIsTheEnd) {
