@@ -121,7 +121,7 @@ struct TlsSource::State {
     // What stays wrong is told once, not at every look.
     const bool is_news = status.ok() || told != status.message();
     told = std::string(status.message());
-    if (is_news && watch.on_reload) watch.on_reload(status);
+    if (is_news && watch.on_reload) watch.on_reload(status, *Pem());
     return status;
   }
 

@@ -65,9 +65,10 @@ class TlsSource : public std::enable_shared_from_this<TlsSource> {
  public:
   struct Watch {
     std::chrono::milliseconds interval{5'000};
-    /// Files changed: OK when what they say is in use now, else why it is not. Runs on the watching
-    /// thread or in Reload(). May be empty.
-    std::function<void(const absl::Status&)> on_reload = nullptr;
+    /// Files changed: OK when what they say is in use now, else why it is not; and what is in use.
+    /// Runs on the watching thread or in Reload(), so it must not hold the source, not even for a
+    /// moment: whoever drops the last reference joins that thread. May be empty.
+    std::function<void(const absl::Status&, const TlsPem&)> on_reload = nullptr;
   };
 
   /// Errors: those of ReadTls; UNAVAILABLE when the system has no memory or no descriptor for it.

@@ -110,10 +110,9 @@ absl::StatusOr<std::shared_ptr<rpc::TlsSource>> Credentials::Load(const std::str
   Gauge* const cert = files.cert.empty() ? nullptr : &metrics_->not_after.Add({{"use", cert_use}});
   Gauge* const ca = files.ca.empty() ? nullptr : &metrics_->not_after.Add({{"use", ca_use}});
   Counter& failures = metrics_->failures.Add({{"use", cert_use}});
-  // The watching thread may be quicker than Load(): what it needs is made before.
-  auto slot = std::make_shared<std::weak_ptr<rpc::TlsSource>>();
   rpc::TlsSource::Watch watch;
-  watch.on_reload = [cert, ca, &failures, slot, cert_use](const absl::Status& status) {
+  watch.on_reload = [cert, ca, &failures, cert_use](const absl::Status& status,
+                                                    const rpc::TlsPem& in_use) {
     if (!status.ok()) {
       failures.Increment();
       Log(LogLevel::kError, "tls_reload_failed",
@@ -122,15 +121,12 @@ absl::StatusOr<std::shared_ptr<rpc::TlsSource>> Credentials::Load(const std::str
            {"remedy", "mend the file; the former certificates stay in use"}});
       return;
     }
-    if (const auto source = slot->lock()) {
-      Set(cert, source->pem()->cert_not_after);
-      Set(ca, source->pem()->ca_not_after);
-    }
+    Set(cert, in_use.cert_not_after);
+    Set(ca, in_use.ca_not_after);
     Log(LogLevel::kInfo, "tls_reloaded", {{"use", cert_use}});
   };
   ORCHARD_ASSIGN_OR_RETURN(std::shared_ptr<rpc::TlsSource> source,
                            rpc::TlsSource::Load(std::move(files), std::move(watch)));
-  *slot = source;
   Set(cert, source->pem()->cert_not_after);
   Set(ca, source->pem()->ca_not_after);
   sources_.push_back(source);

@@ -103,9 +103,13 @@ TEST_F(TlsTest, ABundleMayHoldAnAuthorityThatHasExpired) {
 TEST_F(TlsTest, ABadReloadKeepsWhatWasGoodAndTellsItOnce) {
   Identity own = ca_.Issue(dir_.path(), "own");
   std::vector<absl::Status> told;
-  const auto source = TlsSource::Load(
-      {.cert = own.cert, .key = own.key},
-      {.interval = hours(1), .on_reload = [&told](const absl::Status& s) { told.push_back(s); }});
+  std::vector<std::string> in_use;
+  const auto source =
+      TlsSource::Load({.cert = own.cert, .key = own.key},
+                      {.interval = hours(1), .on_reload = [&](const auto& status, const auto& pem) {
+                         told.push_back(status);
+                         in_use.push_back(pem.cert);
+                       }});
   ASSERT_THAT(source, IsOk());
   const auto before = (*source)->pem();
   EXPECT_THAT((*source)->Reload(), IsOk());
@@ -124,6 +128,8 @@ TEST_F(TlsTest, ABadReloadKeepsWhatWasGoodAndTellsItOnce) {
   ASSERT_EQ(told.size(), 2U);
   EXPECT_THAT(told.back(), IsOk());
   EXPECT_NE((*source)->pem()->cert, before->cert);
+  // What it is told without asking the source, which may be about to die.
+  EXPECT_EQ(in_use, std::vector<std::string>({before->cert, (*source)->pem()->cert}));
 }
 
 TEST(NameMatchesTest, KnowsHostsAddressesUrisAndWildcards) {
