@@ -235,8 +235,9 @@ class HttpServer::Impl {
       Listener& listener = listeners_.emplace_back(io_);
       error_code error;
       // The family matters only to those who ask the acceptor about it.
-      listener.acceptor.assign(Tcp::v6(), socket.Release(), error);
+      listener.acceptor.assign(Tcp::v6(), socket.get(), error);
       if (error) return absl::UnavailableError(error.message());
+      socket.Release();  // The acceptor's now; before, it was ours to close.
       Accept(listener);
     }
     thread_ = std::jthread([this] { io_.run(); });

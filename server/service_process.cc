@@ -107,12 +107,27 @@ void ServiceProcess::OnHangup(std::function<void()> hangup) {
   on_hangup_.push_back(std::move(hangup));
 }
 
-void ServiceProcess::WarnOfPlainListener() const {
-  if (credentials_.listener() != nullptr || IsLoopback(config_.listen.host)) return;
-  Log(LogLevel::kWarning, "plain_listener",
-      {{"grpc", bound_.grpc.ToString()},
-       {"message", "whoever reaches this port may read and make calls"},
-       {"remedy", "--tls-cert and --tls-key, or a network that others can't reach"}});
+void ServiceProcess::WarnOfPlainListeners() const {
+  constexpr char kPages[] = "whoever reaches this port may read its pages, and what others read";
+  const auto warn = [](const char* port, const Address& bound, const char* message,
+                       const std::string& flags) {
+    if (IsLoopback(bound.host)) return;
+    Log(LogLevel::kWarning, "plain_listener",
+        {{port, bound.ToString()},
+         {"message", message},
+         {"remedy", flags + ", or a network that others can't reach"}});
+  };
+  const bool has_certificate = credentials_.http() != nullptr;
+  if (credentials_.listener() == nullptr) {
+    warn("grpc", bound_.grpc, "whoever reaches this port may read and make calls",
+         "--tls-cert and --tls-key");
+  }
+  if (http_ && !(has_certificate && config_.tls.http)) {
+    warn("http", bound_.http.value(), kPages, "--http-tls with --tls-cert and --tls-key");
+  }
+  if (!(has_certificate && config_.tls.metrics)) {
+    warn("metrics", bound_.metrics.value(), kPages, "--metrics-tls with --tls-cert and --tls-key");
+  }
 }
 
 absl::Status ServiceProcess::StartGrpc(const std::vector<HostedService>& services,
@@ -131,7 +146,7 @@ absl::Status ServiceProcess::StartGrpc(const std::vector<HostedService>& service
     Log(LogLevel::kInfo, "signal_while_loading");
     return absl::OkStatus();
   }
-  WarnOfPlainListener();
+  WarnOfPlainListeners();
   grpc_->SetServing(true);
   phase_ = Phase::kServing;
   PrintReadyLine(program_, bound_);

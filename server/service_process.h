@@ -85,7 +85,7 @@ class ServiceProcess {
  private:
   HttpServer::Response Healthz() const;
   HttpServer::Response Readyz() const;
-  void WarnOfPlainListener() const;
+  void WarnOfPlainListeners() const;
 
   const std::string program_;
   const ProcessConfig config_;

@@ -225,6 +225,27 @@ TEST(ProcessTest, BeforeItIsReadyProbesSaySoAndTwoSignalsEndIt) {
   EXPECT_EQ(child.Wait(), 128 + SIGTERM);
 }
 
+TEST(ProcessTest, EveryPlainPortBeyondLoopbackIsWarnedOf) {
+  // Loopback as nobody writes it, which passes for another machine's.
+  ChildProcess child({BinaryPath("server_probe"), "--listen=0x7f.0.0.1:0",
+                      "--http-listen=0x7f.0.0.1:0", "--metrics-listen=0x7f.0.0.1:0",
+                      "--drain-delay=0s"});
+  for (const char* port : {"grpc", "http", "metrics"}) {
+    EXPECT_NE(child.ReadErrUntil(std::string("event=plain_listener ") + port + "=0x7f.0.0.1:"), "")
+        << port;
+  }
+  child.Signal(SIGTERM);
+  EXPECT_EQ(child.Wait(), 0);
+}
+
+TEST(ProcessTest, PlainPortsOnLoopbackAreNothingToWarnOf) {
+  ChildProcess child(Probe({"--drain-delay=0s"}));
+  ASSERT_NE(child.ReadOutUntil("ready"), "");
+  child.Signal(SIGTERM);
+  EXPECT_THAT(child.RestOfErr(), Not(HasSubstr("plain_listener")));
+  EXPECT_EQ(child.Wait(), 0);
+}
+
 TEST(ProcessTest, APortInUseEndsItWithTheReason) {
   HttpServer taken;
   const absl::StatusOr<Address> bound = taken.Start({.host = "127.0.0.1", .port = 0});
