@@ -5,7 +5,7 @@
 /// \file
 /// OpenBLAS chooses its kernels by the model number of the CPU. One that is younger than the
 /// library gets the oldest kernels there are, whatever it can do
-/// (docs/decisions/0011-which-kernels-openblas-takes.md). Pure, except for ThisCpu().
+/// (docs/decisions/0011-openblas-gets-kernels-of-the-cpus-age.md). Pure, except for ThisCpu().
 
 namespace orchard::core {
 

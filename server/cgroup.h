@@ -5,6 +5,11 @@
 #include <filesystem>
 #include <optional>
 
+/// \file
+/// What this process may use of the machine, and how it is divided. The division is in numbers that
+/// belong to pictures (decoding against encoding, bytes in progress), because the machine is
+/// divided once for all; nothing here knows what a picture is.
+
 namespace orchard::server {
 
 /// What this process may use of the machine.

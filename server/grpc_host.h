@@ -37,7 +37,8 @@ struct GrpcLimits {
   size_t max_message_bytes = size_t{4} << 20;
   int max_concurrent_streams = 256;  ///< calls a connection; gRPC has no limit by default
   std::chrono::milliseconds handshake_timeout{10'000};
-  /// Our clients ping every 30 s, calls or not; anything quicker than this is a stray.
+  /// `orchard` pings every 15 s and routers their experts every 30 s, calls or not; anything
+  /// quicker than this is a stray.
   std::chrono::milliseconds min_ping_interval{10'000};
   /// How often the server calls itself so that gRPC's callback threads, which doze for 100 ms when
   /// idle, stay awake (serving.md section 1.1).

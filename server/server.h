@@ -9,6 +9,7 @@
 ///   process_config.h   the settings that both mains have
 ///   address.h          HOST:PORT
 ///   allocator.h        malloc, first thing in main
+///   kernels.h          the line about OpenBLAS's kernels, when they are slow
 ///   cgroup.h           what the process may use of the machine, and how many workers follow
 ///   lifecycle.h        what is inherited, signals, the drain
 ///   credentials.h      TLS of listeners and channels, from files that may change
