@@ -13,10 +13,10 @@ namespace orchard::experts {
 /// How busy and how quick one address is, from what its calls told. Pure: time is an argument. Not
 /// thread-safe: the owner locks.
 ///
-/// The latency is a peak average (Peak-EWMA): it jumps to what took more than twice as long, and
-/// averages what did not. One slow answer between quick ones is an accident and not looked at: what
-/// goes in is the median of the last five. While nothing is outstanding it fades, so that one bad
-/// moment does not exclude an address for ever; while something is, nothing is quicker than the
+/// The latency is a peak average (Peak-EWMA): it jumps to what took more than three times as long,
+/// and averages what did not. One slow answer between quick ones is an accident and not looked at:
+/// what goes in is the median of the last five. While nothing is outstanding it fades, so that one
+/// bad moment does not exclude an address for ever; while something is, nothing is quicker than the
 /// oldest call that still waits: a silent address gets dearer by the second.
 class EndpointLoad {
  public:

@@ -18,6 +18,8 @@ constexpr absl::StatusCode kScoreCodes[] = {
     absl::StatusCode::kUnavailable,
 };
 
+constexpr char kStage[] = "score";
+
 std::string Label(absl::StatusCode code) { return std::string(rpc::CodeName(code)); }
 
 }  // namespace
@@ -51,25 +53,39 @@ ExpertMetrics::ExpertMetrics(prometheus::Registry& registry, const std::vector<E
   auto& rows = counter("orchard_expert_server_rows_total", "Rows that were computed.");
   auto& abandoned = counter("orchard_expert_server_abandoned_total",
                             "Calls whose caller did not wait for the answer.");
-  auto& mismatches = counter("orchard_expert_server_fingerprint_mismatches_total",
-                             "Calls refused because another encoder made their features.");
+  auto& mismatches =
+      counter("orchard_expert_server_fingerprint_mismatches_total",
+              "Calls refused because their features or their meaning are of another model.");
   auto& batch_size = histogram("orchard_expert_server_batch_size",
                                "Rows computed together, of one or more calls.");
   auto& queue = histogram("orchard_expert_server_queue_seconds",
                           "From a call's arrival to the start of its batch.");
   auto& compute = histogram("orchard_expert_server_compute_seconds", "Time of one batch.");
 
+  const auto gauge = [&](const char* name, const char* help) -> auto& {
+    return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
+  };
+  workers_ = &gauge("orchard_workers", "Threads of a stage.").Add({{"stage", kStage}});
+  auto& busy = counter("orchard_worker_busy_seconds_total",
+                       "Time that the threads of a stage worked; added at the end of a piece.")
+                   .Add({{"stage", kStage}});
+  auto& limits = gauge("orchard_expert_server_waiting_limit",
+                       "Calls and rows that may wait, per domain; bytes, of all domains.");
+  waiting_limits_ = {&limits.Add({{"of", "calls"}}), &limits.Add({{"of", "rows"}}),
+                     &limits.Add({{"of", "bytes"}})};
+
   const auto add_calls = [&](DomainMetrics& metrics, const std::string& domain) {
     for (const absl::StatusCode code : kScoreCodes) {
       metrics.calls_[static_cast<size_t>(code)] =
-          &calls.Add({{"domain", domain}, {"code", Label(code)}});
+          &calls.Add({{"model", model}, {"domain", domain}, {"code", Label(code)}});
     }
   };
   for (const ExpertSpec& spec : specs) {
     DomainMetrics& metrics = *domains_.emplace_back(std::make_unique<DomainMetrics>());
-    const prometheus::Labels labels{{"domain", spec.domain}};
+    const prometheus::Labels labels{{"model", model}, {"domain", spec.domain}};
     add_calls(metrics, spec.domain);
     metrics.rows_ = &rows.Add(labels);
+    metrics.busy_ = &busy;
     metrics.abandoned_ = &abandoned.Add(labels);
     metrics.mismatches_ = &mismatches.Add(labels);
     metrics.batch_size_ = &batch_size.Add(labels, server::BatchSizeBuckets());
@@ -91,6 +107,13 @@ ExpertMetrics::ExpertMetrics(prometheus::Registry& registry, const std::vector<E
             {"version", version},
             {"fingerprint", specs.empty() ? "" : specs.front().encoder_fingerprint}})
       .Set(1);
+}
+
+void ExpertMetrics::SetCapacity(const Capacity& capacity) {
+  workers_->Set(static_cast<double>(capacity.workers));
+  waiting_limits_[0]->Set(static_cast<double>(capacity.waiting_calls));
+  waiting_limits_[1]->Set(static_cast<double>(capacity.waiting_rows));
+  waiting_limits_[2]->Set(static_cast<double>(capacity.waiting_bytes));
 }
 
 }  // namespace orchard::experts

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,6 +28,8 @@ class DomainMetrics {
   void Computed(size_t rows, core::Clock::duration duration);
   /// A call waited `duration` before its batch was computed.
   void Waited(core::Clock::duration duration);
+  /// A worker of the pool was busy with this domain.
+  void Worked(core::Clock::duration duration) { busy_->Increment(core::Seconds(duration)); }
   /// A caller cancelled, or its deadline passed, before it had its answer.
   void Abandoned() { abandoned_->Increment(); }
   /// Features of another encoder were refused.
@@ -38,6 +41,7 @@ class DomainMetrics {
   static constexpr size_t kCodes = 17;  // gRPC's
   std::array<prometheus::Counter*, kCodes> calls_{};
   prometheus::Counter* rows_ = nullptr;
+  prometheus::Counter* busy_ = nullptr;  // of all domains: they share the workers
   prometheus::Counter* abandoned_ = nullptr;
   prometheus::Counter* mismatches_ = nullptr;
   prometheus::Histogram* batch_size_ = nullptr;
@@ -55,6 +59,14 @@ class ExpertMetrics {
   ExpertMetrics(prometheus::Registry& registry, const std::vector<ExpertSpec>& specs,
                 const std::string& model, const std::string& version);
 
+  /// What there is to divide by; once.
+  struct Capacity {
+    size_t workers = 0;
+    size_t waiting_calls = 0, waiting_rows = 0;  ///< at most, per domain
+    std::uint64_t waiting_bytes = 0;             ///< at most, of all domains
+  };
+  void SetCapacity(const Capacity& capacity);
+
   /// Of the domain with this index among the specs.
   DomainMetrics& domain(size_t index) { return *domains_[index]; }
   /// Of calls for a domain that is not served; only Called() may be called.
@@ -69,6 +81,8 @@ class ExpertMetrics {
   std::vector<std::unique_ptr<DomainMetrics>> domains_;
   std::unique_ptr<DomainMetrics> foreign_;
   prometheus::Gauge* in_flight_;
+  prometheus::Gauge* workers_;
+  std::array<prometheus::Gauge*, 3> waiting_limits_{};  // calls, rows, bytes
 };
 
 }  // namespace orchard::experts

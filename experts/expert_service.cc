@@ -189,6 +189,10 @@ ExpertService::ExpertService(std::vector<ServedExpert> experts, const std::strin
           internal::ScorePoolOptions{.workers = options.workers,
                                      .max_waiting_bytes = options.max_waiting_bytes,
                                      .start_worker = options.start_worker})) {
+  metrics_.SetCapacity({.workers = options.workers,
+                        .waiting_calls = options.max_waiting,
+                        .waiting_rows = options.max_waiting_rows,
+                        .waiting_bytes = options.max_waiting_bytes});
   for (size_t i = 0; i < experts_.size(); ++i) {
     const ExpertSpec& spec = experts_[i].spec;
     auto queue = std::make_unique<internal::ScoreQueue>(

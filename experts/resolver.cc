@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <map>
+#include <set>
 #include <sys/socket.h>
 #include <utility>
 
@@ -55,6 +56,7 @@ struct Resolver::State {
     std::map<Watch, std::shared_ptr<const Watcher>> watchers;
     Clock::time_point looked_up{};  // began; never: the clock's epoch
     Clock::time_point next{};
+    bool busy = false;  // a thread looks it up
   };
 
   explicit State(Options given) : options(std::move(given)) {}
@@ -63,6 +65,7 @@ struct Resolver::State {
   std::string WaitForNext() ABSL_LOCKS_EXCLUDED(mutex);  // empty: stopping
   void Tell(const std::string& host, const absl::StatusOr<HostAddresses>& addresses)
       ABSL_LOCKS_EXCLUDED(mutex);
+  void NoLongerBusy(const std::string& host) ABSL_LOCKS_EXCLUDED(mutex);
   void HurryHost(Host& host) const {
     host.next = std::min(host.next, std::max(Clock::now(), host.looked_up + options.hurry));
   }
@@ -72,14 +75,21 @@ struct Resolver::State {
   std::condition_variable changed;
   std::map<std::string, Host> hosts ABSL_GUARDED_BY(mutex);
   Watch last ABSL_GUARDED_BY(mutex) = 0;
-  Watch telling ABSL_GUARDED_BY(mutex) = 0;  // whose watcher runs now; 0: nobody's
+  std::multiset<Watch> telling ABSL_GUARDED_BY(mutex);  // whose watchers run now
   bool stopping ABSL_GUARDED_BY(mutex) = false;
-  bool ended ABSL_GUARDED_BY(mutex) = false;
+  size_t running ABSL_GUARDED_BY(mutex) = 0;  // threads
 };
 
-Resolver::Resolver(Options options)
-    : state_(std::make_shared<State>(std::move(options))),
-      thread_([state = state_] { State::Run(state); }) {}
+Resolver::Resolver(Options options) : state_(std::make_shared<State>(std::move(options))) {
+  const size_t threads = state_->options.threads;
+  {
+    core::MutexLock lock(state_->mutex);
+    state_->running = threads;
+  }
+  for (size_t i = 0; i < threads; ++i) {
+    threads_.emplace_back([state = state_] { State::Run(state); });
+  }
+}
 
 Resolver::~Resolver() {
   bool ended = false;
@@ -88,14 +98,16 @@ Resolver::~Resolver() {
     state_->stopping = true;
     state_->changed.notify_all();
     const auto patience = Clock::now() + kPatienceAtEnd;
-    while (!state_->ended && lock.WaitUntil(state_->changed, patience)) {
+    while (state_->running > 0 && lock.WaitUntil(state_->changed, patience)) {
     }
-    ended = state_->ended;
+    ended = state_->running == 0;
   }
-  if (ended) {
-    thread_.join();
-  } else {
-    thread_.detach();
+  for (std::thread& thread : threads_) {
+    if (ended) {
+      thread.join();
+    } else {
+      thread.detach();
+    }
   }
 }
 
@@ -115,7 +127,7 @@ void Resolver::Remove(Watch watch) {
     if (host->second.watchers.empty()) state_->hosts.erase(host);
     break;
   }
-  while (state_->telling == watch) lock.Wait(state_->changed);
+  while (state_->telling.contains(watch)) lock.Wait(state_->changed);
 }
 
 void Resolver::Hurry(const std::string& host) {
@@ -137,19 +149,22 @@ void Resolver::State::Run(const std::shared_ptr<State>& state) {
     const std::string host = state->WaitForNext();
     if (host.empty()) break;
     state->Tell(host, state->options.look_up(host));
+    state->NoLongerBusy(host);
   }
   core::MutexLock lock(state->mutex);
-  state->ended = true;
+  --state->running;
   state->changed.notify_all();
 }
 
 std::string Resolver::State::WaitForNext() {
   core::MutexLock lock(mutex);
   while (!stopping) {
-    const auto first = std::min_element(
-        hosts.begin(), hosts.end(),
-        [](const auto& a, const auto& b) { return a.second.next < b.second.next; });
-    if (first == hosts.end()) {
+    const auto first =
+        std::min_element(hosts.begin(), hosts.end(), [](const auto& a, const auto& b) {
+          if (a.second.busy != b.second.busy) return b.second.busy;
+          return a.second.next < b.second.next;
+        });
+    if (first == hosts.end() || first->second.busy) {
       lock.Wait(changed);
       continue;
     }
@@ -157,12 +172,21 @@ std::string Resolver::State::WaitForNext() {
     if (first->second.next <= now) {
       first->second.looked_up = now;
       first->second.next = now + options.interval;
+      first->second.busy = true;
       return first->first;
     }
     const Clock::time_point next = first->second.next;  // A copy: it may go while we wait.
     lock.WaitUntil(changed, next);
   }
   return "";
+}
+
+/// It may have gone and come again meanwhile: then it is looked up once more than is needed.
+void Resolver::State::NoLongerBusy(const std::string& host) {
+  core::MutexLock lock(mutex);
+  const auto entry = hosts.find(host);
+  if (entry != hosts.end()) entry->second.busy = false;
+  changed.notify_all();
 }
 
 void Resolver::State::Tell(const std::string& host,
@@ -172,7 +196,7 @@ void Resolver::State::Tell(const std::string& host,
     std::shared_ptr<const Watcher> watcher;
     {
       core::MutexLock lock(mutex);
-      telling = 0;
+      if (told != 0) telling.erase(telling.find(told));
       changed.notify_all();
       const auto entry = hosts.find(host);
       if (stopping || entry == hosts.end()) return;
@@ -180,7 +204,7 @@ void Resolver::State::Tell(const std::string& host,
       if (next == entry->second.watchers.end()) return;
       told = next->first;
       watcher = next->second;
-      telling = told;
+      telling.insert(told);
     }
     (*watcher)(addresses);
   }

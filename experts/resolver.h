@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -19,7 +20,8 @@ using HostAddresses = std::vector<std::string>;
 /// each once. Waits for the network. Errors: UNAVAILABLE with the name and what the system said.
 absl::StatusOr<HostAddresses> LookUpHost(const std::string& host);
 
-/// Looks names up again and again, on a thread of its own, and tells who watches. Thread-safe.
+/// Looks names up again and again, on threads of its own, and tells who watches. Thread-safe. There
+/// are a few threads, so that a name whose server does not answer holds no other one up.
 class Resolver {
  public:
   using LookUp = std::function<absl::StatusOr<HostAddresses>(const std::string& host)>;
@@ -29,7 +31,8 @@ class Resolver {
   struct Options {
     std::chrono::milliseconds interval{5'000};  ///< between two look-ups of a name
     std::chrono::milliseconds hurry{1'000};     ///< the same, when somebody is in a hurry
-    LookUp look_up = LookUpHost;
+    size_t threads = 4;
+    LookUp look_up = LookUpHost;  ///< of one name by one thread at a time
   };
 
   explicit Resolver(Options options);
@@ -40,8 +43,8 @@ class Resolver {
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  /// `watcher` is told, on the resolver's thread, what each look-up of `host` gave; the first one
-  /// follows at once. It must be quick.
+  /// `watcher` is told, on a thread of the resolver's, what each look-up of `host` gave; the first
+  /// one follows at once. It must be quick.
   Watch Add(const std::string& host, Watcher watcher);
 
   /// The watcher is not running and will not run when this returns. Not from a watcher.
@@ -56,8 +59,8 @@ class Resolver {
  private:
   struct State;
 
-  std::shared_ptr<State> state_;  // shared with the thread, which may outlive us
-  std::thread thread_;
+  std::shared_ptr<State> state_;  // shared with the threads, which may outlive us
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace orchard::experts

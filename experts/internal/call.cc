@@ -138,7 +138,7 @@ void Call::Arrived(Attempt& attempt, absl::Status status) {
   if (status.ok()) {
     return Finish(std::move(scores), MissingReason::kFailed, attempt.response.part_version());
   }
-  if (last && MayRetry(status) && Retry()) return;
+  if (last && !WasCancelled() && MayRetry(status) && Retry()) return;
   // What is wrong with the call is wrong everywhere; anything else, another attempt may cure.
   if (!last && !absl::IsInvalidArgument(status)) return;
   if (WasCancelled() && absl::IsCancelled(status)) return GiveUp();
@@ -176,7 +176,7 @@ CallHost::AttemptEnd Call::End(Attempt& attempt, const absl::Status& status, boo
 
 /// Tries another endpoint, if there is one and the budget allows.
 bool Call::Retry() {
-  std::vector<std::shared_ptr<Endpoint>> tried;
+  std::vector<std::string> tried;
   {
     core::MutexLock lock(mutex_);
     if (attempts_.size() >= kMaxAttempts) return false;
@@ -211,11 +211,11 @@ bool Call::WasCancelled() {
   return cancelled_;
 }
 
-std::vector<std::shared_ptr<Endpoint>> Call::Tried() const {
-  std::vector<std::shared_ptr<Endpoint>> tried;
-  for (const auto& attempt : attempts_) {
-    if (attempt->endpoint != nullptr) tried.push_back(attempt->endpoint);
-  }
+/// Addresses: an attempt that has ended keeps no endpoint.
+std::vector<std::string> Call::Tried() const {
+  std::vector<std::string> tried;
+  tried.reserve(attempts_.size());
+  for (const auto& attempt : attempts_) tried.push_back(attempt->record.endpoint);
   return tried;
 }
 

@@ -33,10 +33,9 @@ class CallHost {
   virtual CallGroup& calls() = 0;
   virtual core::TimerQueue& timers() = 0;
 
-  /// An endpoint for `rows` rows that is none of `except`; null: there is none. `only_up`: not one
-  /// that must be connected first.
-  virtual std::shared_ptr<Endpoint> Choose(size_t rows,
-                                           const std::vector<std::shared_ptr<Endpoint>>& except,
+  /// An endpoint for `rows` rows at none of the addresses `except`; null: there is none. `only_up`:
+  /// not one that must be connected first.
+  virtual std::shared_ptr<Endpoint> Choose(size_t rows, const std::vector<std::string>& except,
                                            bool only_up) = 0;
   /// One extra try, if the budget allows.
   virtual bool TakeRetry() = 0;
@@ -115,7 +114,7 @@ class Call : public std::enable_shared_from_this<Call> {
   void Cancel() ABSL_LOCKS_EXCLUDED(mutex_);
   void Finish(absl::StatusOr<model::ScoreBatch> scores, MissingReason reason,
               std::string part_version) ABSL_LOCKS_EXCLUDED(mutex_);
-  std::vector<std::shared_ptr<Endpoint>> Tried() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<std::string> Tried() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   CallHost& host_;
   const v1::ScoreRequest request_;

@@ -28,6 +28,8 @@ constexpr RatioBudget::Options kHedges{
 constexpr int kLazy = 5;  // rounds that are left out while all is well
 constexpr Clock::duration kLeastFairTime = std::chrono::milliseconds(100);
 constexpr Clock::duration kMostFairTime = std::chrono::seconds(1);
+/// While nobody can be asked, a probe in vain must not delay the next: back in two seconds.
+constexpr std::chrono::milliseconds kUrgentProbe{500};
 /// What is known of an idle endpoint fades in so many calls' time.
 constexpr int kFadeCalls = 8;
 constexpr Clock::duration kLeastFade = std::chrono::milliseconds(20);
@@ -135,15 +137,14 @@ void Domain::Score(SubBatch batch, CallContext context, Expert::Done done) {
       ->Start(std::move(endpoint));
 }
 
-std::shared_ptr<Endpoint> Domain::Choose(size_t rows,
-                                         const std::vector<std::shared_ptr<Endpoint>>& except,
+std::shared_ptr<Endpoint> Domain::Choose(size_t rows, const std::vector<std::string>& except,
                                          bool only_up) {
   const Clock::time_point now = Clock::now();
   const auto endpoints = board_.Snapshot();
   absl::InlinedVector<Candidate, 16> candidates;
   for (const auto& endpoint : *endpoints) {
     Candidate& candidate = candidates.emplace_back(endpoint->AsCandidate(now));
-    const bool tried = std::ranges::find(except, endpoint) != except.end();
+    const bool tried = std::ranges::find(except, endpoint->address()) != except.end();
     const bool fit = !only_up || endpoint->state() == EndpointState::kUp;
     candidate.usable = candidate.usable && !tried && fit;
   }
@@ -175,7 +176,8 @@ std::optional<Clock::duration> Domain::HedgeAfter() {
 Clock::duration Domain::FairTime() {
   core::MutexLock lock(mutex_);
   const std::optional<Clock::duration> usual = delay_.Delay();
-  return usual ? std::clamp(4 * *usual, kLeastFairTime, kMostFairTime) : kLeastFairTime;
+  // Of who is not known yet, the benefit of the doubt: probes find those that are silent.
+  return usual ? std::clamp(4 * *usual, kLeastFairTime, kMostFairTime) : kMostFairTime;
 }
 
 void Domain::Hedged(HedgeResult result) {
@@ -214,7 +216,9 @@ void Domain::Probe(const std::shared_ptr<Endpoint>& endpoint) {
     v1::ExpertDescription answer;
   };
   auto grpc = std::make_shared<grpc::ClientContext>();  // Not const: its copy must be movable.
-  grpc->set_deadline(std::chrono::system_clock::now() + options_.probe_timeout);
+  const auto timeout =
+      board_.all_bad() ? std::min(options_.probe_timeout, kUrgentProbe) : options_.probe_timeout;
+  grpc->set_deadline(std::chrono::system_clock::now() + timeout);
   if (!calls_.Enter(grpc)) return;
   auto question = std::make_shared<Question>();
   endpoint->stub().async()->Describe(

@@ -48,8 +48,7 @@ class Domain final : public CallHost {
   const ExpertSpec& spec() const override { return spec_; }
   CallGroup& calls() override { return calls_; }
   core::TimerQueue& timers() override { return timers_; }
-  std::shared_ptr<Endpoint> Choose(size_t rows,
-                                   const std::vector<std::shared_ptr<Endpoint>>& except,
+  std::shared_ptr<Endpoint> Choose(size_t rows, const std::vector<std::string>& except,
                                    bool only_up) override;
   bool TakeRetry() override ABSL_LOCKS_EXCLUDED(mutex_);
   bool TakeHedge() override ABSL_LOCKS_EXCLUDED(mutex_);

@@ -26,9 +26,11 @@ constexpr int kLookUpMs = 5'000;  // of a plain name, which the channel looks up
 constexpr size_t kSilentProbes = 2;  // in a row, until an address that answered before is bad
 constexpr std::chrono::seconds kLongSilence{1};  // a call that waits longer makes us ask
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const std::string& authority,
                                            const ChannelOptions& options) {
   grpc::ChannelArguments arguments;
+  // What the certificate is checked against: nobody has one for the addresses behind a name.
+  if (!authority.empty()) arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, authority);
   arguments.SetServiceConfigJSON(kServiceConfig);
   arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // Nothing but settings reads the environment.
@@ -54,9 +56,10 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
 
 }  // namespace
 
-Endpoint::Endpoint(std::string address, const ChannelOptions& options)
+Endpoint::Endpoint(std::string address, std::string authority, const ChannelOptions& options)
     : address_(std::move(address)),
-      channel_(MakeChannel(address_, options)),
+      authority_(std::move(authority)),
+      channel_(MakeChannel(address_, authority_, options)),
       stub_(v1::Expert::NewStub(channel_)) {}
 
 bool Endpoint::Look() {
@@ -70,7 +73,11 @@ bool Endpoint::Look() {
   } else if (link_ == Link::kUp) {
     link_ = failed_ ? Link::kDown : Link::kConnecting;  // Lost, and not yet found again.
   }
-  if (link_ == Link::kUp) failed_ = false;
+  if (link_ == Link::kUp) {
+    // Whoever answered UNAVAILABLE may as well have gone and come back since the last look.
+    renewed_ = renewed_ || failed_;
+    failed_ = false;
+  }
   if (before == Link::kUp || link_ != Link::kUp) return false;
   ejection_.Succeeded();
   new_ = true;
@@ -156,10 +163,10 @@ bool Endpoint::TakeProbe(Clock::time_point now, Clock::duration interval, bool a
   if (link_ != Link::kUp || probing_) return false;
   const bool waits = load_.OldestAge(now) > kLongSilence;
   const bool due = now - last_probe_ >= interval;
-  const bool wanted = new_ || (due && (foreign_ || ((silent_ || waits) && !ejection_.bad()))) ||
-                      ejection_.MayProbe(now, all_bad);
+  const bool doubtful = (silent_ || waits || renewed_) && !ejection_.bad();
+  const bool wanted = new_ || (due && (foreign_ || doubtful)) || ejection_.MayProbe(now, all_bad);
   if (!wanted) return false;
-  new_ = false;
+  new_ = renewed_ = false;
   probing_ = true;
   last_probe_ = now;
   return true;

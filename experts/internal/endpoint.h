@@ -46,9 +46,12 @@ class Endpoint {
   using Clock = core::Clock;
   using Ticket = EndpointLoad::Ticket;
 
-  Endpoint(std::string address, const ChannelOptions& options);
+  /// `authority`: HOST:PORT as the target names it, where `address` is what a look-up of HOST gave:
+  /// the name that the server's certificate must have, and that calls say. Empty: the address.
+  Endpoint(std::string address, std::string authority, const ChannelOptions& options);
 
   const std::string& address() const { return address_; }
+  const std::string& authority() const { return authority_; }
   v1::Expert::Stub& stub() { return *stub_; }
 
   /// Reads the channel's state, and wakes it when it idles. Returns true when it was connected anew
@@ -129,6 +132,7 @@ class Endpoint {
 
  private:
   const std::string address_;
+  const std::string authority_;
   const std::shared_ptr<grpc::Channel> channel_;  // shared with the stub, as gRPC wants it
   const std::unique_ptr<v1::Expert::Stub> stub_;
 
@@ -143,6 +147,7 @@ class Endpoint {
   bool failed_ ABSL_GUARDED_BY(mutex_) = false;   // a call failed since it was last seen READY
   bool foreign_ ABSL_GUARDED_BY(mutex_) = false;  // holds another model
   bool new_ ABSL_GUARDED_BY(mutex_) = false;      // connected, and not yet asked what it holds
+  bool renewed_ ABSL_GUARDED_BY(mutex_) = false;  // perhaps too: it failed, and is READY
   bool silent_ ABSL_GUARDED_BY(mutex_) = false;   // left a call unanswered since its last answer
   bool probing_ ABSL_GUARDED_BY(mutex_) = false;
   size_t silent_probes_ ABSL_GUARDED_BY(mutex_) = 0;  // in a row

@@ -70,35 +70,39 @@ void EndpointBoard::Found(const std::string& host, const absl::StatusOr<HostAddr
   if (on_look_up_failed_) on_look_up_failed_(host, addresses.status());
 }
 
-std::vector<std::string> EndpointBoard::Addresses() const {
-  std::vector<std::string> addresses;
-  const auto add = [&](const server::Address& address) {
-    const std::string text = address.ToString();
-    if (std::ranges::find(addresses, text) == addresses.end()) addresses.push_back(text);
+/// Each address once, under the first name that leads there.
+std::vector<EndpointBoard::Place> EndpointBoard::Places() const {
+  std::vector<Place> places;
+  const auto add = [&](const server::Address& address, std::string authority) {
+    std::string text = address.ToString();
+    if (std::ranges::find(places, text, &Place::address) != places.end()) return;
+    places.push_back({.address = std::move(text), .authority = std::move(authority)});
   };
   for (const Target& target : targets_) {
     if (!target.dns) {
-      add(target.address);
+      add(target.address, "");
       continue;
     }
     const auto name = names_.find(target.address.host);
     if (name == names_.end()) continue;
-    for (const std::string& host : name->second.addresses) add({host, target.address.port});
+    for (const std::string& host : name->second.addresses) {
+      add({host, target.address.port}, target.address.ToString());
+    }
   }
-  return addresses;
+  return places;
 }
 
 void EndpointBoard::Rebuild() {
   {
     core::MutexLock names_lock(names_mutex_);  // So that the newest list is the last to be set.
-    const std::vector<std::string> addresses = Addresses();
     EndpointSet next;
-    for (const std::string& address : addresses) {
+    for (const auto& [address, authority] : Places()) {
       const auto known = Snapshot();
-      const auto place = std::ranges::find_if(
-          *known, [&](const auto& endpoint) { return endpoint->address() == address; });
-      next.push_back(place != known->end() ? *place
-                                           : std::make_shared<Endpoint>(address, channel_));
+      const auto same = std::ranges::find_if(*known, [&](const auto& endpoint) {
+        return endpoint->address() == address && endpoint->authority() == authority;
+      });
+      next.push_back(
+          same != known->end() ? *same : std::make_shared<Endpoint>(address, authority, channel_));
     }
     core::MutexLock lock(set_mutex_);
     for (const auto& endpoint : *set_) {
@@ -138,7 +142,7 @@ void EndpointBoard::Review() {
       endpoint.SetVerdict(state, verdict.usable[i]);
       all_up = all_up && state == EndpointState::kUp;
       if (was == state) continue;
-      lost = lost || state == EndpointState::kDown;
+      lost = lost || state == EndpointState::kDown || state == EndpointState::kEjected;
       transitions.push_back({.address = endpoint.address(),
                              .was = was,
                              .state = state,

@@ -74,12 +74,17 @@ class EndpointBoard {
     bool looked_up = false;
     HostAddresses addresses = {};
   };
+  /// What an endpoint is known by (Endpoint).
+  struct Place {
+    std::string address;
+    std::string authority;
+  };
   static constexpr std::int8_t kAvailable = -1;
 
   void Found(const std::string& host, const absl::StatusOr<HostAddresses>& addresses)
       ABSL_LOCKS_EXCLUDED(names_mutex_, set_mutex_, review_mutex_);
   void Rebuild() ABSL_LOCKS_EXCLUDED(names_mutex_, set_mutex_, review_mutex_);
-  std::vector<std::string> Addresses() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mutex_);
+  std::vector<Place> Places() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mutex_);
   void HurryNames() ABSL_LOCKS_EXCLUDED(names_mutex_);
 
   const ChannelOptions channel_;

@@ -116,6 +116,7 @@ std::vector<PendingScore*> ScoreQueue::TakeBatch(size_t workers) {
 }
 
 void ScoreQueue::Process(const std::vector<PendingScore*>& calls) {
+  const auto begin = Clock::now();
   std::vector<PendingScore*> batch, gone;
   size_t rows = 0;
   for (PendingScore* const call : calls) {
@@ -128,6 +129,7 @@ void ScoreQueue::Process(const std::vector<PendingScore*>& calls) {
   }
   FailGone(gone);
   if (!batch.empty()) Run(batch, rows);
+  metrics_.Worked(Clock::now() - begin);
 }
 
 void ScoreQueue::Run(const std::vector<PendingScore*>& calls, size_t rows) {

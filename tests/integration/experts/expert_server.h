@@ -37,13 +37,15 @@ class ExpertServer {
     ExpertServiceOptions service{};
     server::Address listen{"127.0.0.1", 0};
     std::string model = "default";
+    std::shared_ptr<grpc::ServerCredentials> credentials = nullptr;  ///< null: in the clear
   };
 
   ExpertServer() : ExpertServer(Options()) {}
   explicit ExpertServer(Options options)
       : service_({{options.spec, options.scorer}}, options.model, "1", registry_, options.service) {
     auto host =
-        server::GrpcHost::Start(options.listen, {{v1::Expert::service_full_name(), &service_}});
+        server::GrpcHost::Start(options.listen, {{v1::Expert::service_full_name(), &service_}}, {},
+                                {}, options.credentials);
     if (!host.ok()) throw std::runtime_error(host.status().ToString());
     host_ = *std::move(host);
     host_->SetServing(true);

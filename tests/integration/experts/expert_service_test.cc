@@ -97,8 +97,9 @@ TEST(ExpertServiceTest, AnswersAndSaysHowBusyItIs) {
   EXPECT_GE(std::stoll(reply.trailers.at(kQueueTrailer)), 0);
   EXPECT_GE(std::stoll(reply.trailers.at(kComputeTrailer)), 0);
   EXPECT_EQ(server.service().in_flight(), 0U);
-  EXPECT_EQ(
-      MetricValue(server.registry(), "orchard_expert_server_rows_total", {{"domain", "apple"}}), 2);
+  EXPECT_EQ(MetricValue(server.registry(), "orchard_expert_server_rows_total",
+                        {{"model", "default"}, {"domain", "apple"}}),
+            2);
 }
 
 TEST(ExpertServiceTest, ConcurrentCallersShareABatchAndGetTheAnswersOfASoloCall) {
@@ -143,7 +144,9 @@ TEST_P(FaultTest, IsRefusedCountedAndSurvived) {
   EXPECT_THAT(reply.status, StatusIs(GetParam().code, HasSubstr(GetParam().says)));
   EXPECT_EQ(reply.trailers.count(kInFlightTrailer), 1U);
   EXPECT_EQ(MetricValue(server.registry(), "orchard_expert_server_calls_total",
-                        {{"domain", GetParam().metric_domain}, {"code", GetParam().metric_code}}),
+                        {{"model", "default"},
+                         {"domain", GetParam().metric_domain},
+                         {"code", GetParam().metric_code}}),
             1);
   EXPECT_THAT(Score(*stub, Request(1)).status, IsOk());
   EXPECT_EQ(server.service().in_flight(), 0U);
@@ -177,7 +180,7 @@ TEST(ExpertServiceTest, CountsFeaturesOfAnotherEncoder) {
   request.set_encoder_fingerprint("feedfeedfeedfeed");
   Score(*stub, request);
   EXPECT_EQ(MetricValue(server.registry(), "orchard_expert_server_fingerprint_mismatches_total",
-                        {{"domain", "apple"}}),
+                        {{"model", "default"}, {"domain", "apple"}}),
             1);
 }
 
@@ -201,7 +204,7 @@ TEST(ExpertServiceTest, RefusesWhenTheQueueIsFullAndAsksForPatience) {
 
 double Abandoned(ExpertServer& server) {
   return MetricValue(server.registry(), "orchard_expert_server_abandoned_total",
-                     {{"domain", "apple"}});
+                     {{"model", "default"}, {"domain", "apple"}});
 }
 
 TEST(ExpertServiceTest, ComputesNothingForACallerThatGaveUp) {
@@ -217,8 +220,9 @@ TEST(ExpertServiceTest, ComputesNothingForACallerThatGaveUp) {
   EXPECT_THAT(busy.get(), IsOk());
   ASSERT_TRUE(Eventually([&] { return server.service().in_flight() == 0; }));
   EXPECT_EQ(held.runs(), 1);
-  EXPECT_EQ(
-      MetricValue(server.registry(), "orchard_expert_server_rows_total", {{"domain", "apple"}}), 1);
+  EXPECT_EQ(MetricValue(server.registry(), "orchard_expert_server_rows_total",
+                        {{"model", "default"}, {"domain", "apple"}}),
+            1);
 }
 
 TEST(ExpertServiceTest, ComputesNothingForACallerThatCancelled) {

@@ -55,7 +55,8 @@ SubBatch OneRow(unsigned seed = 0) { return WholeBatch(SampleFeatures(1, seed));
 CallContext Within(core::Clock::duration time) { return {.deadline = core::Clock::now() + time}; }
 
 double RowsOf(ExpertServer& server) {
-  return MetricValue(server.registry(), "orchard_expert_server_rows_total", {{"domain", "apple"}});
+  return MetricValue(server.registry(), "orchard_expert_server_rows_total",
+                     {{"model", "default"}, {"domain", "apple"}});
 }
 
 /// Takes calls and never answers them, until it is told to; answers Describe when `alive`.
@@ -156,9 +157,12 @@ class HungExpert {
   std::unique_ptr<server::GrpcHost> host_;  // Last: its calls use the service.
 };
 
+/// Silence so long is its fault, though nothing is known of it yet.
+constexpr auto kFair = 1100ms;
+
 void FailFiveTimes(RemoteExpert& expert) {
   std::vector<std::future<absl::StatusOr<model::ScoreBatch>>> answers;
-  for (int i = 0; i < 5; ++i) answers.push_back(Ask(expert, OneRow(), 150ms));
+  for (int i = 0; i < 5; ++i) answers.push_back(Ask(expert, OneRow(), kFair));
   for (auto& answer : answers) {
     EXPECT_THAT(answer.get(), StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("apple")));
   }
@@ -218,6 +222,16 @@ TEST(HungExpertTest, ASilentReplicaIsFoundEvenWhenNobodyWaitsLongEnough) {
     answer.wait();
     return expert->Unavailable() == MissingReason::kEjected;
   }));
+}
+
+TEST(HungExpertTest, ASlowOneOfWhichNothingIsKnownYetIsNotEjected) {
+  HungExpert slow(/*alive=*/true);
+  const auto expert = Remote({slow.address()});
+  ASSERT_TRUE(Eventually([&] { return expert->Endpoints()[0].state == EndpointState::kUp; }));
+  std::vector<std::future<absl::StatusOr<model::ScoreBatch>>> answers;
+  for (int i = 0; i < 8; ++i) answers.push_back(Ask(*expert, OneRow(), 150ms));
+  for (auto& answer : answers) (void)answer.get();
+  EXPECT_EQ(expert->Unavailable(), std::nullopt);
 }
 
 TEST(HungExpertTest, DeadlinesThatLeaveNoTimeAreNotItsFault) {
@@ -315,7 +329,7 @@ TEST(CancelTest, TheExpertDoesNotComputeWhatNobodyWaitsFor) {
   EXPECT_THAT(gone.get().scores, StatusIs(absl::StatusCode::kCancelled, ::testing::_));
   ASSERT_TRUE(Eventually([&] {
     return MetricValue(server.registry(), "orchard_expert_server_abandoned_total",
-                       {{"domain", "apple"}}) == 1;
+                       {{"model", "default"}, {"domain", "apple"}}) == 1;
   }));
   release.count_down();
   EXPECT_THAT(first.get(), IsOk());
@@ -384,6 +398,10 @@ TEST(RetryTest, WhatAllRefuseIsToldAndTheBudgetBoundsTheTries) {
     EXPECT_THAT(scored.scores,
                 StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("apple at")));
     EXPECT_EQ(scored.reason, MissingReason::kOverloaded);
+    // Nobody is asked twice.
+    ASSERT_LE(scored.attempts.size(), 2U);
+    EXPECT_NE(scored.attempts.front().endpoint,
+              scored.attempts.size() == 2 ? scored.attempts.back().endpoint : "");
   }
   EXPECT_EQ(first.calls + second.calls, 100 + retries);
   EXPECT_GE(retries, 10);

@@ -131,9 +131,9 @@ TEST(RemoteExpertTest, HealthThatSaysNotServingKeepsCallsAway) {
   ASSERT_TRUE(
       Eventually([&] { return expert->Endpoints().front().state == EndpointState::kDown; }));
   for (unsigned i = 0; i < 20; ++i) ASSERT_THAT(Ask(*expert, OneRow(i)).get(), IsOk());
-  EXPECT_EQ(
-      MetricValue(second.registry(), "orchard_expert_server_rows_total", {{"domain", "apple"}}),
-      20);
+  EXPECT_EQ(MetricValue(second.registry(), "orchard_expert_server_rows_total",
+                        {{"model", "default"}, {"domain", "apple"}}),
+            20);
 }
 
 /// Closed-loop callers for as long as it lives.
@@ -319,9 +319,11 @@ TEST(RemoteExpertTest, ThePartThatMeansSomethingElseNeverAnswersInAMixedFleet) {
   ExpertServer other({.spec = OtherOrder()}), ours;
   const auto expert = Remote({other.address(), ours.address()});
   for (unsigned i = 0; i < 60; ++i) ASSERT_THAT(Ask(*expert, OneRow(i)).get(), IsOk());
-  EXPECT_EQ(
-      MetricValue(other.registry(), "orchard_expert_server_rows_total", {{"domain", "apple"}}), 0);
-  EXPECT_EQ(MetricValue(ours.registry(), "orchard_expert_server_rows_total", {{"domain", "apple"}}),
+  EXPECT_EQ(MetricValue(other.registry(), "orchard_expert_server_rows_total",
+                        {{"model", "default"}, {"domain", "apple"}}),
+            0);
+  EXPECT_EQ(MetricValue(ours.registry(), "orchard_expert_server_rows_total",
+                        {{"model", "default"}, {"domain", "apple"}}),
             60);
 }
 
@@ -384,7 +386,7 @@ TEST(RemoteExpertTest, AnotherEndpointAnswersForOneOfAnotherEncoder) {
 
 double CallsOf(ExpertServer& server, const std::string& code) {
   return MetricValue(server.registry(), "orchard_expert_server_calls_total",
-                     {{"domain", "apple"}, {"code", code}});
+                     {{"model", "default"}, {"domain", "apple"}, {"code", code}});
 }
 
 TEST(RemoteExpertTest, WhatIsWrongWithTheCallIsNotTriedElsewhere) {

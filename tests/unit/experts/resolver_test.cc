@@ -111,6 +111,25 @@ TEST(ResolverTest, LooksUpAtOnceWhenInAHurry) {
   EXPECT_THAT(told.Await(3), IsOk());
 }
 
+TEST(ResolverTest, ANameThatIsNotAnsweredHoldsNoOtherUp) {
+  Told told;
+  std::promise<void> stuck;
+  std::latch started(1);
+  Resolver resolver({.interval = 1ms, .hurry = 1ms, .look_up = [&](const std::string& host) {
+                       if (host == "slow") {
+                         started.count_down();
+                         stuck.get_future().wait();
+                       }
+                       return HostAddresses{"::1"};
+                     }});
+  const Resolver::Watch slow = resolver.Add("slow", [](const auto&) {});
+  started.wait();
+  resolver.Add("quick", told.Watcher());
+  EXPECT_THAT(told.Await(3), IsOk());
+  resolver.Remove(slow);
+  stuck.set_value();
+}
+
 TEST(ResolverTest, AStuckLookUpDoesNotHoldTheEndUp) {
   auto stuck = std::make_shared<std::promise<void>>();
   auto started = std::make_shared<std::latch>(1);
