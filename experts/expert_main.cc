@@ -33,7 +33,11 @@ using server::Refuse;
 constexpr char kProgram[] = "orchard-expert";
 
 struct Config {
-  Config() { service.workers = server::DivideWorkers(server::OwnAllowance(), 0).encode; }
+  Config() {
+    const server::Allowance allowance = server::OwnAllowance();
+    service.workers = server::DivideWorkers(allowance, 0).encode;
+    service.max_waiting_bytes = server::AtMostAnEighth(allowance, service.max_waiting_bytes);
+  }
 
   server::ProcessConfig process = server::ExpertProcessConfig();
   std::optional<std::filesystem::path> model;
@@ -65,7 +69,8 @@ void Declare(server::Settings& settings, Config& config) {
   settings
       .AddBytes("max-waiting-bytes", config.service.max_waiting_bytes,
                 "features that wait, of all domains")
-      .Range(std::uint64_t{1} << 20, std::uint64_t{1} << 40);
+      .Range(std::uint64_t{1} << 20, std::uint64_t{1} << 40)
+      .DefaultText("256MiB, or an eighth of the memory where that is less");
   settings.Add("workers", config.service.workers, "threads that compute, shared by all domains")
       .Range(1, 256)
       .DefaultText("the cores that the process may use");
@@ -88,7 +93,8 @@ absl::StatusOr<Served> Load(const Config& config) {
   Served served;
   ORCHARD_ASSIGN_OR_RETURN(served.manifest, model::ReadManifest(version));
   model::PrepareInferenceThread();  // Loading warms the heads up, on this thread.
-  ORCHARD_ASSIGN_OR_RETURN(auto heads, model::LoadExperts(version, config.domains));
+  ORCHARD_ASSIGN_OR_RETURN(auto heads,
+                           model::LoadExperts(version, served.manifest, config.domains));
   for (auto& head : heads) {
     const int index = model::DomainIndex(served.manifest, head->part().domain());
     ORCHARD_ASSIGN_OR_RETURN(ExpertSpec spec, SpecOf(served.manifest, index));

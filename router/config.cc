@@ -53,14 +53,19 @@ std::vector<std::pair<std::string, moe::PolicyKind>> DefaultPolicies() {
   return choices;
 }
 
+/// By what was set: as many as there would be had the machine as many cores as there are encoders.
+size_t DecodeWorkersFor(const Config& config) {
+  server::Allowance allowance = server::OwnAllowance();
+  allowance.cpus = static_cast<double>(config.encode_workers);
+  return server::DivideWorkers(allowance, config.max_decode_bytes).decode;
+}
+
 }  // namespace
 
 Config::Config() {
   const server::Allowance allowance = server::OwnAllowance();
-  const server::WorkerCounts workers = server::DivideWorkers(allowance, max_decode_bytes);
   in_flight_bytes = server::PictureBytes(allowance);
-  decode_workers = workers.decode;
-  encode_workers = workers.encode;
+  encode_workers = server::DivideWorkers(allowance, max_decode_bytes).encode;
 }
 
 void Declare(server::Settings& settings, Config& config) {
@@ -197,7 +202,7 @@ absl::StatusOr<Engine::Config> EngineConfigOf(const Config& config) {
   engine.pipeline.in_flight = config.in_flight;
   engine.pipeline.queue = config.queue;
   engine.pipeline.in_flight_bytes = config.in_flight_bytes;
-  engine.pipeline.decode_workers = config.decode_workers;
+  engine.pipeline.decode_workers = config.decode_workers.value_or(DecodeWorkersFor(config));
   engine.pipeline.encode_workers = config.encode_workers;
   engine.pipeline.max_batch = config.max_batch;
   return engine;

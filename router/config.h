@@ -38,9 +38,9 @@ struct Config {
   std::optional<size_t> expert_in_flight;  ///< absent: a quarter of in_flight
   size_t in_flight = 256;
   size_t queue = 256;
-  std::uint64_t in_flight_bytes;  ///< a quarter of the memory
-  size_t decode_workers;          ///< by cores and memory: server::DivideWorkers
-  size_t encode_workers;          ///< by cores
+  std::uint64_t in_flight_bytes;         ///< a quarter of the memory
+  std::optional<size_t> decode_workers;  ///< absent: by encode_workers and memory
+  size_t encode_workers;                 ///< by cores
   model::EncoderPrecision encoder_precision = model::EncoderPrecision::kAuto;
   size_t max_batch = 4;
   size_t stream_in_flight = 16;

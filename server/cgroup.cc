@@ -20,6 +20,7 @@ namespace fs = std::filesystem;
 
 constexpr double kDecodersPerEncoder = 0.5;
 constexpr std::uint64_t kQuarter = 4;
+constexpr std::uint64_t kEighth = 8;
 
 /// Version 1 says "no limit" by a number near 2^63, rounded to pages.
 constexpr std::uint64_t kNoLimit = std::uint64_t{1} << 60;
@@ -156,6 +157,11 @@ std::uint64_t PictureBytes(const Allowance& allowance) {
   const auto pages = static_cast<std::uint64_t>(std::max(0L, sysconf(_SC_PHYS_PAGES)));
   const auto page = static_cast<std::uint64_t>(std::max(0L, sysconf(_SC_PAGESIZE)));
   return std::max(pages * page / kQuarter, std::uint64_t{64} << 20);
+}
+
+std::uint64_t AtMostAnEighth(const Allowance& allowance, std::uint64_t bytes) {
+  if (!allowance.memory) return bytes;
+  return std::min(bytes, std::max(*allowance.memory / kEighth, std::uint64_t{64} << 20));
 }
 
 }  // namespace orchard::server

@@ -49,4 +49,9 @@ WorkerCounts DivideWorkers(const Allowance& allowance, std::uint64_t bytes_a_dec
 /// for the model, decoding, and what gRPC has received and not yet handed over.
 std::uint64_t PictureBytes(const Allowance& allowance);
 
+/// `bytes`, or an eighth of the allowed memory where that is less: what a buffer may hold that does
+/// little for the service when it is large, and ends it when it takes all there is. At least 64
+/// MiB.
+std::uint64_t AtMostAnEighth(const Allowance& allowance, std::uint64_t bytes);
+
 }  // namespace orchard::server

@@ -1,14 +1,22 @@
 #include "server/process_config.h"
 
+#include "server/cgroup.h"
+
 namespace orchard::server {
 namespace {
 
 constexpr char kLoopback[] = "127.0.0.1";
 
+ProcessConfig FittingConfig() {
+  ProcessConfig config;
+  config.max_buffer_bytes = AtMostAnEighth(OwnAllowance(), config.max_buffer_bytes);
+  return config;
+}
+
 }  // namespace
 
 ProcessConfig RouterProcessConfig() {
-  ProcessConfig config;
+  ProcessConfig config = FittingConfig();
   config.listen = {.host = kLoopback, .port = 8001};
   config.http_listen = Address{.host = kLoopback, .port = 8000};
   config.metrics_listen = {.host = kLoopback, .port = 8002};
@@ -16,7 +24,7 @@ ProcessConfig RouterProcessConfig() {
 }
 
 ProcessConfig ExpertProcessConfig() {
-  ProcessConfig config;
+  ProcessConfig config = FittingConfig();
   config.listen = {.host = kLoopback, .port = 8011};
   config.metrics_listen = {.host = kLoopback, .port = 8012};
   return config;
@@ -42,7 +50,8 @@ void DeclareProcess(Settings& settings, ProcessConfig& config) {
       .AddBytes("max-buffer-bytes", config.max_buffer_bytes,
                 "Messages that are still coming in, of all connections together; above it calls "
                 "are refused, then connections broken.")
-      .Range(size_t{64} << 20, size_t{64} << 30);
+      .Range(size_t{64} << 20, size_t{64} << 30)
+      .DefaultText("512MiB, or an eighth of the memory where that is less");
   settings
       .Add("connection-age", config.connection_age,
            "An older connection is replaced, so that clients find new servers and new "

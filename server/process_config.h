@@ -27,10 +27,11 @@ struct ProcessConfig {
   std::chrono::milliseconds connection_grace{30'000};
 };
 
-/// 127.0.0.1:8001 (gRPC), :8000 (HTTP), :8002 (metrics).
+/// 127.0.0.1:8001 (gRPC), :8000 (HTTP), :8002 (metrics). The buffer fits the memory that the
+/// process may use (cgroup.h).
 ProcessConfig RouterProcessConfig();
 
-/// 127.0.0.1:8011 (gRPC), :8012 (metrics).
+/// 127.0.0.1:8011 (gRPC), :8012 (metrics). As above.
 ProcessConfig ExpertProcessConfig();
 
 /// Declares --listen, --http-listen (when `config.http_listen` has a value), --metrics-listen,

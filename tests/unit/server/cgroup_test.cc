@@ -144,6 +144,13 @@ TEST(DivideWorkersTest, GivesEveryWholeCoreAnEncoderAndHalfAsManyDecodersThatFit
   }
 }
 
+TEST(AtMostAnEighthTest, FitsASmallMemoryAndLeavesALargeOne) {
+  EXPECT_EQ(AtMostAnEighth({.memory = kGiB}, kGiB / 2), kGiB / 8);
+  EXPECT_EQ(AtMostAnEighth({.memory = 64 * kGiB}, kGiB / 2), kGiB / 2);
+  EXPECT_EQ(AtMostAnEighth({.memory = kGiB / 8}, kGiB / 2), std::uint64_t{64} << 20);
+  EXPECT_EQ(AtMostAnEighth({}, kGiB / 2), kGiB / 2);
+}
+
 TEST(PictureBytesTest, AreAQuarterOfTheMemory) {
   EXPECT_EQ(PictureBytes({.memory = 4 * kGiB}), kGiB);
   EXPECT_GE(PictureBytes({}), std::uint64_t{64} << 20);
