@@ -1,7 +1,9 @@
 #include "router/access_log.h"
 
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +13,8 @@
 #include "core/trace_context.h"
 #include "orchard/v1/classifier.pb.h"
 #include "router/options.h"
+#include "router/refusal.h"
+#include "server/limited_log.h"
 #include "server/log.h"
 
 namespace orchard::router {
@@ -65,12 +69,8 @@ auto Describe(const RequestRecord& record, std::uint64_t left_out, const Use& us
 void AccessLog::Finished(const RequestRecord& record) {
   if (!record.method || !server::LogEnabled(server::LogLevel::kInfo)) return;
   std::uint64_t left_out = 0;
-  const bool no_time = absl::IsDeadlineExceeded(record.status);
-  const bool refused = record.passage.last() == Stage::kAdmission &&
-                       (no_time || absl::IsResourceExhausted(record.status));
-  if (refused) {
-    const auto admitted =
-        (no_time ? no_time_ : no_place_).Admit(record.passage.end(Stage::kAdmission));
+  if (const std::optional<Shed> reason = ShedBy(record.status)) {
+    const auto admitted = server::AdmitLimited(Event(*record.method), std::string(Name(*reason)));
     if (!admitted) return;
     left_out = *admitted;
   }

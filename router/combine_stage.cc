@@ -6,10 +6,13 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+
 #include "core/clock.h"
 #include "core/trace_context.h"
 #include "moe/abstain.h"
 #include "moe/combine.h"
+#include "server/limited_log.h"
 #include "server/log.h"
 
 namespace orchard::router {
@@ -18,12 +21,14 @@ using core::Clock;
 
 namespace {
 
-/// A mistake of ours: the caller is told little of it, and the log all.
-void Report(const Request& request, const absl::Status& status) {
-  server::Log(server::LogLevel::kError, "combine_failed",
-              {{"request_id", request.id},
-               {"trace_id", core::TraceId(request.trace)},
-               {"reason", std::string(status.message())}});
+/// A mistake of ours: the log is told all of it, and the caller what is returned.
+absl::Status Report(const Request& request, const absl::Status& status) {
+  server::LogLimited(server::LogLevel::kError, "combine_failed", /*kind=*/"",
+                     {{"request_id", request.id},
+                      {"trace_id", core::TraceId(request.trace)},
+                      {"reason", std::string(status.message())}});
+  return absl::InternalError(absl::StrCat(
+      "the answer can't be combined; the router's log says why, request id ", request.id));
 }
 
 }  // namespace
@@ -80,7 +85,7 @@ void CombineStage::Run(Gathered gathered) const {
     answer->passage = request.passage;
   } else {
     request.routing = RoutingOf(gathered.gates, gathered.gather);
-    if (absl::IsInternal(answer.status())) Report(request, answer.status());
+    if (absl::IsInternal(answer.status())) answer = Report(request, answer.status());
   }
   request.Finish(answer);
 }

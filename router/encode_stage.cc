@@ -4,8 +4,11 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 #include "core/clock.h"
 #include "core/trace_context.h"
+#include "server/limited_log.h"
 #include "server/log.h"
 
 namespace orchard::router {
@@ -99,11 +102,13 @@ std::vector<std::uint8_t> EncodeStage::Join(std::vector<RequestPtr>& batch) {
 }
 
 void EncodeStage::Fail(const absl::Status& status, RequestPtr request) {
-  server::Log(server::LogLevel::kError, "encode_failed",
-              {{"reason", std::string(status.message())},
-               {"request_id", request->id},
-               {"trace_id", core::TraceId(request->trace)}});
-  request->Finish(status);
+  server::LogLimited(server::LogLevel::kError, "encode_failed", /*kind=*/"",
+                     {{"reason", std::string(status.message())},
+                      {"request_id", request->id},
+                      {"trace_id", core::TraceId(request->trace)}});
+  request->Finish(absl::Status(
+      status.code(),
+      absl::StrCat("the encoder failed; the router's log says why, request id ", request->id)));
 }
 
 }  // namespace orchard::router

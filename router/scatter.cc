@@ -17,6 +17,7 @@
 
 #include "core/clock.h"
 #include "core/trace_context.h"
+#include "server/limited_log.h"
 #include "server/log.h"
 
 namespace orchard::router {
@@ -336,19 +337,18 @@ void Scatter::Report(const Call& call, Clock::duration took, const absl::Status&
     if (request == nullptr) request = pictures_[row].request.get();
   }
   if (request == nullptr) return;
-  const auto left_out = stage_.failures_[call.domain].Admit(call.begin + took);
-  if (!left_out) return;
   const absl::string_view why = status.message();
-  server::Log(server::LogLevel::kWarning, "expert_failed",
-              {{"domain", stage_.catalogue_.domains[call.domain]},
-               {"missing", experts::Name(reason)},
-               {"request_id", request->id},
-               {"trace_id", core::TraceId(request->trace)},
-               {"code", status.code()},
-               {"rows", call.rows.size()},
-               {"ms", core::Milliseconds(took)},
-               {"repeated", *left_out},
-               {"reason", std::string_view(why.data(), why.size())}});
+  const std::string& domain = stage_.catalogue_.domains[call.domain];
+  server::LogLimited(server::LogLevel::kWarning, "expert_failed",
+                     domain + " " + std::string(experts::Name(reason)),
+                     {{"domain", domain},
+                      {"missing", experts::Name(reason)},
+                      {"request_id", request->id},
+                      {"trace_id", core::TraceId(request->trace)},
+                      {"code", status.code()},
+                      {"rows", call.rows.size()},
+                      {"ms", core::Milliseconds(took)},
+                      {"reason", std::string_view(why.data(), why.size())}});
 }
 
 /// Before resting: nobody waits beyond its deadline, or for a caller that has gone.
@@ -428,7 +428,6 @@ ScatterStage::ScatterStage(Options options, const Catalogue& catalogue, ExpertFl
       estimates_(estimates),
       metrics_(metrics),
       next_(std::move(next)),
-      failures_(fleet.domains()),
       outstanding_(fleet.domains()),
       pool_({.name = "combine",
              .max_batch = 1,

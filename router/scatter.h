@@ -24,7 +24,6 @@
 #include "router/gather.h"
 #include "router/metrics.h"
 #include "router/request.h"
-#include "server/log_limiter.h"
 
 namespace orchard::router {
 
@@ -113,7 +112,6 @@ class ScatterStage {
   Estimates& estimates_;
   Metrics& metrics_;
   const Next next_;
-  std::vector<server::LogLimiter> failures_;      // their lines, by domain
   std::vector<std::atomic<size_t>> outstanding_;  // rows by domain, with those that are planned
   core::Mutex mutex_;
   std::condition_variable changed_;

@@ -7,6 +7,7 @@
 #include <prometheus/gauge.h>
 
 #include "core/status.h"
+#include "server/limited_log.h"
 #include "server/log.h"
 
 namespace orchard::server {
@@ -143,8 +144,8 @@ absl::Status Credentials::LoadListeners(const TlsSettings& settings) {
   listener_ = source->ServerCredentials(
       {.names = settings.client_names, .on_refused = [&refused](const std::string& names) {
          refused.Increment();
-         Log(LogLevel::kWarning, "tls_caller_refused",
-             {{"names", names}, {"remedy", "--tls-client-name names who may call"}});
+         LogLimited(LogLevel::kWarning, "tls_caller_refused", names.substr(0, 256),
+                    {{"names", names}, {"remedy", "--tls-client-name names who may call"}});
        }});
   http_ = source;
   return absl::OkStatus();

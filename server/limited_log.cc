@@ -35,11 +35,13 @@ std::optional<std::uint64_t> KindLimiter::Admit(const std::string& kind,
   return std::exchange(known.left_out, 0);
 }
 
-std::vector<KindLimiter::LeftOut> KindLimiter::Overdue(core::Clock::time_point now) {
+std::vector<KindLimiter::LeftOut> KindLimiter::Overdue(core::Clock::time_point now,
+                                                       bool at_the_end) {
   std::vector<LeftOut> overdue;
   core::MutexLock lock(mutex_);
   for (auto& [kind, known] : kinds_) {
-    if (known.left_out == 0 || now - known.written < period_) continue;
+    if (known.left_out == 0) continue;
+    if (!at_the_end && now - known.written < period_) continue;
     overdue.push_back({.kind = kind, .lines = std::exchange(known.left_out, 0)});
     known.written = now;
   }
@@ -49,16 +51,21 @@ std::vector<KindLimiter::LeftOut> KindLimiter::Overdue(core::Clock::time_point n
 void LogLimited(LogLevel level, std::string_view event, const std::string& kind,
                 std::initializer_list<LogField> fields) {
   if (!LogEnabled(level)) return;
-  const std::string name = std::string(event) + " " + kind;
-  const std::optional<std::uint64_t> left_out = TheLimiter().Admit(name, core::Clock::now());
+  const std::optional<std::uint64_t> left_out = AdmitLimited(event, kind);
   if (!left_out) return;
   std::vector<LogField> all(fields);
   if (*left_out > 0) all.emplace_back("repeated", *left_out);
   Log(level, event, all);
 }
 
-void FlushLimitedLog() {
-  for (const KindLimiter::LeftOut& left_out : TheLimiter().Overdue(core::Clock::now())) {
+std::optional<std::uint64_t> AdmitLimited(std::string_view event, const std::string& kind) {
+  const std::string name = kind.empty() ? std::string(event) : std::string(event) + " " + kind;
+  return TheLimiter().Admit(name, core::Clock::now());
+}
+
+void FlushLimitedLog(bool at_the_end) {
+  for (const KindLimiter::LeftOut& left_out :
+       TheLimiter().Overdue(core::Clock::now(), at_the_end)) {
     Log(LogLevel::kWarning, "repeated", {{"kind", left_out.kind}, {"lines", left_out.lines}});
   }
 }

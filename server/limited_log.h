@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -40,8 +41,9 @@ class KindLimiter {
     std::uint64_t lines;
   };
   /// Kinds of which lines were left out, none of them followed by one that could have said so, and
-  /// whose period is over. They are told once.
-  std::vector<LeftOut> Overdue(core::Clock::time_point now) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// whose period is over (`at_the_end`: or is not). They are told once.
+  std::vector<LeftOut> Overdue(core::Clock::time_point now, bool at_the_end = false)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   struct Kind {
@@ -60,8 +62,12 @@ class KindLimiter {
 void LogLimited(LogLevel level, std::string_view event, const std::string& kind,
                 std::initializer_list<LogField> fields = {});
 
-/// Writes what LogLimited() left out and no later line could say: event=repeated kind= lines=. From
-/// time to time, by whoever has a timer.
-void FlushLimitedLog();
+/// The same in two steps, for fields that are costly to make: whether to write such a line now, and
+/// the value of its field `repeated`, which is left away when it is 0.
+std::optional<std::uint64_t> AdmitLimited(std::string_view event, const std::string& kind);
+
+/// Writes what LogLimited() left out and no later line could say: event=repeated kind= lines=. The
+/// log's own thread does, once StartLog() was called; `at_the_end`: all there is.
+void FlushLimitedLog(bool at_the_end = false);
 
 }  // namespace orchard::server

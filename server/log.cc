@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <poll.h>
 #include <thread>
 #include <type_traits>
@@ -22,6 +23,7 @@
 #include "core/mutex.h"
 #include "rpc/status.h"
 #include "server/internal/log_queue.h"
+#include "server/limited_log.h"
 
 namespace orchard::server {
 namespace {
@@ -116,19 +118,27 @@ class Backend {
     logger.log(line.at, spdlog::source_loc{}, ToSpdlog(line.level), line.text);
   }
 
+  /// Also says, each period, how many lines were left out of which there was no later one.
   [[noreturn]] void Run() ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::Clock::time_point next_look = core::Clock::now() + KindLimiter::kPeriod;
     while (true) {
-      internal::LogLine line;
-      {
-        core::MutexLock lock(mutex_);
-        writing_ = false;
-        changed_.notify_all();
-        while (waiting_.empty()) lock.Wait(changed_);
-        line = waiting_.Pop();
-        writing_ = true;
-      }
-      Write(line);
+      if (const std::optional<internal::LogLine> line = Next(next_look)) Write(*line);
+      if (core::Clock::now() < next_look) continue;
+      FlushLimitedLog();
+      next_look = core::Clock::now() + KindLimiter::kPeriod;
     }
+  }
+
+  /// The line before is written. Nothing: there was none until then.
+  std::optional<internal::LogLine> Next(core::Clock::time_point until) ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    writing_ = false;
+    changed_.notify_all();
+    while (waiting_.empty()) {
+      if (!lock.WaitUntil(changed_, until) && waiting_.empty()) return std::nullopt;
+    }
+    writing_ = true;
+    return waiting_.Pop();
   }
 
   mutable core::Mutex mutex_;

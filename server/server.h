@@ -18,7 +18,6 @@
 ///   metrics.h          what /metrics says about every process; buckets
 ///   log.h              one line per event, key=value
 ///   limited_log.h      lines that repeat, by kind: the first at once, then a count
-///   log_limiter.h      keeps one kind of line from flooding the log
 ///   ready_line.h       the line that says where we listen
 /// Conventions: errors are absl::Status and name the address or the setting; times are std::chrono;
 /// nothing but settings.cc reads the environment.

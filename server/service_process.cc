@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 
 #include "core/status.h"
+#include "server/limited_log.h"
 #include "server/log.h"
 
 namespace orchard::server {
@@ -176,6 +177,7 @@ int ServiceProcess::RunUntilSignal(AtTheEnd at_the_end) {
   drain.in_flight = std::move(at_the_end.in_flight);
   drain.flush = std::move(at_the_end.flush);
   const int code = RunDrain(signal, drain);
+  FlushLimitedLog(/*at_the_end=*/true);
   if (http_) http_->Stop();
   metrics_http_->Stop();
   signals_.OnHangup(nullptr);

@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <utility>
 
-#include "core/clock.h"
+#include "server/limited_log.h"
 #include "server/log.h"
 
 namespace orchard::server::internal {
@@ -112,15 +112,13 @@ bool Acceptor::AcceptFrom(int listener) {
 
 void Acceptor::SetAccepting(bool accepting, const char* why) {
   if (accepting_.exchange(accepting) == accepting || accepting) return;
-  const auto left_out = words_.Admit(core::Clock::now());  // At the limit it comes and goes.
-  if (!left_out) return;
-  Log(LogLevel::kWarning, "not_accepting",
-      {{"reason", why},
-       {"connections", open_.size()},
-       {"max_connections", options_.max_connections},
-       {"max_open_files", DescriptorLimit()},
-       {"repeated", *left_out},
-       {"remedy", "raise the limit of open files, or --max-connections"}});
+  // At the limit it comes and goes.
+  LogLimited(LogLevel::kWarning, "not_accepting", why,
+             {{"reason", why},
+              {"connections", open_.size()},
+              {"max_connections", options_.max_connections},
+              {"max_open_files", DescriptorLimit()},
+              {"remedy", "raise the limit of open files, or --max-connections"}});
 }
 
 }  // namespace orchard::server::internal

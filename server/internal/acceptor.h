@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "server/internal/listen_socket.h"
-#include "server/log_limiter.h"
 
 namespace orchard::server::internal {
 
@@ -58,7 +57,6 @@ class Acceptor {
   // Sockets that were handed over, by descriptor, with the inode that they had: whoever got one
   // closes it, and a number whose inode has changed is another file's. Only of the thread.
   std::unordered_map<int, ino_t> open_;
-  LogLimiter words_;
   std::jthread thread_;  // Last: it uses everything above.
 };
 

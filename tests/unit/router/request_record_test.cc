@@ -1,5 +1,6 @@
 #include "router/request_record.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "router/access_log.h"
 #include "router/observers.h"
+#include "router/refusal.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/router/line.h"
 
@@ -215,6 +217,25 @@ TEST(AccessLogTest, ALineTellsTheWholeRequest) {
                                       "trace_id=00000000000000010000000000000002 code=OK ms="));
   EXPECT_THAT(record.line, HasSubstr(" policy=DENSE experts=3 outcome=OK degraded=false"));
   EXPECT_THAT(record.line, Not(HasSubstr("missing=")));
+}
+
+TEST(AccessLogTest, AFloodOfThoseWhoLostTheirPlacesIsOneLine) {
+  Passage passage(core::Clock::now());
+  passage.Enter(Stage::kDecodeQueue, core::Clock::now());
+  const absl::Status evicted = Refusal(Shed::kBatchPriority, "others need the place", {});
+  AccessLog log;
+  ::testing::internal::CaptureStderr();
+  for (int i = 0; i < 50; ++i) {
+    log.Finished({.method = Method::kClassify,
+                  .request_id = "r",
+                  .trace = {},
+                  .model = "small/7",
+                  .passage = passage,
+                  .status = evicted});
+  }
+  const std::string text = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(text, HasSubstr(" stage=decode_queue "));
+  EXPECT_EQ(std::ranges::count(text, '\n'), 1) << text;
 }
 
 TEST(AccessLogTest, ARefusalHasItsReasonAndStage) {

@@ -39,6 +39,15 @@ TEST(KindLimiterTest, WhatIsNotFollowedByAnotherIsOverdueOnce) {
   EXPECT_THAT(limiter.Overdue(kStart + 30s), IsEmpty());
 }
 
+TEST(KindLimiterTest, AtTheEndNothingIsKept) {
+  KindLimiter limiter;
+  limiter.Admit("a", kStart);
+  limiter.Admit("a", kStart + 1s);
+  EXPECT_THAT(limiter.Overdue(kStart + 2s), IsEmpty());
+  EXPECT_THAT(limiter.Overdue(kStart + 2s, /*at_the_end=*/true),
+              ElementsAre(Field(&KindLimiter::LeftOut::lines, 1U)));
+}
+
 TEST(KindLimiterTest, KindsThatStrangersMakeUpShareOneInTheEnd) {
   KindLimiter limiter(10s, /*max_kinds=*/3);
   for (const std::string kind : {"a", "b", "c"}) EXPECT_EQ(limiter.Admit(kind, kStart), 0U);
