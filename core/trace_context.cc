@@ -61,4 +61,9 @@ bool IsRequestId(std::string_view id) {
          std::ranges::all_of(id, [](char c) { return c > ' ' && c <= '~'; });
 }
 
+std::string RequestIdOfPart(std::string_view id, std::uint64_t part) {
+  const std::string end = "." + std::to_string(part);
+  return std::string(id.substr(0, kMaxRequestId - end.size())) + end;
+}
+
 }  // namespace orchard::core

@@ -42,4 +42,7 @@ std::string TraceId(const TraceContext& trace);
 /// Whether `id` may name a request: 1 to 128 printable characters without spaces.
 bool IsRequestId(std::string_view id);
 
+/// The id of a part of a request, "ID.7": cut so that it is an id whenever `id` is one.
+std::string RequestIdOfPart(std::string_view id, std::uint64_t part);
+
 }  // namespace orchard::core

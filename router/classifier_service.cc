@@ -3,6 +3,7 @@
 #include "absl/status/status.h"
 
 #include "core/clock.h"
+#include "router/call_context.h"
 #include "router/classify_call.h"
 #include "router/describe.h"
 #include "router/stream_call.h"
@@ -31,6 +32,7 @@ grpc::ServerUnaryReactor* ClassifierService::DescribeModel(grpc::CallbackServerC
                                                            const v1::DescribeModelRequest* request,
                                                            v1::ModelDescription* response) {
   const core::Clock::time_point begin = core::Clock::now();
+  AddTrailers(IdsOf(*context), *context);
   *response = Describe(engine_.manifest(), engine_.catalogue(), engine_.pipeline().settings(),
                        engine_.fleet(), request->endpoints());
   response->mutable_limits()->set_max_stream_in_flight(

@@ -62,8 +62,8 @@ class Engine {
   const ExpertFleet& fleet() const { return *fleet_; }
 
   /// Where experts are from now on: as Config::experts, and every name is looked up at once.
-  /// Errors: INVALID_ARGUMENT with every fault at once, and nothing changes; FAILED_PRECONDITION
-  /// when the experts run in this process.
+  /// Errors: INVALID_ARGUMENT with every fault at once (or when there is none), and nothing
+  /// changes; FAILED_PRECONDITION when the experts run in this process.
   absl::Status ReloadExperts(std::span<const std::string> settings);
 
   /// Before a scrape: what is read and not counted.

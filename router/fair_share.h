@@ -70,6 +70,9 @@ class FairShare {
   FairShare(const FairShare&) = delete;
   FairShare& operator=(const FairShare&) = delete;
 
+  /// Whether Enter() would let in without taking anybody's place.
+  bool HasRoomFor(const Ask& ask) const { return WhatIsFull(ask.bytes) == Full::kNothing; }
+
   /// Lets in, if need be in the place of others, or refuses: then nothing has changed.
   Decision Enter(const Ask& ask);
 

@@ -1,6 +1,8 @@
 #include "router/fleet.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <random>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -83,11 +85,11 @@ experts::FleetEvents EventsOf(const RemoteFleetOptions& options, size_t index,
   return events;
 }
 
-void WarnOfDomainsWithoutTarget(std::span<const experts::ExpertSpec> specs,
+void WarnOfDomainsWithoutTarget(std::span<const std::string> domains,
                                 const ExpertTargets& targets) {
   std::vector<std::string> without;
-  for (size_t domain = 0; domain < specs.size(); ++domain) {
-    if (targets[domain].empty()) without.push_back(specs[domain].domain);
+  for (size_t domain = 0; domain < domains.size(); ++domain) {
+    if (targets[domain].empty()) without.push_back(domains[domain]);
   }
   if (without.empty()) return;
   server::Log(server::LogLevel::kWarning, "domains_without_expert",
@@ -95,12 +97,9 @@ void WarnOfDomainsWithoutTarget(std::span<const experts::ExpertSpec> specs,
                {"remedy", "name an --expert for each, or they count as down"}});
 }
 
-/// Every period, for as long as the fleet lives.
-void KeepFlushingLog(core::TimerQueue& timers) {
-  timers.At(Clock::now() + server::KindLimiter::kPeriod, [&timers] {
-    server::FlushLimitedLog();
-    KeepFlushingLog(timers);
-  });
+std::uint64_t Random64() {
+  std::random_device random;
+  return (std::uint64_t{random()} << 32) | random();
 }
 
 }  // namespace
@@ -110,6 +109,12 @@ absl::Status ExpertFleet::Reload(const ExpertTargets& targets) {
     return absl::FailedPreconditionError(
         "all experts run in this process; start the router with --expert to ask others");
   }
+  // Else a file that lost its line would take every domain down, and be told that all is well.
+  if (std::ranges::all_of(targets, [](const auto& domain) { return domain.empty(); })) {
+    return absl::InvalidArgumentError(
+        "no --expert is set any more; experts move into this process only with a restart");
+  }
+  WarnOfDomainsWithoutTarget(remote_->domains, targets);
   for (size_t domain = 0; domain < experts_.size(); ++domain) {
     remote_->experts[domain]->SetTargets(targets[domain]);
   }
@@ -148,11 +153,12 @@ absl::StatusOr<std::unique_ptr<ExpertFleet>> RemoteFleet(const v1::ModelManifest
                                                          RemoteFleetOptions options) {
   ORCHARD_ASSIGN_OR_RETURN(const std::vector<experts::ExpertSpec> specs,
                            experts::SpecsOf(manifest));
-  WarnOfDomainsWithoutTarget(specs, targets);
   auto remote = std::make_unique<ExpertFleet::Remote>(experts::Resolver::Options{
       .interval = options.dns_interval,
       .hurry = std::min(options.dns_interval, experts::Resolver::Options{}.hurry),
       .look_up = options.look_up});
+  for (const experts::ExpertSpec& spec : specs) remote->domains.push_back(spec.domain);
+  WarnOfDomainsWithoutTarget(remote->domains, targets);
   std::vector<std::unique_ptr<experts::Expert>> fleet;
   for (size_t domain = 0; domain < specs.size(); ++domain) {
     experts::RemoteExpertOptions expert;
@@ -161,7 +167,7 @@ absl::StatusOr<std::unique_ptr<ExpertFleet>> RemoteFleet(const v1::ModelManifest
     expert.resolver = &remote->resolver;
     expert.timers = &remote->timers;
     expert.events = EventsOf(options, domain, specs[domain].domain);
-    expert.seed = domain;
+    expert.seed = Random64();  // Or all routers of a fleet would choose alike.
     auto made =
         std::make_unique<experts::RemoteExpert>(specs[domain], targets[domain], std::move(expert));
     remote->experts.push_back(made.get());
@@ -175,7 +181,6 @@ absl::StatusOr<std::unique_ptr<ExpertFleet>> RemoteFleet(const v1::ModelManifest
     server::Log(server::LogLevel::kWarning, "expert_not_connected",
                 {{"domain", specs[domain].domain}, {"reason", std::string(warm.message())}});
   }
-  KeepFlushingLog(remote->timers);
   return std::make_unique<ExpertFleet>(std::move(remote), std::move(fleet));
 }
 

@@ -46,6 +46,7 @@ class ExpertFleet {
     experts::Resolver resolver;
     core::TimerQueue timers;
     std::vector<experts::RemoteExpert*> experts;  // by domain; the fleet owns them
+    std::vector<std::string> domains;             // their names
   };
 
   /// Experts behind addresses, one a domain.
@@ -83,7 +84,8 @@ class ExpertFleet {
   }
 
   /// Where experts are from now on, and a look-up of every name at once. Calls in progress end as
-  /// they began. Errors: FAILED_PRECONDITION when the experts run in this process.
+  /// they began. Errors: FAILED_PRECONDITION when the experts run in this process; INVALID_ARGUMENT
+  /// when no domain has a target, and nothing changes.
   absl::Status Reload(const ExpertTargets& targets);
 
  private:

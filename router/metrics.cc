@@ -78,8 +78,9 @@ void Metrics::RegisterDomains(Registry& registry, std::span<const std::string> d
                               "Sub-batches that experts answered, or failed, by code.");
   auto& durations = HistogramFamily(registry, "orchard_expert_call_duration_seconds",
                                     "From asking an expert to its answer, a sub-batch.");
-  auto& mismatches = CounterFamily(registry, "orchard_fingerprint_mismatches_total",
-                                   "Endpoints found to serve an expert of another encoder.");
+  auto& mismatches =
+      CounterFamily(registry, "orchard_fingerprint_mismatches_total",
+                    "Endpoints found to serve another model, encoder, or part of another meaning.");
   auto& missing = CounterFamily(registry, "orchard_missing_total",
                                 "Pictures for which a domain was chosen and did not answer.");
   for (const std::string& domain : domains) {
@@ -185,7 +186,10 @@ void Metrics::Finished(const RequestRecord& record) {
   }
   admission_.Refused(record.status);
   Stages(record.passage);
-  if (record.routing != nullptr) Routed(*record.routing, record.passage.end(Stage::kCombine));
+  if (record.routing != nullptr) {
+    Routed(*record.routing, record.passage.end(Stage::kCombine),
+           /*awaited=*/!absl::IsCancelled(record.status));
+  }
   if (record.classification == nullptr) return;
   outcomes_[static_cast<size_t>(record.classification->outcome)]->Increment();
   if (record.classification->routing.degraded()) degraded_->Increment();
@@ -203,12 +207,13 @@ void Metrics::Stages(const Passage& passage) {
   if (passage.Reached(Stage::kCombine)) observe(StageName::kCombine, passage.In(Stage::kCombine));
 }
 
-void Metrics::Routed(const Routing& routing, core::Clock::time_point now) {
+/// `awaited`: the caller stayed; else nobody knows whether who has not answered would have.
+void Metrics::Routed(const Routing& routing, core::Clock::time_point now, bool awaited) {
   for (size_t domain = 0; domain < routing.domains.size(); ++domain) {
     const DomainRoute& route = routing.domains[domain];
     gate_probability_[domain]->Increment(std::exp(route.log_probability));
     if (route.activated) routed_[domain]->Increment();
-    if (!route.missing()) continue;
+    if (!awaited || !route.missing()) continue;
     const auto reason = static_cast<size_t>(*route.missing_reason);
     missing_[domain * experts::kMissingReasons + reason]->Increment();
   }

@@ -51,7 +51,7 @@ class Metrics final : public Observer {
 
   /// An expert answered a sub-batch, or failed.
   void ExpertCall(size_t domain, absl::StatusCode code, core::Clock::duration took);
-  /// An endpoint turned out to serve an expert of another encoder.
+  /// An endpoint turned out to serve another model, encoder, or part of another meaning.
   void FingerprintMismatch(size_t domain);
 
   /// What the process has to divide by; once.
@@ -94,7 +94,7 @@ class Metrics final : public Observer {
   void RegisterLoad(prometheus::Registry& registry);
   void RegisterWindow(prometheus::Registry& registry, std::span<const std::string> domains);
   void Stages(const Passage& passage);
-  void Routed(const Routing& routing, core::Clock::time_point now);
+  void Routed(const Routing& routing, core::Clock::time_point now, bool awaited);
 
   const std::string model_;  // the label of what is about a domain
 

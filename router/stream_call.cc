@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
 #include "core/text.h"
+#include "core/trace_context.h"
 #include "router/errors.h"
 #include "router/render.h"
 #include "rpc/status.h"
@@ -46,7 +46,7 @@ void StreamCall::OnReadDone(bool ok) {
       read_all_ = true;
     } else if (!draining_) {
       ++in_progress_;  // From here on the stream can't end under this picture.
-      picture->ids = {.request_id = absl::StrCat(ids_.request_id, ".", ++read_),
+      picture->ids = {.request_id = core::RequestIdOfPart(ids_.request_id, ++read_),
                       .trace = SiblingOf(ids_.trace)};
     } else {
       picture.reset();  // Too late: it gets no answer.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <optional>
@@ -10,6 +11,7 @@
 
 #include "absl/base/thread_annotations.h"
 
+#include "core/clock.h"
 #include "core/mutex.h"
 #include "router/fair_share.h"
 #include "router/slot.h"
@@ -47,8 +49,11 @@ class WaitingRoom final : private Places {
   Entered Enter(const FairShare::Ask& ask, Item&& item) ABSL_LOCKS_EXCLUDED(mutex_) {
     Entered entered;
     core::MutexLock lock(mutex_);
+    // Nobody who waits is to lose its place to save that of one who has gone. It takes a look at
+    // all who wait, so not for each of a flood.
+    if (!share_.HasRoomFor(ask) && LookIsDue()) entered.gone = TakeGone();
     FairShare::Decision decision = share_.Enter(ask);
-    if (!decision.id) {
+    if (!decision.id && entered.gone.empty()) {
       entered.gone = TakeGone();
       if (!entered.gone.empty()) decision = share_.Enter(ask);
     }
@@ -128,6 +133,13 @@ class WaitingRoom final : private Places {
     if (ahead_.erase(id) > 0) changed_.notify_one();
   }
 
+  bool LookIsDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const core::Clock::time_point now = core::Clock::now();
+    if (now - last_look_ < kBetweenLooks) return false;
+    last_look_ = now;
+    return true;
+  }
+
   std::vector<Item> TakeGone() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     std::vector<Item> gone;
     for (auto next = waiting_.begin(); next != waiting_.end();) {
@@ -142,12 +154,15 @@ class WaitingRoom final : private Places {
     return gone;
   }
 
+  static constexpr std::chrono::milliseconds kBetweenLooks{1};
+
   const Options options_;
   mutable core::Mutex mutex_;
   std::condition_variable changed_;
   FairShare share_ ABSL_GUARDED_BY(mutex_);
   std::unordered_map<FairShare::Id, Item> waiting_ ABSL_GUARDED_BY(mutex_);
   std::unordered_set<FairShare::Id> ahead_ ABSL_GUARDED_BY(mutex_);
+  core::Clock::time_point last_look_ ABSL_GUARDED_BY(mutex_){};  // for those who have gone
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -73,6 +73,17 @@ TEST(TraceTest, WhatIsNoTraceOrIdBeginsANewOne) {
   EXPECT_EQ(std::ranges::unique(traces).begin(), traces.end());
 }
 
+TEST(TraceTest, ADescriptionTellsThemToo) {
+  RunningRouter router;
+  grpc::ClientContext context;
+  context.AddMetadata("x-request-id", "what-is-it");
+  context.AddMetadata("traceparent", kParent);
+  v1::ModelDescription described;
+  ASSERT_TRUE(router.stub().DescribeModel(&context, {}, &described).ok());
+  EXPECT_EQ(Trailer(context, "x-request-id"), "what-is-it");
+  EXPECT_EQ(core::TraceId(Trace(Trailer(context, "traceresponse"))), core::TraceId(Trace(kParent)));
+}
+
 TEST(TraceTest, ExpertsAreToldWhoWaitsForEachRow) {
   const RecordingExperts experts;
   RunningRouter router(WithExpertsAt(experts.address()));

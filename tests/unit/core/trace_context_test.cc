@@ -76,5 +76,14 @@ TEST(RequestIdTest, IsPrintableAndShort) {
   EXPECT_FALSE(IsRequestId("\xc3\xa4"));
 }
 
+TEST(RequestIdTest, OfAPartIsOneToo) {
+  EXPECT_EQ(RequestIdOfPart("picture", 7), "picture.7");
+  for (const size_t size : {125U, 126U, 127U, 128U}) {
+    const std::string id = RequestIdOfPart(std::string(size, 'x'), 12);
+    EXPECT_TRUE(IsRequestId(id)) << size;
+    EXPECT_TRUE(id.ends_with("x.12")) << size;
+  }
+}
+
 }  // namespace
 }  // namespace orchard::core

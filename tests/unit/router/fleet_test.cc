@@ -147,6 +147,9 @@ TEST(RemoteFleetTest, CountsEndpointsAndTakesNewTargets) {
   ASSERT_THAT((*fleet)->Reload(*other), IsOk());
   EXPECT_EQ(count("apple"), 2);
   EXPECT_EQ(count("rice"), 0);
+  EXPECT_THAT((*fleet)->Reload(ExpertTargets(kDomains.size())),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no --expert is set")));
+  EXPECT_EQ(count("apple"), 2);
   EXPECT_EQ(Value(registry, "orchard_expert_hedges_total",
                   {{"model", "garden"}, {"domain", "rice"}, {"result", "won"}}),
             0);

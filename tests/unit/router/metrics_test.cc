@@ -92,6 +92,29 @@ TEST(RouterMetricsTest, CountEveryReasonForWhichADomainIsMissing) {
   }
 }
 
+TEST(RouterMetricsTest, OfACallerWhoHasGoneNothingIsMissing) {
+  prometheus::Registry registry;
+  const std::vector<std::string> domains = {"fruit"};
+  Metrics metrics(registry, domains, {.name = "small"});
+  const Routing routing{
+      .domains = {{.activated = true, .missing_reason = experts::MissingReason::kTimeout}}};
+  const Passage passage(core::Clock::now());
+  for (const absl::Status& status :
+       {absl::CancelledError("gone"), absl::DeadlineExceededError("late")}) {
+    metrics.Finished({.method = Method::kClassify,
+                      .request_id = "r",
+                      .trace = {},
+                      .model = "small/7",
+                      .passage = passage,
+                      .status = status,
+                      .routing = &routing});
+  }
+  const std::string text = Text(registry);
+  EXPECT_THAT(text, HasSubstr("orchard_missing_total{domain=\"fruit\",model=\"small\","
+                              "reason=\"timeout\"} 1"));
+  EXPECT_THAT(text, HasSubstr("orchard_routed_images_total{domain=\"fruit\",model=\"small\"} 2"));
+}
+
 TEST(RouterMetricsTest, WhoLeavesAQueueWithoutHavingBeenServedWaitedTheRestDoNot) {
   testing::HeldEncoder encoder;
   Line line({.on_encode = encoder.Hook()});

@@ -71,6 +71,18 @@ TEST(WaitingRoomTest, WhoHasGoneWhileWaitingGivesItsPlaceUp) {
   EXPECT_EQ((*room.Next())->name, "2");
 }
 
+TEST(WaitingRoomTest, WhoHasGoneGoesBeforeOneWhoWaits) {
+  Room room({.limits = {.in_flight = 2}});
+  GuestPtr gone = Named("gone");
+  gone->gone = true;
+  room.Enter({.caller = "a"}, std::move(gone));
+  Enter(room, "a", "2");
+  const auto entered = Enter(room, "b", "3");
+  EXPECT_FALSE(entered.refused);
+  EXPECT_TRUE(entered.evicted.empty());
+  ASSERT_EQ(entered.gone.size(), 1U);
+}
+
 TEST(WaitingRoomTest, LetsDecodersNotRunFurtherAheadOfTheEncoderThanItMay) {
   Room room({.limits = {}, .max_ahead = 2});
   for (const char* name : {"1", "2", "3", "4"}) Enter(room, "a", name);
