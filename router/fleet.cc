@@ -59,7 +59,8 @@ void LogTransition(const std::string& domain, const EndpointTransition& transiti
       transition.state == EndpointState::kUp || transition.state == EndpointState::kConnecting;
   server::LogLimited(
       well ? server::LogLevel::kInfo : server::LogLevel::kWarning, "expert_endpoint",
-      absl::StrCat(domain, " ", transition.address, " ", std::string(Name(transition.state))),
+      absl::StrCat(domain, " ", transition.address, " ", std::string(Name(transition.was)), " ",
+                   std::string(Name(transition.state))),
       {{"domain", domain},
        {"address", transition.address},
        {"state", Name(transition.state)},

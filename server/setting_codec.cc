@@ -35,7 +35,8 @@ SettingCodec<bool> CodecOf(std::type_identity<bool>) {
   return {.placeholder = "",
           .kind = "true or false",
           .parse = ParseBool,
-          .format = [](const bool& value) { return std::string(value ? "true" : "false"); }};
+          .format = [](const bool& value) { return std::string(value ? "true" : "false"); },
+          .is_switch = true};
 }
 
 SettingCodec<double> CodecOf(std::type_identity<double>) {

@@ -28,6 +28,7 @@ struct SettingCodec {
   std::function<std::optional<T>(std::string_view)> parse;
   std::function<std::string(const T&)> format;
   std::string to = " to ";  ///< between the ends of a range
+  bool is_switch = false;   ///< --name alone means true
 };
 
 /// "true", "yes", "on", "1" and their opposites.

@@ -216,7 +216,7 @@ class Settings {
     auto kept = std::make_shared<std::vector<T>>();
     definition.placeholder = codec.placeholder;
     definition.kind = codec.kind;
-    definition.is_switch = std::is_same_v<T, bool>;
+    definition.is_switch = codec.is_switch;
     definition.commit = [kept, commit = std::move(commit)] { commit(*kept); };
     SettingDefinition& own = Define(std::move(definition));
     own.accept = [codec, rules, kept, &own](const std::vector<std::string>& texts) {

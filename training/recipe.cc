@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
 
 #include "core/status.h"
@@ -18,6 +19,21 @@ namespace {
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
+
+/// Keeps the first fault of a text proto; without it protobuf writes to stderr itself.
+class FirstFault final : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, int column, const std::string& message) override {
+    if (text_.empty()) {
+      text_ = absl::StrCat("; line ", line + 1, ", column ", column + 1, ": ", message);
+    }
+  }
+  /// "; line 2, column 6: …", or empty.
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
 
 /// Where a field lives: the messages on the way, then the field.
 using FieldPath = std::vector<const FieldDescriptor*>;
@@ -161,8 +177,10 @@ absl::Status ApplyOverride(v1::Recipe& recipe, const std::string& assignment) {
   const std::string text = absl::StrCat(field.name(), ": ", list ? "[" : "", quoted ? "\"" : "",
                                         value, quoted ? "\"" : "", list ? "]" : "");
   owner->GetReflection()->ClearField(owner, &field);
-  if (field.message_type() == nullptr &&
-      google::protobuf::TextFormat::MergeFromString(text, owner)) {
+  FirstFault fault;  // Ours says more; protobuf is to say nothing.
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&fault);
+  if (field.message_type() == nullptr && parser.MergeFromString(text, owner)) {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(absl::StrCat("override \"", assignment, "\": \"", value,
@@ -174,9 +192,12 @@ absl::StatusOr<v1::Recipe> ReadRecipe(const std::filesystem::path& path,
                                       const std::vector<std::string>& overrides) {
   ORCHARD_ASSIGN_OR_RETURN(const std::string text, core::ReadFile(path));
   v1::Recipe recipe;
-  if (!google::protobuf::TextFormat::ParseFromString(text, &recipe)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path.string(), ": no text proto of orchard.training.v1.Recipe; line and reason are above"));
+  FirstFault fault;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&fault);
+  if (!parser.ParseFromString(text, &recipe)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path.string(), ": no text proto of orchard.training.v1.Recipe", fault.text()));
   }
   for (const std::string& assignment : overrides) {
     ORCHARD_RETURN_IF_ERROR(ApplyOverride(recipe, assignment));

@@ -139,7 +139,10 @@ void Endpoint::CallEnded(const Ended& ended, const std::string& message, Clock::
                     (ended.code == absl::StatusCode::kCancelled && !ended.abandoned);
   if (!lost) return;
   failed_ = true;
-  if (link_ != Link::kUp) link_ = Link::kDown;
+  // Now, and not at the next look: until then every call would go where none can be answered, and
+  // each retry of one costs the budget.
+  const bool ready = channel_->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_READY;
+  if (link_ != Link::kUp || !ready) link_ = Link::kDown;
 }
 
 bool Endpoint::SetForeign(const std::string& message) {
