@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <condition_variable>
 #include <functional>
+#include <memory>
 #include <queue>
-#include <unordered_set>
+#include <unordered_map>
 #include <utility>
 
 #include <grpcpp/generic/generic_stub.h>
@@ -63,7 +64,9 @@ class Load::Runner {
  private:
   using Stub = grpc::TemplatedGenericStub<grpc::ByteBuffer, v1::ClassifyResponse>;
 
-  /// One request under way. Shared by its callback and the runner, which may cancel it.
+  /// One request under way. Its context holds the channel, whose last reference may not be dropped
+  /// on a thread of gRPC 1.51 (it would join itself): so the runner alone owns it, and lets it go
+  /// on its own thread.
   struct Call {
     grpc::ClientContext context;
     v1::ClassifyResponse response;
@@ -166,13 +169,15 @@ class Load::Runner {
   }
 
   void Send(Clock::time_point planned) {
-    auto call = std::make_shared<Call>();
+    LetGoOfEnded();
+    auto owned = std::make_unique<Call>();
+    Call* const call = owned.get();
     call->planned = planned;
     call->counted = IsCounted(planned);
     SetDeadline(call->context, planned + plan_.timeout);
     {
       core::MutexLock lock(mutex_);
-      under_way_.insert(call);
+      under_way_.emplace(call, std::move(owned));
       if (call->counted) result_.tally.Sent(Clock::now() - planned);
     }
     const size_t turn = turn_++;
@@ -181,12 +186,20 @@ class Load::Runner {
         &call->response, [this, call](const grpc::Status& status) { End(call, status); });
   }
 
-  void End(const std::shared_ptr<Call>& call, const grpc::Status& status) {
+  void LetGoOfEnded() {
+    std::vector<std::unique_ptr<Call>> ended;
+    core::MutexLock lock(mutex_);
+    ended.swap(ended_);  // Dies after the lock is given back: it was made before.
+  }
+
+  void End(Call* call, const grpc::Status& status) {
     const Clock::time_point now = Clock::now();
     const absl::Status end = rpc::FromGrpc(status);
     const auto pushback = PushbackIn(call->context);
     core::MutexLock lock(mutex_);
-    under_way_.erase(call);
+    const auto place = under_way_.find(call);
+    ended_.push_back(std::move(place->second));
+    under_way_.erase(place);
     const bool ours = given_up_ && absl::IsCancelled(end);
     if (call->counted && !ours) {
       last_answer_ = std::max(last_answer_, now);
@@ -207,14 +220,13 @@ class Load::Runner {
   /// Every request ends by its deadline; those of an interrupted run now.
   void AwaitAnswers() {
     if (!AwaitNoneUntil(Clock::now() + plan_.timeout + kGrace)) {
-      std::vector<std::shared_ptr<Call>> rest;
+      std::vector<Call*> rest;  // They stay, ended or not, until this thread lets them go.
       {
         core::MutexLock lock(mutex_);
         given_up_ = true;
-        rest.assign(under_way_.begin(), under_way_.end());
+        for (const auto& [call, owned] : under_way_) rest.push_back(call);
       }
-      for (const auto& call : rest) call->context.TryCancel();  // Not under the lock: it may end.
-      rest.clear();
+      for (Call* call : rest) call->context.TryCancel();  // Not under the lock: it may end.
       core::MutexLock lock(mutex_);
       while (!under_way_.empty()) lock.Wait(changed_);  // Their callbacks use this object.
     }
@@ -242,7 +254,8 @@ class Load::Runner {
   core::Mutex mutex_;
   std::condition_variable changed_;  // something has ended
   std::condition_variable never_;    // for sleeping, where only time matters
-  std::unordered_set<std::shared_ptr<Call>> under_way_ ABSL_GUARDED_BY(mutex_);
+  std::unordered_map<Call*, std::unique_ptr<Call>> under_way_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<Call>> ended_ ABSL_GUARDED_BY(mutex_);  // for LetGoOfEnded()
   // When requests of the closed loop may begin.
   std::priority_queue<Clock::time_point, std::vector<Clock::time_point>, std::greater<>> ready_
       ABSL_GUARDED_BY(mutex_);
