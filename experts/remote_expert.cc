@@ -96,7 +96,8 @@ absl::Status RemoteExpert::Warm(Clock::time_point deadline) {
 std::vector<RemoteExpert::EndpointInfo> RemoteExpert::Endpoints() const {
   std::vector<EndpointInfo> infos;
   const Clock::time_point now = Clock::now();
-  for (const auto& endpoint : *domain_->board().Snapshot()) {
+  const auto endpoints = domain_->board().Snapshot();  // Held: another list may come meanwhile.
+  for (const auto& endpoint : *endpoints) {
     const internal::Endpoint::Description description = endpoint->Describe(now);
     infos.push_back({.address = endpoint->address(),
                      .state = endpoint->state(),

@@ -268,8 +268,9 @@ bool Domain::IsOurs(const v1::ExpertDescription& description, PartSeen& part) co
 }
 
 absl::Status Domain::Nobody() const {
+  const auto snapshot = board_.Snapshot();  // Held: another list may come meanwhile.
   std::string endpoints;
-  for (const auto& endpoint : *board_.Snapshot()) {
+  for (const auto& endpoint : *snapshot) {
     absl::StrAppend(&endpoints, endpoints.empty() ? "" : ", ", endpoint->address(), " is ",
                     std::string(Name(endpoint->state())));
   }

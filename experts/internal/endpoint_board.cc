@@ -110,7 +110,8 @@ void EndpointBoard::Rebuild() {
     }
     set_ = std::make_shared<const EndpointSet>(std::move(next));
   }
-  for (const auto& endpoint : *Snapshot()) endpoint->Look();  // Begins to connect.
+  const auto endpoints = Snapshot();  // Held: another list may come meanwhile.
+  for (const auto& endpoint : *endpoints) endpoint->Look();  // Begins to connect.
   Review();
 }
 
