@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace orchard::experts {
 namespace {
@@ -71,7 +72,10 @@ void EndpointLoad::Observe(double seconds) {
   ++answers_;
   auto sorted = last_seconds_;
   const size_t known = std::min(answers_, sorted.size());
-  std::sort(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(known));
+  // All of it, whose length GCC knows; what is not known yet goes to the end.
+  std::fill(sorted.begin() + static_cast<std::ptrdiff_t>(known), sorted.end(),
+            std::numeric_limits<double>::infinity());
+  std::sort(sorted.begin(), sorted.end());
   const double usual = sorted[(known - 1) / 2];
   if (usual > kSlow * level_) {
     level_ = usual;

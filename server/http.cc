@@ -40,8 +40,8 @@ constexpr std::chrono::seconds kPatienceForFarewell(1);
 
 /// Whether the peer speaks, but not HTTP.
 bool IsMalformed(error_code error) {
-  static const auto& parsing = http::make_error_code(http::error::bad_method).category();
-  return error.category() == parsing && error != http::error::end_of_stream &&
+  static const error_code parsing = http::make_error_code(http::error::bad_method);
+  return error.category() == parsing.category() && error != http::error::end_of_stream &&
          error != http::error::partial_message;
 }
 
