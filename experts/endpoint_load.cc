@@ -12,6 +12,7 @@ constexpr double kQuick = 0.3;           // weight of one that is much quicker
 constexpr double kSlow = 3.0;            // what takes so many times as long is another world
 constexpr double kReportSeconds = 1.0;   // and so does what it said of others' rows
 constexpr double kFailureSeconds = 1.0;  // a failure counts as an answer that took this long
+constexpr int kMostOvertaken = 7;        // doublings of what is thought of it, and for how long
 constexpr double kFloorSeconds = 0.002;  // below, the noise of a machine is all there is
 
 double Fade(core::Clock::duration age, double seconds) {
@@ -28,7 +29,9 @@ EndpointLoad::Ticket EndpointLoad::Started(size_t rows, core::Clock::time_point 
 }
 
 void EndpointLoad::Answered(Ticket call, size_t reported, core::Clock::time_point now) {
-  Observe(core::Seconds(now - Take(call, now).begin));
+  const double seconds = core::Seconds(now - Take(call, now).begin);
+  if (seconds <= level_) overtaken_ = 0;  // As quick as it was thought to be.
+  Observe(seconds);
   reported_ = reported;
   reported_at_ = now;
 }
@@ -38,11 +41,15 @@ void EndpointLoad::Failed(Ticket call, core::Clock::time_point now) {
 }
 
 void EndpointLoad::Abandoned(Ticket call, core::Clock::time_point now) {
-  level_ = std::max(level_, core::Seconds(now - Take(call, now).begin));
+  const double age = core::Seconds(now - Take(call, now).begin);
+  if (age <= level_) return;
+  level_ = std::max(age, std::min(std::ldexp(age, overtaken_), kFailureSeconds));
+  overtaken_ = std::min(overtaken_ + 1, kMostOvertaken);
 }
 
 double EndpointLoad::Latency(core::Clock::time_point now) const {
-  return calls_.empty() ? level_ * Fade(now - idle_since_, core::Seconds(fade_)) : level_;
+  if (!calls_.empty()) return level_;
+  return level_ * Fade(now - idle_since_, std::ldexp(core::Seconds(fade_), overtaken_));
 }
 
 double EndpointLoad::Cost(core::Clock::time_point now) const {

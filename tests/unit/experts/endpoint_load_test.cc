@@ -93,6 +93,24 @@ TEST(EndpointLoadTest, WhatWasAbandonedWouldHaveTakenLonger) {
   EXPECT_EQ(load.rows(), 0U);
 }
 
+TEST(EndpointLoadTest, WhoIsAlwaysOvertakenIsTriedEverMoreSeldom) {
+  EndpointLoad load = Answering(3, 4ms);
+  load.SetFade(80ms);
+  core::Clock::time_point now = kStart;
+  std::vector<double> waits;  // until it looks as quick again as it was
+  for (int i = 0; i < 5; ++i) {
+    load.Abandoned(load.Started(1, now), now + 15ms);
+    now += 15ms;
+    const core::Clock::time_point begin = now;
+    while (load.Latency(now) > 0.005) now += 1ms;
+    waits.push_back(core::Seconds(now - begin));
+  }
+  for (size_t i = 1; i < waits.size(); ++i) EXPECT_GT(waits[i], 1.9 * waits[i - 1]) << i;
+  load.Answered(load.Started(1, now), 0, now + 4ms);  // It is well again.
+  load.Abandoned(load.Started(1, now), now + 15ms);
+  EXPECT_NEAR(load.Latency(now + 15ms), 0.015, 1e-9);
+}
+
 TEST(EndpointLoadTest, FailuresAreNotQuick) {
   EndpointLoad load;
   for (int i = 0; i < 3; ++i) load.Failed(load.Started(1, kStart), kStart + 1ms);
