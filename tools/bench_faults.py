@@ -70,9 +70,17 @@ class DelayProxy:
             pieces.put_nowait((self._loop.time(), b""))
             await writing
 
+    async def _end(self):
+        others = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
     def stop(self):
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()
 
 
 class Bench:
@@ -207,6 +215,7 @@ def cancelled_calls(bench):
     finally:
         processes[STUCK].send_signal(signal.SIGCONT)
         bench.stop()
+    print(f"resident MiB, a second each: {[round(s, 1) for s in samples]}", flush=True)
     # The lower envelope: what is held for good, and not what a burst borrows.
     growth = min(samples[-10:]) - min(samples[:10])
     return growth, said
