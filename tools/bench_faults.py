@@ -45,9 +45,10 @@ class DelayProxy:
         self._loop.run_forever()
 
     async def _accept(self, reader, writer):
-        to_reader, to_writer = await asyncio.open_connection(self.host, self.port)
-        await asyncio.gather(self._pump(reader, to_writer, delayed=False),
-                             self._pump(to_reader, writer, delayed=True))
+        with contextlib.suppress(asyncio.CancelledError):
+            to_reader, to_writer = await asyncio.open_connection(self.host, self.port)
+            await asyncio.gather(self._pump(reader, to_writer, delayed=False),
+                                 self._pump(to_reader, writer, delayed=True))
 
     async def _pump(self, reader, writer, delayed):
         pieces = asyncio.Queue()
