@@ -201,11 +201,13 @@ def cancelled_calls(bench):
     """Growth of a router whose callers cancel 200 pictures a second of a hung expert, MiB/min."""
     flags, processes = fleet(bench)
     bound, router = bench.router(*flags)
+    small = bench.bin_dir.parent / "bench-small-pictures"  # Large ones would not come to the expert.
+    subprocess.run([bench.bin_dir / "draw_pictures", small, "256"], check=True)
     processes[STUCK].send_signal(signal.SIGSTOP)
     try:
         with subprocess.Popen(
                 [bench.bin_dir / "bench_cancel", "--server", bound["grpc"], "--images",
-                 str(bench.images), "--domain", STUCK, "--rate", "200", "--seconds", "80",
+                 str(small), "--domain", STUCK, "--rate", "200", "--seconds", "80",
                  "--after-ms", "50"], stdout=subprocess.PIPE, text=True) as client:
             time.sleep(20)  # Pools and estimates fill.
             samples = []
