@@ -207,9 +207,9 @@ def cancelled_calls(bench):
     try:
         with subprocess.Popen(
                 [bench.bin_dir / "bench_cancel", "--server", bound["grpc"], "--images",
-                 str(small), "--domain", STUCK, "--rate", "200", "--seconds", "80",
+                 str(small), "--domain", STUCK, "--rate", "200", "--seconds", "110",
                  "--after-ms", "50"], stdout=subprocess.PIPE, text=True) as client:
-            time.sleep(20)  # Pools and estimates fill.
+            time.sleep(45)  # Pools, arenas and estimates fill.
             samples = []
             for _ in range(60):
                 samples.append(resident_mib(router))
