@@ -32,7 +32,7 @@ class Page(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(b'orchard_routed_images_total{domain="rice"} 3\n')
+        self.wfile.write(b'orchard_routed_images_total{domain="rice",model="tiny"} 3\n')
     def log_message(self, *_):
         pass
 page = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
