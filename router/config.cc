@@ -148,7 +148,7 @@ void Declare(server::Settings& settings, Config& config) {
       .DefaultText("a quarter of the memory that the process may use");
   settings.Add("decode-workers", config.decode_workers, "Threads that decode.")
       .Range(1, 256)
-      .DefaultText("half of the encode workers, fewer where memory is short");
+      .DefaultText("as many as encode workers, fewer where memory is short");
   settings.Add("encode-workers", config.encode_workers, "Threads that run the encoder.")
       .Range(1, 256)
       .DefaultText("the cores that the process may use");

@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kDecodersPerEncoder = 0.5;
+constexpr double kDecodersPerEncoder = 1.0;
 constexpr std::uint64_t kQuarter = 4;
 constexpr std::uint64_t kEighth = 8;
 
@@ -140,7 +140,7 @@ Allowance ReadAllowance(const fs::path& root, size_t cpus) {
 Allowance OwnAllowance() { return ReadAllowance("/", CpusByAffinity()); }
 
 WorkerCounts DivideWorkers(const Allowance& allowance, std::uint64_t bytes_a_decoder) {
-  // A quota of 2.5 cores pays for two encoders and a decoder, not for three encoders.
+  // A quota of 2.5 cores pays for two encoders, not for three.
   const double encode = std::max(1.0, std::floor(allowance.cpus));
   double decode = std::ceil(encode * kDecodersPerEncoder);
   if (allowance.memory && bytes_a_decoder > 0) {
