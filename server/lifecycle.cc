@@ -76,14 +76,14 @@ Signals::Signals() {
   first_signal = 0;
   hung_up = false;
   wake_fd = wake_pipe[1];
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = &OnSignal;
   action.sa_flags = SA_RESTART;
   sigfillset(&action.sa_mask);
   for (size_t i = 0; i < kEnding.size(); ++i) sigaction(kEnding[i], &action, &former[i]);
   action.sa_handler = &OnHangupSignal;
   sigaction(SIGHUP, &action, &former[2]);
-  struct sigaction ignore {};
+  struct sigaction ignore{};
   ignore.sa_handler = SIG_IGN;
   sigaction(SIGPIPE, &ignore, &former[3]);
 }

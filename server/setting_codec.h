@@ -51,7 +51,8 @@ SettingCodec<Address> CodecOf(std::type_identity<Address>);
 
 /// Whole numbers, refused when they do not fit the type.
 template <std::integral T>
-requires(!std::same_as<T, bool>) SettingCodec<T> CodecOf(std::type_identity<T>) {
+  requires(!std::same_as<T, bool>)
+SettingCodec<T> CodecOf(std::type_identity<T>) {
   return {.placeholder = "N",
           .kind = "a whole number",
           .parse = [](std::string_view text) -> std::optional<T> {

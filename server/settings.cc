@@ -254,8 +254,8 @@ absl::StatusOr<Settings::Next> Settings::Parse(const std::vector<std::string>& a
 
 std::optional<int> Settings::ParseMain(int argc, const char* const* argv) {
   const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-  const absl::StatusOr<Next> next = Parse(
-      arguments, [](const char* variable) { return std::getenv(variable); }, std::cout);
+  const absl::StatusOr<Next> next =
+      Parse(arguments, [](const char* variable) { return std::getenv(variable); }, std::cout);
   if (!next.ok()) {
     const std::string faults = absl::StrReplaceAll(next.status().message(), {{"\n", "\n  "}});
     std::cerr << state_->program << ": the settings can't be used:\n  " << faults << "\nSee "

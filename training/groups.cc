@@ -73,7 +73,7 @@ std::uint64_t PerceptualHash(const vision::Image& image) {
       if (u + v > 0) low[u * kLow + v] = Coefficient(grey, u, v);
     }
   }
-  std::array<double, kLow* kLow> sorted = low;
+  std::array<double, kLow * kLow> sorted = low;
   std::ranges::nth_element(sorted, sorted.begin() + sorted.size() / 2);
   const double median = sorted[sorted.size() / 2];
   std::uint64_t hash = 0;

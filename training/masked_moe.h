@@ -26,7 +26,7 @@ struct Logits {
 struct LogProbabilities {
   torch::Tensor branch;  ///< [N, B]
   torch::Tensor domain;  ///< [N, G]: log p(branch) + log p(domain | branch)
-  torch::Tensor joint;  ///< [N, ΣC]: log p(domain) + log p(class | domain); classes of all domains
+  torch::Tensor joint;   ///< [N, ΣC]: log p(domain) + log p(class | domain); classes of all domains
 };
 
 /// Temperatures of every level; empty vectors mean 1 everywhere.

@@ -81,7 +81,7 @@ absl::StatusOr<std::string> ReadRegular(const std::string& name, int file,
   const auto size = static_cast<std::uint64_t>(before.st_size);
   if (size > SizeLimit::kSmallBytes && size > limit.bytes()) return limit.TooLarge(name, size);
   ORCHARD_ASSIGN_OR_RETURN(std::string bytes, ReadToEnd(name, file, limit, std::nullopt));
-  struct stat after {};
+  struct stat after{};
   if (::fstat(file, &after) != 0) return CantRead(name, errno);
   // A file of no size may be one of /proc, which are made while they are read.
   const bool cut = size != 0 && bytes.size() != size;
@@ -117,7 +117,7 @@ absl::StatusOr<std::string> ReadPictureFile(const std::string& name, SizeLimit& 
   const int file = ::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (file < 0) return CantRead(name, errno);
   const absl::Cleanup close = [file] { ::close(file); };
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file, &status) != 0) return CantRead(name, errno);
   if (S_ISDIR(status.st_mode)) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": is a folder, not a picture"));

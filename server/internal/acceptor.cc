@@ -24,7 +24,7 @@ namespace orchard::server::internal {
 namespace {
 
 std::optional<ino_t> InodeOf(int fd) {
-  struct stat found {};
+  struct stat found{};
   if (::fstat(fd, &found) != 0) return std::nullopt;
   return found.st_ino;
 }

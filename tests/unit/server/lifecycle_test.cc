@@ -59,7 +59,9 @@ TEST(SignalsTest, TheFirstSignalIsRememberedForEveryWait) {
 }
 
 TEST(SignalsTest, AnotherObjectAfterTheFirstBeginsAnew) {
-  { const Signals signals; }
+  {
+    const Signals signals;
+  }
   Signals signals;
   EXPECT_FALSE(signals.Received());
   raise(SIGINT);

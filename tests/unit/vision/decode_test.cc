@@ -273,30 +273,14 @@ struct Place {
 };
 using Where = Place (*)(size_t x, size_t y, size_t w, size_t h);
 constexpr Where kWhere[] = {
-    [](size_t x, size_t y, size_t, size_t) {
-      return Place{x, y};
-    },  // top, left
-    [](size_t x, size_t y, size_t w, size_t) {
-      return Place{w - 1 - x, y};
-    },  // top, right
-    [](size_t x, size_t y, size_t w, size_t h) {
-      return Place{w - 1 - x, h - 1 - y};
-    },
-    [](size_t x, size_t y, size_t, size_t h) {
-      return Place{x, h - 1 - y};
-    },  // bottom, left
-    [](size_t x, size_t y, size_t, size_t) {
-      return Place{y, x};
-    },  // left, top
-    [](size_t x, size_t y, size_t, size_t h) {
-      return Place{y, h - 1 - x};
-    },  // right, top
-    [](size_t x, size_t y, size_t w, size_t h) {
-      return Place{w - 1 - y, h - 1 - x};
-    },
-    [](size_t x, size_t y, size_t w, size_t) {
-      return Place{w - 1 - y, x};
-    },  // left, bottom
+    [](size_t x, size_t y, size_t, size_t) { return Place{x, y}; },            // top, left
+    [](size_t x, size_t y, size_t w, size_t) { return Place{w - 1 - x, y}; },  // top, right
+    [](size_t x, size_t y, size_t w, size_t h) { return Place{w - 1 - x, h - 1 - y}; },
+    [](size_t x, size_t y, size_t, size_t h) { return Place{x, h - 1 - y}; },  // bottom, left
+    [](size_t x, size_t y, size_t, size_t) { return Place{y, x}; },            // left, top
+    [](size_t x, size_t y, size_t, size_t h) { return Place{y, h - 1 - x}; },  // right, top
+    [](size_t x, size_t y, size_t w, size_t h) { return Place{w - 1 - y, h - 1 - x}; },
+    [](size_t x, size_t y, size_t w, size_t) { return Place{w - 1 - y, x}; },  // left, bottom
 };
 
 Image Shown(const Image& stored, int orientation) {
