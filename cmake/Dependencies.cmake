@@ -1,4 +1,4 @@
-# Everything that Orchard takes from Debian 12, found once. Why each: docs/dependencies.md.
+# Everything that Orchard takes from Debian, found once. Why each: docs/dependencies.md.
 find_package(Threads REQUIRED)
 find_package(Protobuf REQUIRED)  # CMake's module: Debian's 3.21 ships no config
 find_package(gRPC CONFIG REQUIRED)
