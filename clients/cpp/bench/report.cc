@@ -17,7 +17,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 using core::Milliseconds;
 
-double Share(std::uint64_t part, std::uint64_t whole) {
+double Ratio(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
@@ -116,11 +116,13 @@ std::string LoadJson(const LoadReport& report) {
                      {"ok_per_second", Rate(tally.ok, result)},
                      {"good", tally.good},
                      {"goodput_per_second", Rate(tally.good, result)},
-                     {"good_share", Share(tally.good, tally.planned)},
+                     {"good_share", Ratio(tally.good, tally.planned)},
                      {"degraded", tally.degraded},
-                     {"degraded_share", Share(tally.degraded, tally.ok)},
+                     {"degraded_share", Ratio(tally.degraded, tally.ok)},
                      {"outcomes", Counts(tally.outcomes)},
+                     {"experts_asked", Ratio(tally.experts_asked, tally.ok)},
                      {"latency_ms", Times(tally.latency)},
+                     {"without_decode_ms", Times(tally.without_decode)},
                      {"failed_latency_ms", Times(tally.failed_latency)},
                      {"lag_ms", Times(tally.lag)},
                      {"stages_ms", Stages(tally)}};
@@ -138,9 +140,9 @@ std::string LoadText(const LoadReport& report) {
                         CountsText(tally.outcomes));
   absl::StrAppendFormat(&text, "good      %8d  %9.1f/s  within %s: %.2f %% of what was planned\n",
                         tally.good, Rate(tally.good, result), core::FormatDuration(report.plan.slo),
-                        100.0 * Share(tally.good, tally.planned));
+                        100.0 * Ratio(tally.good, tally.planned));
   absl::StrAppendFormat(&text, "degraded  %8d  %9.2f %% of what was answered\n", tally.degraded,
-                        100.0 * Share(tally.degraded, tally.ok));
+                        100.0 * Ratio(tally.degraded, tally.ok));
   absl::StrAppendFormat(&text, "failed    %8d", tally.failed);
   if (tally.failed > 0) absl::StrAppend(&text, "  ", CountsText(tally.errors));
   if (!tally.reasons.empty()) absl::StrAppend(&text, "; ", CountsText(tally.reasons));

@@ -24,8 +24,12 @@ void Tally::Answered(const v1::ClassifyResponse& response, Duration after, Durat
   if (after <= slo) ++good;
   if (response.degraded()) ++degraded;
   ++outcomes[v1::Outcome_Name(response.outcome())];
-  latency.Record(after);
+  for (const v1::DomainRouting& domain : response.routing().domains()) {
+    if (domain.activated()) ++experts_asked;
+  }
   const v1::StageTimings& timings = response.timings();
+  latency.Record(after);
+  without_decode.Record(after - FromMilliseconds(timings.decode_ms()));
   const std::array<double, kStages.size()> times = {timings.decode_ms(),  timings.queue_ms(),
                                                     timings.encode_ms(),  timings.experts_ms(),
                                                     timings.combine_ms(), timings.total_ms()};

@@ -32,12 +32,14 @@ struct Tally {
   std::uint64_t failed = 0;
   std::uint64_t good = 0;                         ///< of `ok`: answered within the SLO
   std::uint64_t degraded = 0;                     ///< of `ok`
+  std::uint64_t experts_asked = 0;                ///< of `ok`: experts that were chosen, summed
   std::map<std::string, std::uint64_t> outcomes;  ///< of `ok`, by Outcome
   std::map<std::string, std::uint64_t> errors;    ///< of `failed`, by code
   std::map<std::string, std::uint64_t> reasons;   ///< of `failed`, by ErrorInfo.reason where given
   std::string an_error;                           ///< the first failure's message
 
   Histogram latency;         ///< of `ok`: planned to answered
+  Histogram without_decode;  ///< of `ok`: the same less the server's decoding
   Histogram failed_latency;  ///< of `failed`: planned to told
   Histogram lag;             ///< of `sent`: planned to sent; what the client itself was late
   std::array<Histogram, kStages.size()> stages;  ///< of `ok`: as the server says

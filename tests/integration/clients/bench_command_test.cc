@@ -20,6 +20,7 @@ namespace {
 using Json = nlohmann::json;
 using ::orchard::testing::DeadAddress;
 using ::orchard::testing::FakeClassifier;
+using ::testing::DoubleNear;
 using ::testing::HasSubstr;
 using namespace std::chrono_literals;
 
@@ -66,6 +67,23 @@ TEST_F(BenchCommandTest, AClosedLoopAsksAsOftenAsWasPlanned) {
   EXPECT_EQ(run.at("good"), 50);
   EXPECT_EQ(server_.calls(), 50);
   EXPECT_EQ(run.at("latency_ms").at("count"), 50);
+}
+
+TEST_F(BenchCommandTest, SaysHowManyExpertsWereAskedAndWhatAnAnswerTakesWithoutItsDecoding) {
+  v1::ClassifyResponse answer;
+  answer.mutable_timings()->set_decode_ms(.001);  // Less than any answer takes.
+  for (const bool asked : {true, false, true}) {
+    answer.mutable_routing()->add_domains()->set_activated(asked);
+  }
+  server_.set_answer(answer);
+  command_.plan.requests = 1;
+  ASSERT_EQ(Run(), kAllDone) << err_.str();
+  const Json run = Result();
+  EXPECT_EQ(run.at("experts_asked"), 2.0);
+  EXPECT_EQ(run.at("without_decode_ms").at("count"), 1);
+  EXPECT_THAT(run.at("latency_ms").at("max").get<double>() -
+                  run.at("without_decode_ms").at("max").get<double>(),
+              DoubleNear(.001, 1e-6));
 }
 
 TEST_F(BenchCommandTest, AnOpenLoopAsksWhenItIsTimeWhateverIsUnderWay) {

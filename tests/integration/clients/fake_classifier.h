@@ -41,6 +41,12 @@ class FakeClassifier final : public v1::Classifier::Service {
   /// Every call takes so long, one after the other: the server has one worker.
   void set_work(std::chrono::milliseconds work) { work_ms_ = work.count(); }
 
+  /// Every answer is this one, with the label added.
+  void set_answer(v1::ClassifyResponse answer) {
+    core::MutexLock lock(mutex_);
+    answer_ = std::move(answer);
+  }
+
   /// The next `count` calls fail with `status`, which may have an ErrorInfo and a pushback.
   void Refuse(int count, absl::Status status) {
     core::MutexLock lock(mutex_);
@@ -64,6 +70,7 @@ class FakeClassifier final : public v1::Classifier::Service {
         --refusals_;
         return rpc::ToGrpc(refusal_, *context, std::chrono::milliseconds(1));
       }
+      *response = answer_;
     }
     if (gone_ != grpc::StatusCode::OK) return {gone_, "going"};
     if (request->image() == "bad") {
@@ -97,6 +104,7 @@ class FakeClassifier final : public v1::Classifier::Service {
   core::Mutex mutex_;
   absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
   int refusals_ ABSL_GUARDED_BY(mutex_) = 0;
+  v1::ClassifyResponse answer_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<grpc::Server> server_;
 };
 

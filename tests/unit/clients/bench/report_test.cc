@@ -58,6 +58,7 @@ TEST(LoadJsonTest, ARunWithoutAnswersHasEveryFieldAndNoDivisionByZero) {
   EXPECT_EQ(run.at("rate"), nullptr);
   EXPECT_EQ(run.at("goodput_per_second"), 0.0);
   EXPECT_EQ(run.at("latency_ms").at("p99"), 0.0);
+  EXPECT_EQ(run.at("experts_asked"), 0.0);
   EXPECT_TRUE(run.at("errors").is_object());
 }
 

@@ -17,6 +17,9 @@ TEST(TallyTest, GoodAnswersAreThoseWithinTheSlo) {
   v1::ClassifyResponse answer;
   answer.set_outcome(v1::LOW_CONFIDENCE);
   answer.mutable_timings()->set_encode_ms(3.0);
+  answer.mutable_timings()->set_decode_ms(40.0);
+  answer.mutable_routing()->add_domains()->set_activated(true);
+  answer.mutable_routing()->add_domains();
   tally.Answered(answer, 100ms, 100ms);
   answer.set_degraded(true);
   tally.Answered(answer, 101ms, 100ms);
@@ -25,6 +28,8 @@ TEST(TallyTest, GoodAnswersAreThoseWithinTheSlo) {
   EXPECT_EQ(tally.degraded, 1u);
   EXPECT_THAT(tally.outcomes, ElementsAre(Pair("LOW_CONFIDENCE", 2u)));
   EXPECT_EQ(tally.latency.max(), 101ms);
+  EXPECT_EQ(tally.without_decode.max(), 61ms);
+  EXPECT_EQ(tally.experts_asked, 2u);
   EXPECT_EQ(tally.stages[2].mean(), 3ms);
 }
 
