@@ -16,7 +16,6 @@ import threading
 import time
 import urllib.request
 
-FREE = "127.0.0.1:0"
 OTHER, STUCK = "fruit", "flower"  # The domain that is measured, and the one whose expert hangs.
 SECONDS = 6                       # of one measurement
 SETTLE_SECONDS = 3                # between a fault and the measurement: caches, estimates, ejection
@@ -84,60 +83,17 @@ class DelayProxy:
         self._loop.close()
 
 
-class Bench:
-    """Starts the processes of one measurement, and asks them."""
-
-    def __init__(self, demo, bin_dir, model_dir, images, logs):
-        self.demo, self.bin_dir, self.images = demo, bin_dir, images
-        self.model = ["--model", str(model_dir)]
-        self.domains = demo.domains_of(model_dir)
-        self.processes = demo.Processes(logs)
-
-    def expert(self, name, domain):
-        bound = self.processes.start(name, [
-            self.bin_dir / "orchard-expert", *self.model, "--domain", domain, "--listen", FREE,
-            "--metrics-listen", FREE])
-        return bound["grpc"], self.processes.running[-1][1]
-
-    def router(self, *flags, prefix=()):
-        command = self.demo.router_command(self.bin_dir, self.model, [FREE] * 3)
-        bound = self.processes.start("router", [*prefix, *command, *flags])
-        return bound, self.processes.running[-1][1]
-
-    def command(self, server, *flags):
-        return [self.bin_dir / "orchard", "bench", "--json", "--server", server, "--warmup", "1s",
-                *flags, str(self.images)]
-
-    def load(self, server, *flags, prefix=()):
-        run = subprocess.run([*prefix, *self.command(server, *flags)], capture_output=True,
-                             text=True, check=False)
-        return json.loads(run.stdout)
-
-    @contextlib.contextmanager
-    def side_load(self, server, *flags):
-        command = self.command(server, *flags)
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL) as process:
-            try:
-                time.sleep(SETTLE_SECONDS)
-                yield
-            finally:
-                process.send_signal(signal.SIGINT)
-                process.wait(60)
-
-    def stop(self):
-        self.processes.stop_all()
-
-
-def fleet(bench, skip=()):
-    """An expert a domain: the router's flags, and the processes by domain."""
-    flags, processes = [], {}
-    for domain in bench.domains:
-        if domain in skip:
-            continue
-        address, processes[domain] = bench.expert(f"expert-{domain}", domain)
-        flags += ["--expert", f"{domain}={address}"]
-    return flags, processes
+@contextlib.contextmanager
+def side_load(build, server, *flags):
+    """A load beside the one that is measured."""
+    with subprocess.Popen(build.command(server, *flags), stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as process:
+        try:
+            time.sleep(SETTLE_SECONDS)
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
 
 
 def resident_mib(process):
@@ -146,10 +102,10 @@ def resident_mib(process):
                 if line.startswith("VmRSS:")) / 1024
 
 
-def hung_expert(bench, rounds):
+def hung_expert(build, rounds):
     """Pictures a second of one domain, while another domain's expert hangs and is asked."""
-    flags, processes = fleet(bench)
-    bound, _ = bench.router(*flags, "--in-flight", "64")
+    flags, processes = build.fleet()
+    bound, _ = build.router(*flags, "--in-flight", "64")
     stuck = processes[STUCK]
     ratios, rates = [], []
     for _ in range(rounds):
@@ -158,9 +114,9 @@ def hung_expert(bench, rounds):
             if state == "hung":
                 stuck.send_signal(signal.SIGSTOP)
             try:
-                with bench.side_load(bound["grpc"], "--domain", STUCK, "--rate", "20",
-                                     "--duration", "60s"):
-                    measured[state] = bench.load(bound["grpc"], "--domain", OTHER, "--concurrency",
+                with side_load(build, bound["grpc"], "--domain", STUCK, "--rate", "20",
+                               "--duration", "60s"):
+                    measured[state] = build.load(bound["grpc"], "--domain", OTHER, "--concurrency",
                                                  "4", "--duration", f"{SECONDS}s")
             finally:
                 stuck.send_signal(signal.SIGCONT)
@@ -168,45 +124,45 @@ def hung_expert(bench, rounds):
         assert measured["hung"]["failed"] == 0, measured["hung"]["errors"]
         rates.append({k: v["ok_per_second"] for k, v in measured.items()})
         ratios.append(rates[-1]["hung"] / rates[-1]["healthy"])
-    bench.stop()
+    build.stop()
     return ratios, (f"{statistics.median(r['hung'] for r in rates):.0f} against "
                     f"{statistics.median(r['healthy'] for r in rates):.0f} pictures/s of {OTHER}; "
                     f"{STUCK} asked 20 times a second")
 
 
-def slow_replica(bench, rounds):
+def slow_replica(build, rounds):
     """p99 of a domain with two replicas, one of which answers ten whole requests later."""
-    flags, _ = fleet(bench, skip=(OTHER,))
-    first, _ = bench.expert("replica-1", OTHER)
-    second, _ = bench.expert("replica-2", OTHER)
+    flags, _ = build.fleet(skip=(OTHER,))
+    first, _ = build.expert("replica-1", OTHER)
+    second, _ = build.expert("replica-2", OTHER)
     proxy = DelayProxy(second)
-    bound, _ = bench.router(*flags, "--expert", f"{OTHER}={first},{proxy.address}")
+    bound, _ = build.router(*flags, "--expert", f"{OTHER}={first},{proxy.address}")
     asked = ["--domain", OTHER, "--concurrency", "2", "--duration", f"{2 * SECONDS}s"]
     ratios, times = [], []
     for _ in range(rounds):
         proxy.delay = 0.0
         time.sleep(SETTLE_SECONDS)
-        healthy = bench.load(bound["grpc"], *asked)["latency_ms"]
+        healthy = build.load(bound["grpc"], *asked)["latency_ms"]
         proxy.delay = 10 * healthy["p50"] / 1e3
-        slow = bench.load(bound["grpc"], *asked)["latency_ms"]
+        slow = build.load(bound["grpc"], *asked)["latency_ms"]
         times.append((slow["p99"], healthy["p99"], proxy.delay * 1e3))
         ratios.append(slow["p99"] / healthy["p99"])
     proxy.stop()
-    bench.stop()
+    build.stop()
     slow, healthy, delay = (statistics.median(column) for column in zip(*times))
     return ratios, f"{slow:.1f} against {healthy:.1f} ms; {delay:.0f} ms of delay"
 
 
-def cancelled_calls(bench):
+def cancelled_calls(build):
     """Growth of a router whose callers cancel 200 pictures a second of a hung expert, MiB/min."""
-    flags, processes = fleet(bench)
-    bound, router = bench.router(*flags)
-    small = bench.bin_dir.parent / "bench-small-pictures"  # Large ones would not come to the expert.
-    subprocess.run([bench.bin_dir / "draw_pictures", small, "256"], check=True)
+    flags, processes = build.fleet()
+    bound, router = build.router(*flags)
+    small = build.bin_dir.parent / "bench-small-pictures"  # Large ones would not come to the expert.
+    subprocess.run([build.bin_dir / "draw_pictures", small, "256"], check=True)
     processes[STUCK].send_signal(signal.SIGSTOP)
     try:
         with subprocess.Popen(
-                [bench.bin_dir / "bench_cancel", "--server", bound["grpc"], "--images",
+                [build.bin_dir / "bench_cancel", "--server", bound["grpc"], "--images",
                  str(small), "--domain", STUCK, "--rate", "200", "--seconds", "110",
                  "--after-ms", "50"], stdout=subprocess.PIPE, text=True) as client:
             time.sleep(45)  # Pools, arenas and estimates fill.
@@ -217,7 +173,7 @@ def cancelled_calls(bench):
             said = json.loads(client.communicate(timeout=120)[0])
     finally:
         processes[STUCK].send_signal(signal.SIGCONT)
-        bench.stop()
+        build.stop()
     print(f"resident MiB, a second each: {[round(s, 1) for s in samples]}", flush=True)
     # The lower envelope: what is held for good, and not what a burst borrows.
     growth = min(samples[-10:]) - min(samples[:10])
@@ -236,17 +192,17 @@ def shed(metrics):
     return counts
 
 
-def overload(bench, steps=(.5, .75, 1, 1.25, 1.5, 2, 2.5, 3), deadline="1s"):
+def overload(build, steps=(.5, .75, 1, 1.25, 1.5, 2, 2.5, 3), deadline="1s"):
     """Goodput of an embedded router on one core, asked by a client on another."""
     cores = sorted(os.sched_getaffinity(0))
     server_core, client_core = (["taskset", "-c", str(cores[i])] for i in (0, -1))
-    bound, router = bench.router(prefix=server_core)
-    capacity = bench.load(bound["grpc"], "--concurrency", "8", "--duration", f"{SECONDS}s",
+    bound, router = build.router(prefix=server_core)
+    capacity = build.load(bound["grpc"], "--concurrency", "8", "--duration", f"{SECONDS}s",
                           prefix=client_core)["ok_per_second"]
     rows = []
     for step in steps:
         before = shed(bound["metrics"])
-        result = bench.load(bound["grpc"], "--rate", f"{step * capacity:.1f}", "--timeout", deadline,
+        result = build.load(bound["grpc"], "--rate", f"{step * capacity:.1f}", "--timeout", deadline,
                             "--slo", deadline, "--duration", f"{2 * SECONDS}s", "--max-outstanding",
                             "20000", prefix=client_core)
         after = shed(bound["metrics"])
@@ -257,7 +213,7 @@ def overload(bench, steps=(.5, .75, 1, 1.25, 1.5, 2, 2.5, 3), deadline="1s"):
                      "shed": {k: v - before.get(k, 0) for k, v in after.items()
                               if v > before.get(k, 0)}})
         print(rows[-1], flush=True)
-    bench.stop()
+    build.stop()
     return capacity, rows
 
 
@@ -266,12 +222,12 @@ def ratio_row(what, budget, ratios, detail):
             f"{max(ratios):.2f}) | {detail} |")
 
 
-def faults_table(make_bench, rounds):
-    hung = hung_expert(make_bench(), rounds)
+def faults_table(build, rounds):
+    hung = hung_expert(build, rounds)
     print(hung, flush=True)
-    slow = slow_replica(make_bench(), rounds)
+    slow = slow_replica(build, rounds)
     print(slow, flush=True)
-    growth, said = cancelled_calls(make_bench())
+    growth, said = cancelled_calls(build)
     return "\n".join([
         f"{rounds} rounds, with and without the fault in turn; medians (smallest to largest).",
         "",
@@ -285,8 +241,8 @@ def faults_table(make_bench, rounds):
     ])
 
 
-def overload_table(make_bench):
-    capacity, rows = overload(make_bench())
+def overload_table(build):
+    capacity, rows = overload(build)
     peak = max(row["goodput"] for row in rows)
     lines = [
         f"Open loop (Poisson), deadline 1 s, the embedded router on one core and the client on "

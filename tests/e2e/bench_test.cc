@@ -95,18 +95,13 @@ TEST_F(BenchTest, NoPicturesAndNoModelAreSentencesToo) {
 TEST_F(BenchTest, WrongUsageIsTwo) {
   EXPECT_EQ(Pipeline("sideways").code, 2);
   EXPECT_EQ(Pipeline("plain", {"--threads", "0"}).code, 2);
-  EXPECT_EQ(RunToTheEnd({BinaryPath("bench_load")}).code, 2);
   EXPECT_EQ(RunToTheEnd({BinaryPath("bench_shards")}).code, 2);
 }
 
-TEST_F(BenchTest, ALoadThatNobodyAnswersIsASentenceAndOne) {
-  const Finished run = RunToTheEnd({BinaryPath("bench_load"), "--server", "127.0.0.1:1", "--images",
-                                    dir_ / "pictures", "--pictures", "3"});
+TEST_F(BenchTest, ShardsOfNoModelAreASentenceAndOne) {
+  const Finished run = RunToTheEnd({BinaryPath("bench_shards"), "--model", dir_ / "nowhere"});
   EXPECT_EQ(run.code, 1);
-  EXPECT_THAT(run.err, HasSubstr("bench_load: 3 of 3 pictures failed"));
-  EXPECT_THAT(run.err, HasSubstr("leaf.jpg"));
-  EXPECT_EQ(RunToTheEnd({BinaryPath("bench_load"), "--images", dir_ / "empty"}).code, 1);
-  EXPECT_EQ(RunToTheEnd({BinaryPath("bench_shards"), "--model", dir_ / "nowhere"}).code, 1);
+  EXPECT_THAT(run.err, HasSubstr("nowhere"));
 }
 
 }  // namespace
