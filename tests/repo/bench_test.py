@@ -16,7 +16,8 @@ import unittest
 import tree
 
 PATIENCE_S = 120
-TOOLS = ("demo", "bench", "bench_budgets.py", "bench_build.py", "bench_faults.py", "bench_runs.py")
+TOOLS = ("demo", "bench", "bench_budgets.py", "bench_build.py", "bench_compare.py", "bench_faults.py",
+         "bench_runs.py")
 
 # Every program writes down that it was called: build, program, and what tells one call from another.
 HEAD = r"""#!/bin/sh
@@ -90,6 +91,9 @@ class Bench:
                              timeout=PATIENCE_S)
         return run.returncode, run.stdout, run.stderr
 
+    def compare(self, **settings):
+        return self.run("compare", **{"BASE": str(self.root / "base/bin"), **settings})
+
     def calls(self, program):
         """What was noted of a program, [(build, what)]."""
         calls = self.root / "calls"
@@ -126,6 +130,59 @@ def row(text, what):
 
 
 @unittest.skipUnless(shutil.which("setpriv"), "setpriv is missing")
+class CompareTest(unittest.TestCase):
+
+    def test_says_what_every_round_found_better_or_worse_and_writes_nothing(self):
+        with planted() as bench:
+            code, out, err = bench.compare()
+            self.assertEqual((code, err), (0, ""), out)
+            self.assertEqual(bench.left(), [])
+            self.assertEqual(bench.page(), PAGE)
+        self.assertEqual(row(out, "reference loop"),
+                         ["2.000 (2.000 to 2.000)", "80 pictures/s", "40 pictures/s", "better"])
+        self.assertEqual(row(out, "embedded router over gRPC"),
+                         ["0.500 (0.500 to 0.500)", "50 pictures/s", "100 pictures/s", "worse"])
+        change, _, _, verdict = row(out, "plain loop")
+        self.assertRegex(change, r"^1\.000 \(0\.976 to 1\.025\)$")
+        self.assertEqual(verdict, "-")
+        self.assertEqual(row(out, "its overhead over the forward pass"),
+                         ["+0.00 ms (+0.00 to +0.00)", "1.00 ms", "1.00 ms", "-"])
+        # How long these programs take to start is the machine's affair.
+        self.assertRegex(out, r"\nWorse in every round: embedded router over gRPC[.;]")
+
+    def test_builds_are_measured_in_turn_and_each_is_the_first_one_in_every_other_round(self):
+        with planted() as bench:
+            bench.compare()
+            plain = [build for build, what in bench.calls("bench_pipeline") if what == "plain"]
+            asked = bench.calls("orchard")
+        self.assertEqual(plain, ["base", "new", "new", "base"])
+        self.assertEqual({build for build, _ in asked}, {"new"}, "one client asks both")
+        self.assertEqual([what.split(" ")[0] for _, what in asked if ":remote" in what],
+                         ["base:remote", "new:remote", "new:remote", "base:remote"])
+
+    def test_what_is_no_build_is_refused_before_anything_runs(self):
+        for base in ("", "/nowhere", "images"):
+            with self.subTest(base), planted() as bench:
+                code, out, err = bench.compare(BASE=base)
+                self.assertEqual((code, out), (1, ""))
+                self.assertRegex(err, f"^bench: BASE={base} has no bench_pipeline, orchard-expert")
+                self.assertFalse((bench.root / "calls").exists())
+
+    def test_answers_without_all_experts_are_no_measurement(self):
+        with planted() as bench:
+            code, _, err = bench.compare(DEGRADED="3")
+            self.assertEqual(code, 1)
+            self.assertRegex(err, "^bench: .*3 were answered without all experts")
+            self.assertEqual(bench.left(), [])
+
+    def test_a_program_that_fails_is_reported_in_its_own_words(self):
+        with planted() as bench:
+            code, _, err = bench.compare(BROKEN="forward")
+        self.assertEqual(code, 1)
+        self.assertIn("bench_pipeline ended with 1: bench_pipeline: notes.txt: not a picture", err)
+
+
+@unittest.skipUnless(shutil.which("setpriv"), "setpriv is missing")
 class BudgetsTest(unittest.TestCase):
 
     def test_the_table_goes_between_its_marks(self):
@@ -158,7 +215,7 @@ class WordsTest(unittest.TestCase):
         with planted() as bench:
             code, out, err = bench.run("marco")
         self.assertEqual((code, out), (2, ""))
-        for word in ('"marco"', "micro", "build", "faults", "overload"):
+        for word in ('"marco"', "micro", "build", "faults", "overload", "compare"):
             self.assertIn(word, err)
 
 

@@ -8,7 +8,7 @@ import unittest
 import tree
 
 NOTHING = "#!/bin/sh\n"
-SHOW = '#!/bin/sh\nfor name in ONCE IMAGES MODEL ROUNDS; do eval "echo $name=\\$$name"; done\necho "$@"\n'
+SHOW = '#!/bin/sh\nfor name in ONCE IMAGES MODEL ROUNDS BASE; do eval "echo $name=\\$$name"; done\necho "$@"\n'
 
 
 class Dev:
@@ -22,7 +22,7 @@ class Dev:
     def run(self, *arguments, **environment):
         """(exit code, lines of stdout, stderr), called in the folder `here`."""
         clean = {name: value for name, value in os.environ.items()
-                 if name not in ("ONCE", "IMAGES", "MODEL", "ROUNDS", "PRESET")}
+                 if name not in ("ONCE", "IMAGES", "MODEL", "ROUNDS", "BASE", "PRESET")}
         clean["PATH"] = f"{self.root}/path:{clean['PATH']}"
         run = subprocess.run(["bash", "../dev", *arguments], cwd=self.root / "here",
                              env=clean | environment, capture_output=True, text=True, check=False)
@@ -57,7 +57,14 @@ class DevTest(unittest.TestCase):
     def test_other_arguments_are_handed_on(self):
         with planted() as dev:
             code, out, err = dev.run("bench", "micro", "ROUNDS=2")
-            self.assertEqual((code, out[3:]), (0, ["ROUNDS=2", "build/release/bin micro"]), err)
+            self.assertEqual((code, out[3:]), (0, ["ROUNDS=2", "BASE=", "build/release/bin micro"]),
+                             err)
+
+    def test_the_build_to_compare_with_is_where_the_caller_is(self):
+        with planted() as dev:
+            wanted = [f"BASE={dev.root}/here/../old/bin", "build/release/bin compare"]
+            code, out, err = dev.run("bench", "compare", "BASE=../old/bin")
+            self.assertEqual((code, out[4:]), (0, wanted), err)
 
     def test_an_unknown_setting_is_refused_with_the_known_ones(self):
         with planted() as dev:
