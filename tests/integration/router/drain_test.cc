@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/integration/router/running_router.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/pictures.h"
 #include "tests/testing/status_matchers.h"
 
@@ -15,6 +16,7 @@
 namespace orchard::router {
 namespace {
 
+using orchard::testing::Eventually;
 using orchard::testing::IsOk;
 using ::testing::Not;
 using testing::RunningRouter;
@@ -53,12 +55,7 @@ TEST(StuckExpertTest, ACancelledCallGivesItsPlaceBackAtOnce) {
   EXPECT_EQ(router.engine().pipeline().Load().in_flight, 1);
   call.Cancel();
   EXPECT_EQ(call.Wait().code(), absl::StatusCode::kCancelled);
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (router.engine().pipeline().Load().in_flight > 0 &&
-         std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::yield();
-  }
-  EXPECT_EQ(router.engine().pipeline().Load().in_flight, 0);
+  EXPECT_TRUE(Eventually([&] { return router.engine().pipeline().Load().in_flight == 0; }));
 }
 
 TEST(StuckExpertTest, ACutDrainEndsTheCallAndTheRouterWithIt) {

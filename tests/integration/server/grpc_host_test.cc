@@ -12,6 +12,7 @@
 
 #include "rpc/status.h"
 #include "tests/integration/server/describe_service.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/grpc_calls.h"
 #include "tests/testing/status_matchers.h"
 
@@ -19,6 +20,7 @@ namespace orchard::server {
 namespace {
 
 using ::orchard::testing::CheckHealth;
+using ::orchard::testing::Eventually;
 using ::orchard::testing::HealthWatch;
 using ::orchard::testing::IsOk;
 using ::orchard::testing::ListServices;
@@ -129,17 +131,6 @@ TEST_F(GrpcHostTest, APortInUseIsAnErrorThatNamesTheAddressAndTheReason) {
                                                              HasSubstr("Address already in use"))));
 }
 
-/// Waits for a state, for long.
-template <typename State>
-bool Becomes(const State& state) {
-  const auto deadline = std::chrono::steady_clock::now() + seconds(60);
-  while (!state()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(milliseconds(5));
-  }
-  return true;
-}
-
 /// Holds whoever calls it, on gRPC's own threads, which is forbidden.
 class StuckService final : public v1::Classifier::CallbackService {
  public:
@@ -161,7 +152,7 @@ TEST(LivenessTest, AProcessWhoseCallbackThreadsAreStuckIsNotAlive) {
       {.host = "127.0.0.1", .port = 0}, {{.name = kClassifier, .service = &service}},
       {.heartbeat = milliseconds(5), .heartbeat_patience = milliseconds(1'000)});
   ASSERT_THAT(host, IsOk());
-  ASSERT_TRUE(Becomes([&] { return (*host)->alive(); }));
+  ASSERT_TRUE(Eventually([&] { return (*host)->alive(); }));
   // Threads of the clients' own: the callback ones are all held by the server's side.
   std::vector<std::jthread> callers;
   for (int i = 0; i < 16; ++i) {
@@ -172,25 +163,25 @@ TEST(LivenessTest, AProcessWhoseCallbackThreadsAreStuckIsNotAlive) {
       stub->DescribeModel(&context, {}, &response).ok();
     });
   }
-  EXPECT_TRUE(Becomes([&] { return !(*host)->alive(); }));
+  EXPECT_TRUE(Eventually([&] { return !(*host)->alive(); }));
   service.released.count_down();
-  EXPECT_TRUE(Becomes([&] { return (*host)->alive(); }));
+  EXPECT_TRUE(Eventually([&] { return (*host)->alive(); }));
 }
 
 TEST_F(GrpcHostTest, ALimitOfConnectionsLetsOthersWaitUntilOneEnds) {
   Start({.max_connections = 1});
   ASSERT_EQ(CheckHealth(channel_, ""), "NOT_SERVING");  // Takes the only place.
-  EXPECT_TRUE(Becomes([&] { return host_->accepting(); }));
+  EXPECT_TRUE(Eventually([&] { return host_->accepting(); }));
   grpc::ChannelArguments other;
   other.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   const auto second = grpc::CreateCustomChannel(host_->address().ToString(),
                                                 grpc::InsecureChannelCredentials(), other);
   second->GetState(/*try_to_connect=*/true);
-  EXPECT_TRUE(Becomes([&] { return !host_->accepting(); }));
+  EXPECT_TRUE(Eventually([&] { return !host_->accepting(); }));
   stub_.reset();
   channel_.reset();                                   // The only connection ends.
   EXPECT_EQ(CheckHealth(second, ""), "NOT_SERVING");  // Waits for the connection, as a caller may.
-  EXPECT_TRUE(Becomes([&] { return host_->accepting(); }));
+  EXPECT_TRUE(Eventually([&] { return host_->accepting(); }));
 }
 
 TEST_F(GrpcHostTest, AnOldConnectionIsReplacedWithoutALostCall) {

@@ -11,6 +11,7 @@
 #include "core/text.h"
 #include "server/http.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/grpc_calls.h"
 #include "tests/testing/http_get.h"
 #include "tests/testing/temp_dir.h"
@@ -21,6 +22,7 @@ namespace {
 using ::orchard::testing::BinaryPath;
 using ::orchard::testing::CheckHealth;
 using ::orchard::testing::ChildProcess;
+using ::orchard::testing::Eventually;
 using ::orchard::testing::HealthWatch;
 using ::orchard::testing::HttpGet;
 using ::orchard::testing::PortIn;
@@ -155,10 +157,10 @@ TEST(ProcessTest, ClosedDescriptorsDoNotBecomeSockets) {
   const std::string out = (dir / "out").string();
   ChildProcess child(ByShell("exec 1>" + out + " 0<&- 2>&-;"));
   std::string line;
-  const auto deadline = std::chrono::steady_clock::now() + ChildProcess::kPatience;
-  while (line.find('\n') == std::string::npos && std::chrono::steady_clock::now() < deadline) {
+  EXPECT_TRUE(Eventually([&] {
     line = core::ReadFile(out).value_or("");
-  }
+    return line.find('\n') != std::string::npos;
+  }));
   const auto channel = grpc::CreateChannel("127.0.0.1:" + std::to_string(PortIn(line, "grpc")),
                                            grpc::InsecureChannelCredentials());
   EXPECT_EQ(CheckHealth(channel, ""), "SERVING");
@@ -175,12 +177,8 @@ TEST(ProcessTest, WithoutDescriptorsItIsNotReadyAndServesAgainWhenTheyAreFree) {
   const std::uint16_t http = PortIn(line, "http");
   const std::uint16_t grpc_port = PortIn(line, "grpc");
   const auto is_ready = [http](bool wanted) {
-    const auto deadline = std::chrono::steady_clock::now() + ChildProcess::kPatience;
-    while ((HttpGet(http, "/readyz").find("HTTP/1.1 200") == 0) != wanted) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
-    return true;
+    return Eventually(
+        [&] { return (HttpGet(http, "/readyz").find("HTTP/1.1 200") == 0) == wanted; });
   };
   ASSERT_TRUE(is_ready(true));
   {

@@ -15,6 +15,7 @@
 
 #include "server/grpc_host.h"
 #include "tests/integration/server/describe_service.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/testing/test_ca.h"
@@ -23,6 +24,7 @@ namespace orchard::server {
 namespace {
 
 namespace fs = std::filesystem;
+using ::orchard::testing::Eventually;
 using ::orchard::testing::Identity;
 using ::orchard::testing::IsOk;
 using ::orchard::testing::TempDir;
@@ -97,12 +99,9 @@ TEST_F(TlsHostTest, TheServersNameIsTheHostOrTheOneThatIsAskedFor) {
   ca_.Issue(dir_.path(), "server", {.names = "DNS:elsewhere.example"});
   ASSERT_THAT(source_->Reload(), IsOk());
   std::this_thread::sleep_for(milliseconds(1));
-  const auto deadline = std::chrono::steady_clock::now() + seconds(30);
-  grpc::StatusCode code = grpc::StatusCode::UNKNOWN;
-  while (code != grpc::StatusCode::OK && std::chrono::steady_clock::now() < deadline) {
-    code = Call(Connect({.ca = ca_.cert(), .name = "elsewhere.example"}));
-  }
-  EXPECT_EQ(code, grpc::StatusCode::OK);
+  EXPECT_TRUE(Eventually([&] {
+    return Call(Connect({.ca = ca_.cert(), .name = "elsewhere.example"})) == grpc::StatusCode::OK;
+  }));
   EXPECT_EQ(Call(Connect({.ca = ca_.cert()})), grpc::StatusCode::UNAVAILABLE);  // 127.0.0.1
 }
 
@@ -147,10 +146,7 @@ TEST_F(TlsHostTest, ReloadsLoseNoCallAndABadOneChangesNothing) {
   }
   const auto await = [&](int more) {
     const int goal = answered + more;
-    const auto deadline = std::chrono::steady_clock::now() + seconds(60);
-    while (answered < goal && std::chrono::steady_clock::now() < deadline) {
-      std::this_thread::sleep_for(milliseconds(1));
-    }
+    EXPECT_TRUE(Eventually([&] { return answered >= goal; }));
   };
   for (int i = 0; i < 3; ++i) {
     await(30);
@@ -183,13 +179,8 @@ TEST_F(TlsHostTest, AChannelTakesItsOwnFilesAnewToo) {
                                                  (*source)->ChannelCredentials(), arguments);
   EXPECT_EQ(Call(channel), grpc::StatusCode::UNAVAILABLE);
   new_callers.Issue(dir_.path(), "router");
-  const auto deadline = std::chrono::steady_clock::now() + seconds(30);
-  grpc::StatusCode code = grpc::StatusCode::UNKNOWN;
-  while (code != grpc::StatusCode::OK && std::chrono::steady_clock::now() < deadline) {
-    code = Call(channel);
-    std::this_thread::sleep_for(milliseconds(20));
-  }
-  EXPECT_EQ(code, grpc::StatusCode::OK);  // The same channel.
+  // The same channel.
+  EXPECT_TRUE(Eventually([&] { return Call(channel) == grpc::StatusCode::OK; }));
 }
 
 }  // namespace
