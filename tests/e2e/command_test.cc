@@ -10,7 +10,6 @@
 #include <set>
 #include <sstream>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -19,13 +18,16 @@
 #include "core/clock.h"
 #include "core/text.h"
 #include "nlohmann/json.hpp"
+#include "tests/e2e/finished.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/http_get.h"
 #include "tests/testing/mute_server.h"
 #include "tests/testing/pictures.h"
+#include "tests/testing/service_command.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
-#include "tests/testing/tiny_model.h"
+#include "tests/testing/tiny_model_folder.h"
 
 namespace orchard {
 namespace {
@@ -34,44 +36,32 @@ using nlohmann::json;
 using ::testing::AllOf;
 using testing::BinaryPath;
 using testing::ChildProcess;
+using testing::Finished;
 using ::testing::HasSubstr;
 using testing::IsOk;
 using ::testing::Not;
 using testing::PortIn;
+using testing::RunToTheEnd;
 using ::testing::StartsWith;
 
-struct Finished {
-  int code = -1;
-  std::string out, err;
-
-  /// Lines of `out`, each an object.
-  std::vector<json> Objects() const {
-    std::vector<json> objects;
-    std::istringstream text(out);
-    for (std::string line; std::getline(text, line);) objects.push_back(json::parse(line));
-    return objects;
-  }
-};
-
-Finished RunProgram(const std::vector<std::string>& command) {
-  ChildProcess child(command);
-  Finished finished;
-  finished.out = child.RestOfOut();
-  finished.err = child.RestOfErr();
-  finished.code = child.Wait().value_or(-1);
-  return finished;
+/// The lines of its output, each an object.
+std::vector<json> ObjectsOf(const Finished& run) {
+  std::vector<json> objects;
+  std::istringstream text(run.out);
+  for (std::string line; std::getline(text, line);) objects.push_back(json::parse(line));
+  return objects;
 }
 
 Finished RunCommand(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), BinaryPath("orchard"));
-  return RunProgram(arguments);
+  return RunToTheEnd(arguments);
 }
 
 /// With `redirection` as a shell has it, for example "< file".
 Finished RunRedirected(const std::string& redirection, std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(),
                    {"/bin/sh", "-c", "exec \"$@\" " + redirection, "sh", BinaryPath("orchard")});
-  return RunProgram(arguments);
+  return RunToTheEnd(arguments);
 }
 
 /// One router for all tests of this file: it starts once.
@@ -86,11 +76,8 @@ class CommandTest : public ::testing::Test {
 
   static void SetUpTestSuite() {
     world_ = new World;
-    ASSERT_THAT(testing::WriteTinyModel(world_->dir / "model/1"), IsOk());
-    world_->router = std::make_unique<ChildProcess>(std::vector<std::string>{
-        BinaryPath("orchard-router"), "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
-        "--metrics-listen", "127.0.0.1:0", "--model", (world_->dir / "model").string(),
-        "--drain-delay", "0s"});
+    world_->router = std::make_unique<ChildProcess>(testing::ServiceCommand(
+        "orchard-router", testing::SharedTinyModel().path(), {"--drain-delay", "0s"}));
     const std::string ready = world_->router->ReadOutUntil("ready");
     ASSERT_NE(PortIn(ready, "grpc"), 0) << ready;
     world_->server = "127.0.0.1:" + std::to_string(PortIn(ready, "grpc"));
@@ -133,7 +120,7 @@ CommandTest::World* CommandTest::world_ = nullptr;
 TEST_F(CommandTest, EveryFieldThatScriptsMayRelyOnIsThere) {
   const Finished run = Classify({"--json", world_->leaf});
   ASSERT_EQ(run.code, 0) << run.err;
-  const json answer = run.Objects().at(0);
+  const json answer = ObjectsOf(run).at(0);
   for (const char* field :
        {"file", "predictions", "concepts", "routing", "coverage", "exact", "outcome", "degraded",
         "missing", "model_version", "latency_ms", "stages_ms"}) {
@@ -153,14 +140,14 @@ TEST_F(CommandTest, PicturesAfterServerArePicturesAndRepeatsAreAnswered) {
   const Finished run = Classify({world_->leaf, world_->grains, world_->leaf, "--json"});
   ASSERT_EQ(run.code, 0) << run.err;
   std::multiset<std::string> files;
-  for (const json& answer : run.Objects()) files.insert(answer.at("file").get<std::string>());
+  for (const json& answer : ObjectsOf(run)) files.insert(answer.at("file").get<std::string>());
   EXPECT_EQ(files, (std::multiset<std::string>{world_->leaf, world_->grains, world_->leaf}));
 }
 
 TEST_F(CommandTest, AFolderIsWalked) {
   const Finished run = Classify({(world_->dir / "pictures").string(), "--json"});
   EXPECT_EQ(run.code, 0) << run.err;
-  EXPECT_EQ(run.Objects().size(), 2u);
+  EXPECT_EQ(ObjectsOf(run).size(), 2u);
 }
 
 TEST_F(CommandTest, WhatFailsFailsAloneWithALine) {
@@ -168,7 +155,7 @@ TEST_F(CommandTest, WhatFailsFailsAloneWithALine) {
   std::filesystem::create_directories(empty);
   const Finished run = Classify({empty, "missing.jpg", world_->leaf, "--json"});
   EXPECT_EQ(run.code, 1);
-  EXPECT_EQ(run.Objects().size(), 1u);
+  EXPECT_EQ(ObjectsOf(run).size(), 1u);
   EXPECT_THAT(run.err, HasSubstr(empty + ": no picture in this folder"));
   EXPECT_THAT(run.err, HasSubstr("missing.jpg: no such file"));
 }
@@ -178,10 +165,10 @@ TEST_F(CommandTest, ADashIsStandardInput) {
   const Finished piped = RunRedirected(
       "< '" + world_->leaf + "'", {"classify", "--server", world_->server, "--json", "-", "-"});
   ASSERT_EQ(piped.code, 0) << piped.err;
-  ASSERT_EQ(piped.Objects().size(), 2u);
-  for (const json& answer : piped.Objects()) {
+  ASSERT_EQ(ObjectsOf(piped).size(), 2u);
+  for (const json& answer : ObjectsOf(piped)) {
     EXPECT_EQ(answer.at("file"), "-");
-    EXPECT_EQ(answer.at("predictions"), named.Objects().at(0).at("predictions"));
+    EXPECT_EQ(answer.at("predictions"), ObjectsOf(named).at(0).at("predictions"));
   }
 }
 
@@ -190,8 +177,8 @@ TEST_F(CommandTest, TopSaysHowManyClassesAreShown) {
     const Finished run =
         Classify({"--top", std::to_string(top), "--policy", "dense", "--json", world_->leaf});
     ASSERT_EQ(run.code, 0) << run.err;
-    EXPECT_EQ(run.Objects().at(0).at("predictions").size(), top);
-    EXPECT_EQ(run.Objects().at(0).at("concepts").size(), top);
+    EXPECT_EQ(ObjectsOf(run).at(0).at("predictions").size(), top);
+    EXPECT_EQ(ObjectsOf(run).at(0).at("concepts").size(), top);
   }
 }
 
@@ -201,7 +188,7 @@ TEST_F(CommandTest, ADeadServerIsPassedOver) {
     const Finished run = RunCommand({"classify", "--server", dead + "," + world_->server,
                                      "--timeout", "6", "--json", world_->leaf});
     EXPECT_EQ(run.code, 0) << dead << ": " << run.err;
-    EXPECT_EQ(run.Objects().size(), 1u);
+    EXPECT_EQ(ObjectsOf(run).size(), 1u);
   }
 }
 
@@ -232,7 +219,7 @@ TEST_F(CommandTest, AnswersOnAFullDiskAreExitCodeOneWithTheReason) {
 TEST_F(CommandTest, SomeFailedIsExitCodeOneWithTheReason) {
   const Finished run = Classify({world_->text, world_->leaf, "--json"});
   EXPECT_EQ(run.code, 1);
-  EXPECT_EQ(run.Objects().size(), 1u);
+  EXPECT_EQ(ObjectsOf(run).size(), 1u);
   EXPECT_THAT(run.err, HasSubstr("not_a_picture.jpg: INVALID_ARGUMENT"));
 }
 
@@ -249,7 +236,7 @@ TEST_P(PolicyTest, IsAppliedAndReported) {
   arguments.insert(arguments.end(), {"--json", world_->leaf});
   const Finished run = Classify(arguments);
   ASSERT_EQ(run.code, 0) << run.err;
-  EXPECT_EQ(run.Objects().at(0).at("routing").at("policy"), GetParam().policy);
+  EXPECT_EQ(ObjectsOf(run).at(0).at("routing").at("policy"), GetParam().policy);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -272,19 +259,18 @@ TEST_F(CommandTest, AHugeFileInAFolderIsALineAndTheOthersAreAnswered) {
   std::filesystem::resize_file(huge, std::uintmax_t{2100} << 20);  // Takes no room on the disk.
   const Finished run = Classify({"--json", "--concurrency", "1", (world_->dir / "huge").string()});
   EXPECT_EQ(run.code, 1);
-  EXPECT_EQ(run.Objects().size(), 2u);
+  EXPECT_EQ(ObjectsOf(run).size(), 2u);
   EXPECT_THAT(run.err, StartsWith("orchard: " + huge + ": 2.1 GiB is over the"));
   EXPECT_EQ(std::ranges::count(run.err, '\n'), 1);
 }
 
 TEST_F(CommandTest, AProxyOfTheEnvironmentIsNotAsked) {
   for (const char* name : {"http_proxy", "https_proxy", "grpc_proxy"}) {
-    ChildProcess child(
-        {BinaryPath("orchard"), "classify", "--server", world_->server, world_->leaf},
-        {std::string(name) + "=http://127.0.0.1:9"});
-    child.RestOfOut();
-    EXPECT_EQ(child.RestOfErr(), "") << name;
-    EXPECT_EQ(child.Wait(), 0) << name;
+    const Finished run =
+        RunToTheEnd({BinaryPath("orchard"), "classify", "--server", world_->server, world_->leaf},
+                    {std::string(name) + "=http://127.0.0.1:9"});
+    EXPECT_EQ(run.err, "") << name;
+    EXPECT_EQ(run.code, 0) << name;
   }
 }
 
@@ -300,7 +286,7 @@ TEST_F(CommandTest, NamesAreShownAndNotObeyed) {
   EXPECT_THAT(table.out, AllOf(Not(HasSubstr("\x1b")), HasSubstr("c\\x1b[31md.jpg "),
                                HasSubstr("a\\nb.jpg "), HasSubstr("\\xe4pfel.jpg ")));
   const Finished lines = Classify({"--json", (world_->dir / "odd").string()});
-  EXPECT_EQ(lines.Objects().size(), 3u);
+  EXPECT_EQ(ObjectsOf(lines).size(), 3u);
   EXPECT_THAT(Classify({"no\x1b[31m.jpg"}).err, HasSubstr("no\\x1b[31m.jpg: no such file\n"));
   EXPECT_THAT(RunCommand({"classify", "--no\x1b[31m", "x.jpg"}).err, Not(HasSubstr("\x1b")));
 }
@@ -308,12 +294,12 @@ TEST_F(CommandTest, NamesAreShownAndNotObeyed) {
 TEST_F(CommandTest, AFolderInBracketsIsAFolderAndNoList) {
   const std::string inside =
       Put("[2024]/leaf.jpg", testing::EncodeJpeg(testing::DrawLeaf(320, 240, 1)));
-  ChildProcess child({"/bin/sh", "-c",
-                      "cd \"$1\" && exec \"$0\" classify --json --server \"$2\" '[2024]'",
-                      BinaryPath("orchard"), world_->dir.path().string(), world_->server});
-  EXPECT_THAT(child.RestOfOut(), HasSubstr("[2024]/leaf.jpg"));
-  EXPECT_EQ(child.RestOfErr(), "");
-  EXPECT_EQ(child.Wait(), 0);
+  const Finished run = RunToTheEnd(
+      {"/bin/sh", "-c", "cd \"$1\" && exec \"$0\" classify --json --server \"$2\" '[2024]'",
+       BinaryPath("orchard"), world_->dir.path().string(), world_->server});
+  EXPECT_THAT(run.out, HasSubstr("[2024]/leaf.jpg"));
+  EXPECT_EQ(run.err, "");
+  EXPECT_EQ(run.code, 0);
 }
 
 TEST_F(CommandTest, DurationsAreWrittenAsForTheServers) {
@@ -356,8 +342,7 @@ TEST_F(CommandTest, BenchEndsInOrderWhenItIsInterrupted) {
   ChildProcess child({BinaryPath("orchard"), "bench", "--server", world_->server, "--json",
                       "--warmup", "0s", "--duration", "1h", world_->leaf});
   // It has taken over the signal when it asks; before, the signal would end it.
-  const auto deadline = core::Clock::now() + std::chrono::seconds(30);
-  while (!IsBusy() && core::Clock::now() < deadline) std::this_thread::yield();
+  EXPECT_TRUE(testing::Eventually(IsBusy));
   child.Signal(SIGINT);
   const json result = json::parse(child.RestOfOut());
   EXPECT_EQ(child.Wait(), 0);
@@ -378,7 +363,7 @@ std::string PythonExample() {
 TEST_F(CommandTest, ThePythonOfTheDocumentsRuns) {
   const char* chosen = std::getenv("ORCHARD_PYTHON");
   const std::string python = chosen == nullptr ? "/usr/bin/python3" : chosen;
-  if (RunProgram({python, "-c", "import grpc, grpc_tools"}).code != 0) {
+  if (RunToTheEnd({python, "-c", "import grpc, grpc_tools"}).code != 0) {
     GTEST_SKIP() << python << " has no grpcio and grpcio-tools; ORCHARD_PYTHON names another";
   }
   std::string example = PythonExample();
@@ -387,7 +372,7 @@ TEST_F(CommandTest, ThePythonOfTheDocumentsRuns) {
   example.replace(example.find("127.0.0.1:8001"), 14, world_->server);
   example.replace(example.find("photo.jpg"), 9, world_->leaf);
   Put("python/example.py", example);
-  const Finished run = RunProgram(
+  const Finished run = RunToTheEnd(
       {"/bin/sh", "-c",
        "cd \"$1\" && \"$2\" -m grpc_tools.protoc -I \"$3/proto\" --python_out=. "
        "--grpc_python_out=. orchard/v1/tensor.proto orchard/v1/model.proto "

@@ -13,13 +13,19 @@ struct Finished {
   std::string out, err;
 };
 
-/// Runs `command` (path first) to its end. `environment` has words of env(1): "NAME=VALUE", "-u",
-/// "NAME"; they win over our own.
-inline Finished RunToTheEnd(std::vector<std::string> command,
-                            const std::vector<std::string>& environment = {}) {
+/// `command` (path first) with words of env(1) before it: "NAME=VALUE", "-u", "NAME"; they win over
+/// our own environment.
+inline std::vector<std::string> InEnvironment(const std::vector<std::string>& environment,
+                                              std::vector<std::string> command) {
   command.insert(command.begin(), environment.begin(), environment.end());
   command.insert(command.begin(), "/usr/bin/env");
-  ChildProcess child(command);
+  return command;
+}
+
+/// Runs `command` to its end, with `environment` as InEnvironment takes it.
+inline Finished RunToTheEnd(const std::vector<std::string>& command,
+                            const std::vector<std::string>& environment = {}) {
+  ChildProcess child(InEnvironment(environment, command));
   Finished finished;
   finished.out = child.RestOfOut();
   finished.err = child.RestOfErr();

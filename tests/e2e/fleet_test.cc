@@ -2,10 +2,8 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
-#include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -13,22 +11,22 @@
 #include <gtest/gtest.h>
 
 #include "orchard/v1/classifier.grpc.pb.h"
-#include "router/catalogue.h"
-#include "rpc/status.h"
+#include "tests/e2e/classify.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/http_get.h"
 #include "tests/testing/pictures.h"
+#include "tests/testing/service_command.h"
 #include "tests/testing/status_matchers.h"
-#include "tests/testing/temp_dir.h"
-#include "tests/testing/tiny_model.h"
+#include "tests/testing/tiny_model_folder.h"
 
 /// A router whose experts die, hang, and come back, as processes.
 
 namespace orchard {
 namespace {
 
-using testing::BinaryPath;
 using testing::ChildProcess;
+using testing::Eventually;
 using ::testing::HasSubstr;
 using testing::HttpGet;
 using testing::IsOk;
@@ -36,73 +34,34 @@ using ::testing::Not;
 using testing::PortIn;
 using namespace std::chrono_literals;
 
-constexpr std::chrono::seconds kPatience{60};
-
 class FleetTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    const auto manifest = testing::WriteTinyModel(model_ / "1");
-    ASSERT_THAT(manifest, IsOk());
-    domains_ = router::CatalogueOf(*manifest).domains;
-    picture_ = testing::EncodeJpeg(testing::DrawLeaf(300, 280, 3));
-  }
-
   /// An expert for `domains`, on a port of the system's choice or on a given one.
   std::unique_ptr<ChildProcess> SpawnExpert(const std::vector<std::string>& domains, int& port) {
-    std::vector<std::string> command = {
-        BinaryPath("orchard-expert"), "--listen",    "127.0.0.1:" + std::to_string(port),
-        "--metrics-listen",           "127.0.0.1:0", "--model",
-        model_.path().string()};
-    for (const std::string& domain : domains) {
-      command.insert(command.end(), {"--domain", domain});
-    }
-    auto expert = std::make_unique<ChildProcess>(command);
+    std::vector<std::string> flags;
+    for (const std::string& domain : domains) flags.insert(flags.end(), {"--domain", domain});
+    auto expert = std::make_unique<ChildProcess>(testing::ServiceCommand(
+        "orchard-expert", model_.path(), flags, "127.0.0.1:" + std::to_string(port)));
     port = PortIn(expert->ReadOutUntil("ready"), "grpc");
     return expert;
   }
 
   void SpawnRouter(const std::vector<std::string>& more) {
-    std::vector<std::string> command = {BinaryPath("orchard-router"),
-                                        "--listen",
-                                        "127.0.0.1:0",
-                                        "--metrics-listen",
-                                        "127.0.0.1:0",
-                                        "--http-listen",
-                                        "127.0.0.1:0",
-                                        "--model",
-                                        model_.path().string()};
-    command.insert(command.end(), more.begin(), more.end());
-    router_ = std::make_unique<ChildProcess>(command);
+    router_ = std::make_unique<ChildProcess>(
+        testing::ServiceCommand("orchard-router", model_.path(), more));
     ready_ = router_->ReadOutUntil("orchard-router ready");
     ASSERT_NE(PortIn(ready_, "grpc"), 0) << ready_;
     stub_ = v1::Classifier::NewStub(grpc::CreateChannel(
         "127.0.0.1:" + std::to_string(PortIn(ready_, "grpc")), grpc::InsecureChannelCredentials()));
   }
 
-  absl::StatusOr<v1::ClassifyResponse> Classify(std::chrono::seconds deadline = kPatience) {
-    v1::ClassifyRequest request;
-    request.set_image(picture_);
-    request.mutable_options()->set_policy(v1::DENSE);
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + deadline);
-    v1::ClassifyResponse response;
-    const grpc::Status status = stub_->Classify(&context, request, &response);
-    if (!status.ok()) return rpc::FromGrpc(status);
-    return response;
+  absl::StatusOr<v1::ClassifyResponse> Classify(std::chrono::seconds deadline = 60s) {
+    return testing::Classify(*stub_, picture_, testing::ByPolicy(v1::DENSE), deadline);
   }
 
   bool Whole() {
     const auto answer = Classify();
     return answer.ok() && !answer->degraded();
-  }
-
-  static bool Eventually(const std::function<bool()>& state) {
-    const auto deadline = std::chrono::steady_clock::now() + kPatience;
-    while (!state()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      std::this_thread::sleep_for(5ms);
-    }
-    return true;
   }
 
   std::string Metrics() const { return HttpGet(PortIn(ready_, "metrics"), "/metrics"); }
@@ -125,9 +84,9 @@ class FleetTest : public ::testing::Test {
     return description;
   }
 
-  testing::TempDir model_;
-  std::vector<std::string> domains_;
-  std::string picture_;
+  const testing::TinyModelFolder model_;
+  const std::vector<std::string> domains_ = model_.domains();
+  const std::string picture_ = testing::EncodeJpeg(testing::DrawLeaf(300, 280, 3));
   std::unique_ptr<ChildProcess> router_;
   std::string ready_;
   std::unique_ptr<v1::Classifier::Stub> stub_;

@@ -9,9 +9,8 @@
 
 #include "core/blas_kernels.h"
 #include "tests/e2e/finished.h"
-#include "tests/testing/status_matchers.h"
-#include "tests/testing/temp_dir.h"
-#include "tests/testing/tiny_model.h"
+#include "tests/testing/service_command.h"
+#include "tests/testing/tiny_model_folder.h"
 
 namespace orchard {
 namespace {
@@ -20,45 +19,32 @@ using testing::BinaryPath;
 using testing::ChildProcess;
 using testing::Count;
 using ::testing::HasSubstr;
-using testing::IsOk;
 using ::testing::Not;
 
 class KernelsTest : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     if (!core::ThisCpu().avx2) GTEST_SKIP() << "a CPU without AVX2 deserves no better kernels";
-    ASSERT_THAT(testing::WriteTinyModel(model_ / "1"), IsOk());
   }
 
   /// What the program says on stderr from its start to its end.
   std::string Said(const std::vector<std::string>& environment) const {
     const std::string program = GetParam();
-    std::vector<std::string> command = {"/usr/bin/env"};
-    command.insert(command.end(), environment.begin(), environment.end());
-    command.push_back(BinaryPath(program));
     if (program == "orchard-train") {
-      for (const char* word : {"import", "--weights", "/nowhere"}) command.emplace_back(word);
-    } else {
-      for (const char* word : {"--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
-                               "--drain-delay", "0s", "--model"}) {
-        command.emplace_back(word);
-      }
-      command.push_back(model_.path().string());
-      if (program == "orchard-router") {
-        command.insert(command.end(), {"--http-listen", "127.0.0.1:0"});
-      }
+      const testing::Finished run = testing::RunToTheEnd(
+          {BinaryPath(program), "import", "--weights", "/nowhere"}, environment);
+      EXPECT_EQ(run.code, 1) << run.err;
+      return run.err;
     }
-    ChildProcess child(command);
-    if (program != "orchard-train") {
-      EXPECT_THAT(child.ReadOutUntil("ready"), HasSubstr(program));
-      child.Signal(SIGTERM);
-    }
+    ChildProcess child(testing::InEnvironment(
+        environment, testing::ServiceCommand(program, testing::SharedTinyModel().path(),
+                                             {"--drain-delay", "0s"})));
+    EXPECT_THAT(child.ReadOutUntil("ready"), HasSubstr(program));
+    child.Signal(SIGTERM);
     std::string said = child.RestOfErr();
-    EXPECT_EQ(child.Wait(), program == "orchard-train" ? 1 : 0) << said;
+    EXPECT_EQ(child.Wait(), 0) << said;
     return said;
   }
-
-  testing::TempDir model_;
 };
 
 TEST_P(KernelsTest, OldOnesByOrderAreToldOnceWithTheRemedy) {

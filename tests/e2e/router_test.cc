@@ -12,24 +12,23 @@
 #include <gtest/gtest.h>
 
 #include "core/text.h"
-#include "model/manifest.h"
 #include "orchard/v1/classifier.grpc.pb.h"
-#include "router/catalogue.h"
-#include "rpc/status.h"
+#include "tests/e2e/classify.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/http_get.h"
 #include "tests/testing/pictures.h"
+#include "tests/testing/service_command.h"
 #include "tests/testing/status_matchers.h"
-#include "tests/testing/temp_dir.h"
-#include "tests/testing/tiny_model.h"
+#include "tests/testing/tiny_model_folder.h"
 
 /// A router and its experts as processes.
 
 namespace orchard {
 namespace {
 
-using testing::BinaryPath;
 using testing::ChildProcess;
+using testing::Eventually;
 using ::testing::HasSubstr;
 using testing::HttpGet;
 using testing::IsOk;
@@ -38,29 +37,15 @@ using testing::PortIn;
 using testing::StatusIs;
 using namespace std::chrono_literals;
 
-constexpr std::chrono::seconds kPatience{60};
-
 class ProcessesTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    const auto manifest = testing::WriteTinyModel(model_ / "1");
-    ASSERT_THAT(manifest, IsOk());
-    domains_ = router::CatalogueOf(*manifest).domains;
-    picture_ = testing::EncodeJpeg(testing::DrawLeaf(300, 280, 3));
-  }
-
   /// A child that listens on ports of the system's choice. It logs, and nobody needs to read it.
   std::unique_ptr<ChildProcess> Spawn(const std::string& program,
                                       const std::vector<std::string>& more) const {
-    std::vector<std::string> command = {BinaryPath(program),   "--listen",    "127.0.0.1:0",
-                                        "--metrics-listen",    "127.0.0.1:0", "--model",
-                                        model_.path().string()};
-    command.insert(command.end(), more.begin(), more.end());
-    return std::make_unique<ChildProcess>(command);
+    return std::make_unique<ChildProcess>(testing::ServiceCommand(program, model_.path(), more));
   }
 
-  std::unique_ptr<ChildProcess> SpawnRouter(std::vector<std::string> more) {
-    more.insert(more.end(), {"--http-listen", "127.0.0.1:0"});
+  std::unique_ptr<ChildProcess> SpawnRouter(const std::vector<std::string>& more) {
     auto router = Spawn("orchard-router", more);
     ready_ = router->ReadOutUntil("orchard-router ready");
     return router;
@@ -79,27 +64,18 @@ class ProcessesTest : public ::testing::Test {
   }
 
   std::unique_ptr<v1::Classifier::Stub> Stub() const {
-    // Without the retries of our own clients: a request that is lost shall be seen.
     return v1::Classifier::NewStub(grpc::CreateChannel(
         "127.0.0.1:" + std::to_string(PortIn(ready_, "grpc")), grpc::InsecureChannelCredentials()));
   }
 
   absl::StatusOr<v1::ClassifyResponse> Classify(v1::Classifier::Stub& stub, v1::Policy policy,
-                                                std::chrono::seconds deadline = kPatience) const {
-    v1::ClassifyRequest request;
-    request.set_image(picture_);
-    request.mutable_options()->set_policy(policy);
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + deadline);
-    v1::ClassifyResponse response;
-    const grpc::Status status = stub.Classify(&context, request, &response);
-    if (!status.ok()) return rpc::FromGrpc(status);
-    return response;
+                                                std::chrono::seconds deadline = 60s) const {
+    return testing::Classify(stub, picture_, testing::ByPolicy(policy), deadline);
   }
 
-  testing::TempDir model_;
-  std::vector<std::string> domains_;
-  std::string picture_;
+  const testing::TinyModelFolder model_;
+  const std::vector<std::string> domains_ = model_.domains();
+  std::string picture_ = testing::EncodeJpeg(testing::DrawLeaf(300, 280, 3));
   std::vector<std::string> expert_flags_;
   std::string ready_;  ///< the router's ready line
 };
@@ -113,13 +89,7 @@ TEST_F(ProcessesTest, AStoppedExpertCostsThePicturesOfOtherDomainsNothing) {
   ASSERT_NE(PortIn(ready_, "grpc"), 0) << ready_;
   const auto stub = Stub();
   const auto pinned = [&](const std::string& domain) {
-    v1::ClassifyRequest request;
-    request.set_image(picture_);
-    request.mutable_options()->set_domain(domain);
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + kPatience);
-    v1::ClassifyResponse response;
-    return rpc::FromGrpc(stub->Classify(&context, request, &response));
+    return testing::Classify(*stub, picture_, testing::PinnedTo(domain)).status();
   };
   ASSERT_THAT(pinned(domains_[0]), IsOk());
   hung->Signal(SIGSTOP);
@@ -239,10 +209,10 @@ class StoppedExpertTest : public ProcessesTest {
   /// Until so many requests are in progress.
   void AwaitInFlight(int requests) const {
     const std::string line = "orchard_in_flight " + std::to_string(requests) + "\n";
-    const auto deadline = std::chrono::steady_clock::now() + kPatience;
-    while (HttpGet(PortIn(ready_, "metrics"), "/metrics").find(line) == std::string::npos) {
-      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "never " << line;
-    }
+    ASSERT_TRUE(Eventually([&] {
+      return HttpGet(PortIn(ready_, "metrics"), "/metrics").find(line) != std::string::npos;
+    })) << "never "
+        << line;
   }
 
   std::unique_ptr<ChildProcess> expert_;
@@ -312,12 +282,10 @@ TEST_F(ProcessesTest, AnIdleStreamDoesNotHoldTheDrainUp) {
 }
 
 TEST_F(ProcessesTest, AnUnknownDomainIsAStartupFaultThatNamesTheKnownOnes) {
-  ChildProcess router({BinaryPath("orchard-router"), "--listen", "127.0.0.1:0", "--http-listen",
-                       "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--model",
-                       model_.path().string(), "--expert", "cheese=127.0.0.1:1"});
-  const std::string line = router.ReadErrUntil("cheese");
+  const auto router = Spawn("orchard-router", {"--expert", "cheese=127.0.0.1:1"});
+  const std::string line = router->ReadErrUntil("cheese");
   for (const std::string& domain : domains_) EXPECT_THAT(line, HasSubstr(domain));
-  EXPECT_EQ(router.Wait(), 1);
+  EXPECT_EQ(router->Wait(), 1);
 }
 
 class BrokenModelTest
@@ -326,7 +294,7 @@ class BrokenModelTest
 
 TEST_P(BrokenModelTest, TheRouterDoesNotStartAndSaysWhichFile) {
   ASSERT_THAT(testing::BreakTinyModel(model_ / "1", GetParam().first, GetParam().second), IsOk());
-  const auto router = Spawn("orchard-router", {"--http-listen", "127.0.0.1:0"});
+  const auto router = Spawn("orchard-router", {});
   EXPECT_THAT(router->ReadErrUntil("orchard-router: "), HasSubstr(model_.path().string()));
   EXPECT_EQ(router->Wait(), 1);
 }
@@ -372,11 +340,9 @@ TEST_F(ProcessesTest, BmpIsReadWhereFormatsAllowIt) {
 TEST_F(ProcessesTest, APortInUseIsSaid) {
   const auto first = SpawnRouter({});
   const std::string taken = "127.0.0.1:" + std::to_string(PortIn(ready_, "grpc"));
-  const auto second = std::make_unique<ChildProcess>(std::vector<std::string>{
-      BinaryPath("orchard-router"), "--listen", taken, "--http-listen", "127.0.0.1:0",
-      "--metrics-listen", "127.0.0.1:0", "--model", model_.path().string()});
-  EXPECT_THAT(second->ReadErrUntil("orchard-router: "), HasSubstr(taken));
-  EXPECT_EQ(second->Wait(), 1);
+  ChildProcess second(testing::ServiceCommand("orchard-router", model_.path(), {}, taken));
+  EXPECT_THAT(second.ReadErrUntil("orchard-router: "), HasSubstr(taken));
+  EXPECT_EQ(second.Wait(), 1);
 }
 
 }  // namespace

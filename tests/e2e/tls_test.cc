@@ -13,16 +13,17 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
-#include "model/manifest.h"
 #include "orchard/v1/classifier.grpc.pb.h"
-#include "router/catalogue.h"
+#include "tests/e2e/classify.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/http_get.h"
 #include "tests/testing/pictures.h"
+#include "tests/testing/service_command.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/testing/test_ca.h"
-#include "tests/testing/tiny_model.h"
+#include "tests/testing/tiny_model_folder.h"
 
 /// Caller, router and expert as processes that know each other by certificates.
 
@@ -32,13 +33,13 @@ namespace {
 namespace fs = std::filesystem;
 using testing::BinaryPath;
 using testing::ChildProcess;
+using testing::Eventually;
 using ::testing::HasSubstr;
 using testing::HttpGet;
 using testing::Identity;
 using testing::IsOk;
 using testing::PortIn;
-
-constexpr std::chrono::seconds kPatience{60};
+using testing::StatusIs;
 
 /// A folder of files as Kubernetes mounts a secret: each a link through `..data`, which is swapped.
 class Secret {
@@ -70,10 +71,6 @@ class Secret {
 class TlsProcessesTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    const auto manifest = testing::WriteTinyModel(model_ / "1");
-    ASSERT_THAT(manifest, IsOk());
-    domains_ = router::CatalogueOf(*manifest).domains;
-    picture_ = testing::EncodeJpeg(testing::DrawLeaf(300, 280, 3));
     expert_secret_.Renew(ca_, "DNS:expert.farm");
     router_secret_.Renew(ca_, "DNS:router.farm,DNS:localhost,IP:127.0.0.1");
     caller_ = ca_.Issue(dir_.path(), "caller", {.names = "DNS:caller.farm"});
@@ -81,26 +78,20 @@ class TlsProcessesTest : public ::testing::Test {
 
   std::unique_ptr<ChildProcess> Spawn(const std::string& program, const Secret& secret,
                                       const std::vector<std::string>& more) const {
-    std::vector<std::string> command = {
-        BinaryPath(program), "--listen",  "127.0.0.1:0",          "--metrics-listen",
-        "127.0.0.1:0",       "--model",   model_.path().string(), "--tls-cert",
-        secret.cert(),       "--tls-key", secret.key(),           "--tls-client-ca",
-        ca_.cert().string()};
-    command.insert(command.end(), more.begin(), more.end());
-    return std::make_unique<ChildProcess>(command);
+    std::vector<std::string> flags = {"--tls-cert", secret.cert(),     "--tls-key",
+                                      secret.key(), "--tls-client-ca", ca_.cert().string()};
+    flags.insert(flags.end(), more.begin(), more.end());
+    return std::make_unique<ChildProcess>(testing::ServiceCommand(program, model_.path(), flags));
   }
 
   void StartBoth() {
     expert_ = Spawn("orchard-expert", expert_secret_, {"--tls-client-name", "router.farm"});
     expert_ready_ = expert_->ReadOutUntil("ready");
     const std::string at = "127.0.0.1:" + std::to_string(PortIn(expert_ready_, "grpc"));
-    std::vector<std::string> flags = {"--http-listen",     "127.0.0.1:0",
-                                      "--tls-client-name", "caller.farm",
-                                      "--expert-tls-ca",   ca_.cert().string(),
-                                      "--expert-tls-cert", router_secret_.cert(),
-                                      "--expert-tls-key",  router_secret_.key(),
-                                      "--expert-tls-name", "expert.farm",
-                                      "--drain-delay",     "0s"};
+    std::vector<std::string> flags = {
+        "--tls-client-name", "caller.farm",         "--expert-tls-ca",  ca_.cert().string(),
+        "--expert-tls-cert", router_secret_.cert(), "--expert-tls-key", router_secret_.key(),
+        "--expert-tls-name", "expert.farm",         "--drain-delay",    "0s"};
     for (const std::string& domain : domains_) {
       flags.insert(flags.end(), {"--expert", domain + "=" + at});
     }
@@ -119,24 +110,16 @@ class TlsProcessesTest : public ::testing::Test {
         "127.0.0.1:" + std::to_string(PortIn(ready_, "grpc")), *credentials, arguments));
   }
 
-  grpc::Status Classify(v1::Classifier::Stub& stub, v1::ClassifyResponse* response) const {
-    v1::ClassifyRequest request;
-    request.set_image(picture_);
-    request.mutable_options()->set_policy(v1::DENSE);
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + kPatience);
-    return stub.Classify(&context, request, response);
+  absl::StatusOr<v1::ClassifyResponse> Classify(v1::Classifier::Stub& stub) const {
+    return testing::Classify(stub, picture_, testing::ByPolicy(v1::DENSE));
   }
 
   /// Until a metric's line says what it should.
   static bool Becomes(const std::string& ready, const std::string& line, bool there = true) {
-    const auto deadline = std::chrono::steady_clock::now() + kPatience;
-    while (std::chrono::steady_clock::now() < deadline) {
+    return Eventually([&] {
       const std::string page = HttpGet(PortIn(ready, "metrics"), "/metrics");
-      if ((page.find(line) != std::string::npos) == there && !page.empty()) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
-    return false;
+      return (page.find(line) != std::string::npos) == there && !page.empty();
+    });
   }
 
   /// The line of /metrics that begins so.
@@ -146,26 +129,25 @@ class TlsProcessesTest : public ::testing::Test {
     return at == std::string::npos ? "" : page.substr(at, page.find('\n', at + 1) - at);
   }
 
-  testing::TempDir model_;
+  const testing::TinyModelFolder model_;
   testing::TempDir dir_;
   testing::TestCa ca_{dir_.path()};
   Secret expert_secret_{dir_ / "expert"};
   Secret router_secret_{dir_ / "router"};
   Identity caller_;
-  std::vector<std::string> domains_;
-  std::string picture_;
+  const std::vector<std::string> domains_ = model_.domains();
+  const std::string picture_ = testing::EncodeJpeg(testing::DrawLeaf(300, 280, 3));
   std::unique_ptr<ChildProcess> expert_, router_;
   std::string expert_ready_, ready_;
 };
 
 TEST_F(TlsProcessesTest, CallerRouterAndExpertKnowEachOtherByName) {
   StartBoth();
-  v1::ClassifyResponse response;
-  const grpc::Status status = Classify(*Stub(caller_), &response);
-  ASSERT_TRUE(status.ok()) << status.error_message();
-  EXPECT_FALSE(response.degraded());  // The experts took the router's certificate.
+  const auto answer = Classify(*Stub(caller_));
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_FALSE(answer->degraded());  // The experts took the router's certificate.
   const Identity stranger = ca_.Issue(dir_.path(), "stranger", {.names = "DNS:stranger.farm"});
-  EXPECT_EQ(Classify(*Stub(stranger), &response).error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(Classify(*Stub(stranger)), StatusIs(absl::StatusCode::kUnavailable, ::testing::_));
   EXPECT_NE(router_->ReadErrUntil("event=tls_caller_refused names=stranger.farm"), "");
   EXPECT_NE(Line(ready_, "orchard_tls_certificate_not_after_seconds{use=\"server\"} "), "");
   EXPECT_NE(Line(ready_, "orchard_tls_certificate_not_after_seconds{use=\"client_ca\"} "), "");
@@ -184,19 +166,14 @@ TEST_F(TlsProcessesTest, RenewedUnderTrafficNoCallIsLostAndABadRenewalChangesNot
       auto stub = Stub(caller_);
       for (int call = 1; !done; ++call) {
         if (call % 5 == 0) stub = Stub(caller_);  // Handshakes as well.
-        v1::ClassifyResponse response;
-        const grpc::Status status = Classify(*stub, &response);
-        ++(status.ok() && !response.degraded() ? answered : lost);
+        const auto answer = Classify(*stub);
+        ++(answer.ok() && !answer->degraded() ? answered : lost);
       }
     });
   }
   const auto await = [&](int more) {
-    const auto deadline = std::chrono::steady_clock::now() + kPatience;
-    for (const int goal = answered + more; answered < goal;) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return true;
+    const int goal = answered + more;
+    return Eventually([&] { return answered >= goal; });
   };
   EXPECT_TRUE(await(5));
   const std::string gauge = "orchard_tls_certificate_not_after_seconds{use=\"server\"} ";
@@ -249,9 +226,8 @@ TEST_F(TlsProcessesTest, WithWrongFilesItDoesNotStartAndSaysWhich) {
       EXPECT_EQ(child.Wait(), 1) << program;
     }
   }
-  ChildProcess router({BinaryPath("orchard-router"), "--listen", "127.0.0.1:0", "--http-listen",
-                       "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--model",
-                       model_.path().string(), "--expert-tls-ca", old.cert});
+  ChildProcess router(
+      testing::ServiceCommand("orchard-router", model_.path(), {"--expert-tls-ca", old.cert}));
   EXPECT_THAT(router.ReadErrUntil(old.cert), HasSubstr("expired at"));
   EXPECT_EQ(router.Wait(), 1);
 }

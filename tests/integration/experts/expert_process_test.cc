@@ -20,16 +20,19 @@
 #include "model/loaded_model.h"
 #include "tests/integration/experts/expert_server.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/http_get.h"
+#include "tests/testing/service_command.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
-#include "tests/testing/tiny_model.h"
+#include "tests/testing/tiny_model_folder.h"
 
 namespace orchard::experts {
 namespace {
 
 using namespace std::chrono_literals;
 using ::testing::AllOf;
+using testing::Eventually;
 using ::testing::HasSubstr;
 using testing::IsOk;
 using ::testing::StartsWith;
@@ -37,33 +40,13 @@ using testing::StatusIs;
 
 class ExpertProcessTest : public ::testing::Test {
  protected:
-  /// A second of work, so once for all.
-  static void SetUpTestSuite() {
-    shared_ = new testing::TempDir;
-    auto manifest = testing::WriteTinyModel(*shared_ / "1");
-    ASSERT_THAT(manifest, IsOk());
-    manifest_ = *std::move(manifest);
-  }
-  static void TearDownTestSuite() {
-    delete shared_;
-    shared_ = nullptr;
-  }
-
-  std::filesystem::path version() const { return *shared_ / "1"; }
-
-  std::unique_ptr<testing::ChildProcess> Start(const std::vector<std::string>& more = {},
-                                               const std::string& listen = "127.0.0.1:0") const {
-    std::vector<std::string> command{testing::BinaryPath("orchard-expert"),
-                                     "--listen",
-                                     listen,
-                                     "--metrics-listen",
-                                     "127.0.0.1:0",
-                                     "--drain-delay",
-                                     "0",
-                                     "--model",
-                                     model_.string()};
-    command.insert(command.end(), more.begin(), more.end());
-    return std::make_unique<testing::ChildProcess>(command);
+  std::unique_ptr<testing::ChildProcess> Start(
+      const std::vector<std::string>& more = {},
+      const std::string& listen = testing::kAnyPort) const {
+    std::vector<std::string> flags = {"--drain-delay", "0"};
+    flags.insert(flags.end(), more.begin(), more.end());
+    return std::make_unique<testing::ChildProcess>(
+        testing::ServiceCommand("orchard-expert", model_, flags, listen));
   }
 
   static std::string Ready(testing::ChildProcess& process) {
@@ -76,9 +59,9 @@ class ExpertProcessTest : public ::testing::Test {
     return "127.0.0.1:" + std::to_string(testing::PortIn(ready_line, "grpc"));
   }
 
-  inline static testing::TempDir* shared_ = nullptr;
-  inline static v1::ModelManifest manifest_;
-  std::filesystem::path model_ = shared_->path();  // a folder of versions
+  const std::filesystem::path version_ = testing::SharedTinyModel().version();
+  const v1::ModelManifest& manifest_ = testing::SharedTinyModel().manifest();
+  std::filesystem::path model_ = testing::SharedTinyModel().path();  // a folder of versions
 };
 
 /// Random features of both kinds, as wide as the encoder's.
@@ -102,7 +85,7 @@ std::shared_ptr<const core::FeatureBatch> Features(const std::vector<ExpertSpec>
 TEST_F(ExpertProcessTest, EveryExpertAnswersAsItDoesInProcessWhateverSharesItsBatch) {
   const auto process = Start();
   const std::string address = Grpc(Ready(*process));
-  auto heads = model::LoadExperts(version(), {});
+  auto heads = model::LoadExperts(version_, {});
   ASSERT_THAT(heads, IsOk());
   const auto specs = SpecsOf(manifest_);
   ASSERT_THAT(specs, IsOk());
@@ -178,7 +161,7 @@ TEST_F(ExpertProcessTest, ASuddenDeathIsNoticedAndAReplicaAnswers) {
 
 TEST_F(ExpertProcessTest, ABrokenModelIsNamedAndNothingIsServed) {
   const testing::TempDir broken;
-  std::filesystem::copy(version(), broken.path(), std::filesystem::copy_options::recursive);
+  std::filesystem::copy(version_, broken.path(), std::filesystem::copy_options::recursive);
   model_ = broken.path();
   ASSERT_THAT(testing::BreakTinyModel(model_, testing::TinyPart::kFirstExpert,
                                       testing::TinyFault::kTruncatedFile),

@@ -134,8 +134,7 @@ TEST(ClassifyTest, RemoteExpertsAnswerAsTheEmbeddedOnesDo) {
 }
 
 TEST(ClassifyTest, ADomainWithoutAnExpertIsMissing) {
-  const std::vector<std::string> domains =
-      CatalogueOf(*model::ReadManifest(testing::TinyModel())).domains;
+  const std::vector<std::string> domains = testing::TinyModel().domains();
   const RunningExperts experts({domains[0]});
   Engine::Config config;
   config.experts = {domains[0] + "=" + experts.address()};

@@ -33,9 +33,7 @@ v1::ClassifyOptions Pinned(const std::string& domain) {
 /// A router whose expert of one domain hangs; those of the others are well.
 class HungExpertTest : public ::testing::Test {
  protected:
-  static std::vector<std::string> AllDomains() {
-    return CatalogueOf(*model::ReadManifest(testing::TinyModel())).domains;
-  }
+  static std::vector<std::string> AllDomains() { return testing::TinyModel().domains(); }
 
   void Start(const std::string& hung, Engine::Config config) {
     std::vector<std::string> others = AllDomains();

@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
@@ -26,8 +25,8 @@
 #include "router/engine.h"
 #include "rpc/status.h"
 #include "server/grpc_host.h"
-#include "tests/testing/temp_dir.h"
-#include "tests/testing/tiny_model.h"
+#include "tests/testing/eventually.h"
+#include "tests/testing/tiny_model_folder.h"
 
 /// \file
 /// A router, and experts, on loopback within the test's process; and the tiny model that they
@@ -36,23 +35,17 @@
 namespace orchard::router::testing {
 
 /// The tiny model on disk, made once a process.
-inline const std::filesystem::path& TinyModel() {
-  static const orchard::testing::TempDir* const folder = new orchard::testing::TempDir;
-  static const std::filesystem::path version = [] {
-    model::PrepareInferenceThread();
-    const auto manifest = orchard::testing::WriteTinyModel(folder->path() / "1");
-    if (!manifest.ok()) throw std::runtime_error(manifest.status().ToString());
-    return folder->path() / "1";
-  }();
-  return version;
+inline const orchard::testing::TinyModelFolder& TinyModel() {
+  [[maybe_unused]] static const bool prepared = (model::PrepareInferenceThread(), true);
+  return orchard::testing::SharedTinyModel();
 }
 
 /// Experts of the tiny model behind one port.
 class RunningExperts {
  public:
   explicit RunningExperts(const std::vector<std::string>& domains) {
-    const v1::ModelManifest manifest = *model::ReadManifest(TinyModel());
-    auto heads = *model::LoadExperts(TinyModel(), domains);
+    const v1::ModelManifest& manifest = TinyModel().manifest();
+    auto heads = *model::LoadExperts(TinyModel().version(), domains);
     std::vector<experts::ServedExpert> served;
     for (auto& head : heads) {
       const int index = model::DomainIndex(manifest, head->part().domain());
@@ -92,9 +85,7 @@ class SilentExperts {
   }
   /// Whether so many are cancelled by their caller, soon.
   bool WaitForCancelled(int calls) const {
-    const core::Clock::time_point patience = core::Clock::now() + std::chrono::seconds(30);
-    while (service_.cancelled < calls && core::Clock::now() < patience) std::this_thread::yield();
-    return service_.cancelled >= calls;
+    return orchard::testing::Eventually([&] { return service_.cancelled >= calls; });
   }
 
  private:
@@ -160,7 +151,7 @@ class RecordingExperts {
 /// The settings of a router all of whose experts are at `address`.
 inline Engine::Config WithExpertsAt(const std::string& address) {
   Engine::Config config;
-  for (const std::string& domain : CatalogueOf(*model::ReadManifest(TinyModel())).domains) {
+  for (const std::string& domain : TinyModel().domains()) {
     config.experts.push_back(domain + "=" + address);
   }
   return config;
@@ -169,7 +160,7 @@ inline Engine::Config WithExpertsAt(const std::string& address) {
 class RunningRouter {
  public:
   explicit RunningRouter(Engine::Config config = {}, size_t max_stream_in_flight = 16) {
-    config.version_dir = TinyModel();
+    config.version_dir = TinyModel().version();
     engine_ = *Engine::Load(config, registry_);
     service_ = std::make_unique<ClassifierService>(
         *engine_, ClassifierService::Options{.max_stream_in_flight = max_stream_in_flight});

@@ -129,7 +129,7 @@ TEST(ErrorTest, OfTheCallerIsInvalidAndCarriesTheIds) {
 }
 
 TEST(ErrorTest, WithoutAnExpertSaysWhoseAndNotToAskAgain) {
-  const auto domains = CatalogueOf(*model::ReadManifest(testing::TinyModel())).domains;
+  const auto domains = testing::TinyModel().domains();
   const RunningExperts experts({domains[0]});
   Engine::Config config;
   config.experts = {domains[0] + "=" + experts.address()};

@@ -6,7 +6,7 @@
 
 #include "model/manifest.h"
 #include "tests/testing/temp_dir.h"
-#include "tests/testing/tiny_model.h"
+#include "tests/testing/tiny_model_folder.h"
 
 /// \file
 /// One tiny model for the whole program, written when it is first asked for.
@@ -14,12 +14,7 @@
 namespace orchard::model {
 
 /// The folder of an unbroken model with four domains: three healthy, one diseased.
-inline const std::filesystem::path& SharedModel() {
-  static const testing::TempDir dir;
-  static const bool written = testing::WriteTinyModel(dir.path()).ok();
-  EXPECT_TRUE(written) << "the tiny model could not be written";
-  return dir.path();
-}
+inline const std::filesystem::path& SharedModel() { return testing::SharedTinyModel().version(); }
 
 inline v1::ModelManifest SharedManifest() {
   const auto manifest = ReadManifest(SharedModel());

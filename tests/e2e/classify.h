@@ -1,0 +1,41 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include <grpcpp/client_context.h>
+
+#include "orchard/v1/classifier.grpc.pb.h"
+#include "rpc/status.h"
+
+namespace orchard::testing {
+
+/// One call without the retries of our own clients: a request that is lost shall be seen.
+inline absl::StatusOr<v1::ClassifyResponse> Classify(
+    v1::Classifier::Stub& stub, const std::string& picture, const v1::ClassifyOptions& options,
+    std::chrono::seconds deadline = std::chrono::seconds(60)) {
+  v1::ClassifyRequest request;
+  request.set_image(picture);
+  *request.mutable_options() = options;
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + deadline);
+  v1::ClassifyResponse response;
+  const grpc::Status status = stub.Classify(&context, request, &response);
+  if (!status.ok()) return rpc::FromGrpc(status);
+  return response;
+}
+
+inline v1::ClassifyOptions ByPolicy(v1::Policy policy) {
+  v1::ClassifyOptions options;
+  options.set_policy(policy);
+  return options;
+}
+
+inline v1::ClassifyOptions PinnedTo(const std::string& domain) {
+  v1::ClassifyOptions options;
+  options.set_domain(domain);
+  return options;
+}
+
+}  // namespace orchard::testing
