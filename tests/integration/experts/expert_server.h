@@ -4,7 +4,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <future>
 #include <map>
 #include <memory>
@@ -12,19 +11,22 @@
 #include <stdexcept>
 #include <string>
 #include <sys/socket.h>
-#include <thread>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
+#include <gmock/gmock.h>
 #include <grpcpp/create_channel.h>
 #include <gtest/gtest.h>
 #include <prometheus/registry.h>
 
 #include "experts/expert.h"
 #include "experts/expert_service.h"
+#include "experts/remote_expert.h"
 #include "orchard/v1/expert.grpc.pb.h"
 #include "server/grpc_host.h"
 #include "tests/testing/expert_samples.h"
+#include "tests/testing/status_matchers.h"
 
 namespace orchard::experts {
 
@@ -114,6 +116,37 @@ inline std::future<Scored> AskFully(Expert& expert, SubBatch batch, CallContext 
   return future;
 }
 
+inline SubBatch OneRow(unsigned seed = 0) {
+  return testing::WholeBatch(testing::SampleFeatures(1, seed));
+}
+
+inline CallContext Within(core::Clock::duration time) {
+  return {.deadline = core::Clock::now() + time};
+}
+
+/// Rows that a server of a sample expert has scored.
+inline double RowsOf(ExpertServer& server) {
+  return MetricValue(server.registry(), "orchard_expert_server_rows_total",
+                     {{"model", "default"}, {"domain", "apple"}});
+}
+
+/// The options of a client that does not keep a test waiting.
+inline RemoteExpertOptions Quick(RemoteExpertOptions options = {}) {
+  options.initial_backoff = std::chrono::milliseconds(50);
+  options.max_backoff = std::chrono::milliseconds(500);
+  options.tend_interval = std::chrono::milliseconds(5);
+  options.probe_interval = std::chrono::milliseconds(20);
+  return options;
+}
+
+/// The sample expert at `targets`.
+inline std::unique_ptr<RemoteExpert> Remote(const std::vector<std::string>& targets,
+                                            RemoteExpertOptions options = {}) {
+  auto expert = RemoteExpert::Create(testing::SampleSpec(), targets, Quick(std::move(options)));
+  EXPECT_THAT(expert, testing::IsOk());
+  return *std::move(expert);
+}
+
 /// A port of loopback where nobody listens, and nobody else can while this lives.
 class SilentPort {
  public:
@@ -138,15 +171,5 @@ class SilentPort {
   int socket_;
   std::uint16_t port_ = 0;
 };
-
-/// Polls until `state` holds; false when it does not within a minute.
-inline bool Eventually(const std::function<bool()>& state) {
-  const auto patience = std::chrono::steady_clock::now() + std::chrono::minutes(1);
-  while (!state()) {
-    if (std::chrono::steady_clock::now() > patience) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return true;
-}
 
 }  // namespace orchard::experts

@@ -17,6 +17,7 @@
 #include "experts/wire.h"
 #include "rpc/status.h"
 #include "tests/integration/experts/expert_server.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/expert_samples.h"
 #include "tests/testing/status_matchers.h"
 
@@ -26,6 +27,7 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
+using testing::Eventually;
 using ::testing::HasSubstr;
 using testing::IsOk;
 using testing::SampleFeatures;
@@ -97,9 +99,7 @@ TEST(ExpertServiceTest, AnswersAndSaysHowBusyItIs) {
   EXPECT_GE(std::stoll(reply.trailers.at(kQueueTrailer)), 0);
   EXPECT_GE(std::stoll(reply.trailers.at(kComputeTrailer)), 0);
   EXPECT_EQ(server.service().in_flight(), 0U);
-  EXPECT_EQ(MetricValue(server.registry(), "orchard_expert_server_rows_total",
-                        {{"model", "default"}, {"domain", "apple"}}),
-            2);
+  EXPECT_EQ(RowsOf(server), 2);
 }
 
 TEST(ExpertServiceTest, ConcurrentCallersShareABatchAndGetTheAnswersOfASoloCall) {
@@ -220,9 +220,7 @@ TEST(ExpertServiceTest, ComputesNothingForACallerThatGaveUp) {
   EXPECT_THAT(busy.get(), IsOk());
   ASSERT_TRUE(Eventually([&] { return server.service().in_flight() == 0; }));
   EXPECT_EQ(held.runs(), 1);
-  EXPECT_EQ(MetricValue(server.registry(), "orchard_expert_server_rows_total",
-                        {{"model", "default"}, {"domain", "apple"}}),
-            1);
+  EXPECT_EQ(RowsOf(server), 1);
 }
 
 TEST(ExpertServiceTest, ComputesNothingForACallerThatCancelled) {

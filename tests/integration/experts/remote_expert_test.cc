@@ -15,6 +15,7 @@
 #include "core/mutex.h"
 #include "experts/part_digest.h"
 #include "tests/integration/experts/expert_server.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/expert_samples.h"
 #include "tests/testing/status_matchers.h"
 
@@ -23,6 +24,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::AllOf;
+using testing::Eventually;
 using ::testing::HasSubstr;
 using testing::IsOk;
 using testing::SampleFeatures;
@@ -31,24 +33,12 @@ using testing::SampleSpec;
 using testing::StatusIs;
 using testing::WholeBatch;
 
-RemoteExpertOptions Quick(RemoteExpertOptions options = {}) {
-  options.initial_backoff = 50ms;
-  options.max_backoff = 1s;
-  options.tend_interval = 5ms;
-  options.probe_interval = 20ms;
-  return options;
-}
-
 std::unique_ptr<RemoteExpert> Remote(const std::vector<server::Address>& addresses,
                                      RemoteExpertOptions options = {}) {
   std::vector<std::string> texts;
   for (const server::Address& address : addresses) texts.push_back(address.ToString());
-  auto expert = RemoteExpert::Create(SampleSpec(), texts, Quick(std::move(options)));
-  EXPECT_THAT(expert, IsOk());
-  return *std::move(expert);
+  return experts::Remote(texts, std::move(options));
 }
-
-SubBatch OneRow(unsigned seed = 0) { return WholeBatch(SampleFeatures(1, seed)); }
 
 TEST(RemoteExpertTest, GivesTheAnswersOfTheSameExpertInProcess) {
   ExpertServer server;
@@ -131,9 +121,7 @@ TEST(RemoteExpertTest, HealthThatSaysNotServingKeepsCallsAway) {
   ASSERT_TRUE(
       Eventually([&] { return expert->Endpoints().front().state == EndpointState::kDown; }));
   for (unsigned i = 0; i < 20; ++i) ASSERT_THAT(Ask(*expert, OneRow(i)).get(), IsOk());
-  EXPECT_EQ(MetricValue(second.registry(), "orchard_expert_server_rows_total",
-                        {{"model", "default"}, {"domain", "apple"}}),
-            20);
+  EXPECT_EQ(RowsOf(second), 20);
 }
 
 /// Closed-loop callers for as long as it lives.
@@ -319,12 +307,8 @@ TEST(RemoteExpertTest, ThePartThatMeansSomethingElseNeverAnswersInAMixedFleet) {
   ExpertServer other({.spec = OtherOrder()}), ours;
   const auto expert = Remote({other.address(), ours.address()});
   for (unsigned i = 0; i < 60; ++i) ASSERT_THAT(Ask(*expert, OneRow(i)).get(), IsOk());
-  EXPECT_EQ(MetricValue(other.registry(), "orchard_expert_server_rows_total",
-                        {{"model", "default"}, {"domain", "apple"}}),
-            0);
-  EXPECT_EQ(MetricValue(ours.registry(), "orchard_expert_server_rows_total",
-                        {{"model", "default"}, {"domain", "apple"}}),
-            60);
+  EXPECT_EQ(RowsOf(other), 0);
+  EXPECT_EQ(RowsOf(ours), 60);
 }
 
 TEST(RemoteExpertTest, AnEndpointOfAnotherModelIsForeign) {

@@ -11,6 +11,7 @@
 #include "experts/remote_expert.h"
 #include "rpc/tls.h"
 #include "tests/integration/experts/expert_server.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/expert_samples.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
@@ -20,6 +21,7 @@ namespace orchard::experts {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::Eventually;
 using testing::IsOk;
 using testing::SampleFeatures;
 using testing::SampleSpec;

@@ -1,0 +1,153 @@
+// Endpoints that refuse, fail or are slow: who is asked instead, and how often.
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "experts/remote_expert.h"
+#include "tests/integration/experts/expert_server.h"
+#include "tests/integration/experts/hung_expert.h"
+#include "tests/testing/eventually.h"
+#include "tests/testing/status_matchers.h"
+
+namespace orchard::experts {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Eventually;
+using ::testing::HasSubstr;
+using testing::IsOk;
+using testing::StatusIs;
+
+/// Refuses or fails every call with the same status.
+class RefusingExpert final : public v1::Expert::CallbackService {
+ public:
+  explicit RefusingExpert(grpc::StatusCode code) : code_(code) {
+    host_ = *server::GrpcHost::Start({"127.0.0.1", 0}, {{v1::Expert::service_full_name(), this}});
+    host_->SetServing(true);
+  }
+  grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context, const v1::ScoreRequest*,
+                                  v1::ScoreResponse*) override {
+    ++calls;
+    auto* const reactor = context->DefaultReactor();
+    reactor->Finish({code_, "not me"});
+    return reactor;
+  }
+  std::string address() const { return host_->address().ToString(); }
+  std::atomic<int> calls = 0;
+
+ private:
+  const grpc::StatusCode code_;
+  std::unique_ptr<server::GrpcHost> host_;
+};
+
+TEST(RetryTest, WhatOneReplicaRefusesAnotherAnswers) {
+  for (const auto code : {grpc::StatusCode::RESOURCE_EXHAUSTED, grpc::StatusCode::INTERNAL,
+                          grpc::StatusCode::UNAVAILABLE}) {
+    RefusingExpert full(code);
+    ExpertServer well;
+    std::atomic<int> retries = 0;
+    const auto expert = Remote({full.address(), well.address().ToString()},
+                               {.events = {.on_retry = [&] { ++retries; }}});
+    ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
+    std::vector<AttemptRecord> attempts;
+    for (unsigned i = 0; i < 40 && attempts.size() != 2; ++i) {
+      Scored scored = AskFully(*expert, OneRow(i), Within(20s)).get();
+      ASSERT_THAT(scored.scores, IsOk()) << code;
+      EXPECT_EQ(scored.part_version, "7");
+      attempts = std::move(scored.attempts);
+    }
+    ASSERT_EQ(attempts.size(), 2U) << code;
+    EXPECT_EQ(attempts[0].kind, AttemptRecord::Kind::kFirst);
+    EXPECT_EQ(attempts[0].endpoint, full.address());
+    EXPECT_EQ(static_cast<int>(attempts[0].code), static_cast<int>(code));
+    EXPECT_EQ(attempts[1].kind, AttemptRecord::Kind::kRetry);
+    EXPECT_EQ(attempts[1].code, absl::StatusCode::kOk);
+    EXPECT_LE(attempts[0].end, attempts[1].begin);
+    EXPECT_GE(retries, 1);
+  }
+}
+
+TEST(RetryTest, WhatAllRefuseIsToldAndTheBudgetBoundsTheTries) {
+  RefusingExpert first(grpc::StatusCode::RESOURCE_EXHAUSTED);
+  RefusingExpert second(grpc::StatusCode::RESOURCE_EXHAUSTED);
+  std::atomic<int> retries = 0;
+  const auto expert =
+      Remote({first.address(), second.address()}, {.events = {.on_retry = [&] { ++retries; }}});
+  ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
+  for (unsigned i = 0; i < 100; ++i) {
+    const Scored scored = AskFully(*expert, OneRow(i), Within(20s)).get();
+    EXPECT_THAT(scored.scores,
+                StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("apple at")));
+    EXPECT_EQ(scored.reason, MissingReason::kOverloaded);
+    // Nobody is asked twice.
+    ASSERT_LE(scored.attempts.size(), 2U);
+    EXPECT_NE(scored.attempts.front().endpoint,
+              scored.attempts.size() == 2 ? scored.attempts.back().endpoint : "");
+  }
+  EXPECT_EQ(first.calls + second.calls, 100 + retries);
+  EXPECT_GE(retries, 10);
+  EXPECT_LE(retries, 20);
+}
+
+TEST(HedgeTest, ALateCallIsJoinedByOneToAnotherEndpointAndTheSlowerOneIsCancelled) {
+  HungExpert hung(/*alive=*/true);
+  ExpertServer well;
+  std::map<HedgeResult, int> hedges;
+  std::mutex mutex;
+  const auto on_hedge = [&](HedgeResult result) {
+    const std::lock_guard lock(mutex);
+    ++hedges[result];
+  };
+  // Until it is told to hang, it answers.
+  const auto expert = Remote({well.address().ToString()}, {.events = {.on_hedge = on_hedge}});
+  ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
+  for (unsigned i = 0; i < 200; ++i) ASSERT_THAT(Ask(*expert, OneRow(i)).get(), IsOk());
+  expert->SetTargets({*ParseTarget(well.address().ToString()), *ParseTarget(hung.address())});
+  ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
+  ASSERT_TRUE(Eventually([&] {
+    const Scored scored = AskFully(*expert, OneRow(), Within(20s)).get();
+    EXPECT_THAT(scored.scores, IsOk());
+    if (scored.attempts.size() < 2 || scored.attempts[0].endpoint != hung.address()) return false;
+    EXPECT_EQ(scored.attempts[0].code, absl::StatusCode::kCancelled);
+    EXPECT_EQ(scored.attempts[1].kind, AttemptRecord::Kind::kHedge);
+    EXPECT_EQ(scored.attempts[1].endpoint, well.address().ToString());
+    return true;
+  }));
+  EXPECT_TRUE(Eventually([&] { return hung.cancelled() >= 1; }));
+  const std::lock_guard lock(mutex);
+  EXPECT_GE(hedges[HedgeResult::kWon], 1);
+}
+
+TEST(HedgeTest, NoneWhereTheyAreOff) {
+  std::atomic<int> hedges = 0;
+  ExpertServer first, second;
+  const auto expert =
+      Remote({first.address().ToString(), second.address().ToString()},
+             {.hedge = false, .events = {.on_hedge = [&](HedgeResult) { ++hedges; }}});
+  for (unsigned i = 0; i < 200; ++i) ASSERT_THAT(Ask(*expert, OneRow(i)).get(), IsOk());
+  EXPECT_EQ(hedges, 0);
+}
+
+TEST(ChoiceTest, EqualReplicasGetEqualSharesOneAfterTheOther) {
+  ExpertServer first, second;
+  const auto expert =
+      Remote({first.address().ToString(), second.address().ToString()}, {.hedge = false});
+  ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
+  for (unsigned i = 0; i < 300; ++i) ASSERT_THAT(Ask(*expert, OneRow(i)).get(), IsOk());
+  const double less = std::min(RowsOf(first), RowsOf(second));
+  const double more = std::max(RowsOf(first), RowsOf(second));
+  EXPECT_LE(more, 1.2 * less) << less << " and " << more;
+}
+
+}  // namespace
+}  // namespace orchard::experts
