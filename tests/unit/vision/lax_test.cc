@@ -9,6 +9,7 @@
 
 #include "tests/testing/pictures.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/unit/vision/files.h"
 #include "vision/decode.h"
 
 namespace orchard::vision {
@@ -64,13 +65,14 @@ TEST_P(LaxTest, ShowsThePictureInSilence) {
   for (const size_t enough : {0, 20}) {
     const auto want = Decode(GetParam().sound, {}, enough);
     ASSERT_THAT(want, IsOk());
-    ::testing::internal::CaptureStderr();
-    const auto image = Decode(GetParam().odd, {}, enough);
-    EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
-    ASSERT_THAT(image, IsOk());
-    EXPECT_EQ(image->width, want->width);
-    EXPECT_EQ(image->height, want->height);
-    EXPECT_EQ(image->rgb, want->rgb);
+    EXPECT_EQ(Stderr([&] {
+                const auto image = Decode(GetParam().odd, {}, enough);
+                ASSERT_THAT(image, IsOk());
+                EXPECT_EQ(image->width, want->width);
+                EXPECT_EQ(image->height, want->height);
+                EXPECT_EQ(image->rgb, want->rgb);
+              }),
+              "");
   }
 }
 
@@ -178,21 +180,17 @@ std::vector<LaxCase> ExifBlocks() {
 INSTANTIATE_TEST_SUITE_P(Exif, LaxTest, ::testing::ValuesIn(ExifBlocks()),
                          [](const auto& param_info) { return param_info.param.name; });
 
-std::string Number32(std::uint32_t value) {
-  std::string bytes;
-  for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(value >> shift));
-  return bytes;
-}
+std::string Big32(std::uint64_t value) { return BigEndian(value, 4); }
 
 /// acTL of so many frames.
 t::PngChunk Animation(std::uint32_t frames) {
-  return {.type = "acTL", .data = Number32(frames) + Number32(0)};
+  return {.type = "acTL", .data = Big32(frames) + Big32(0)};
 }
 
 /// fcTL of the whole leaf.
 t::PngChunk Frame(std::uint32_t number) {
   return {.type = "fcTL",
-          .data = Number32(number) + Number32(72) + Number32(56) + Number32(0) + Number32(0) +
+          .data = Big32(number) + Big32(72) + Big32(56) + Big32(0) + Big32(0) +
                   std::string("\0\1\0\x0A\0\0", 6)};
 }
 
@@ -225,7 +223,7 @@ std::vector<LaxCase> Pngs() {
       {"AnimationOfNone", Png({.chunks = {Animation(0)}}), png},
       {"AnimationWithoutFrames", Png({.chunks = {Animation(2)}}), png},
       {"AnimationBehindThePixels",
-       Png({.chunks = {Frame(0)}, .behind = {Animation(2), Frame(1), {"fdAT", Number32(2)}}}), png},
+       Png({.chunks = {Frame(0)}, .behind = {Animation(2), Frame(1), {"fdAT", Big32(2)}}}), png},
   };
 }
 
@@ -242,10 +240,7 @@ Image OnCanvas() {
   return canvas;
 }
 
-std::string Little32(size_t value) {
-  std::string bytes = Number32(static_cast<std::uint32_t>(value));
-  return {bytes.rbegin(), bytes.rend()};
-}
+std::string Little32(std::uint64_t value) { return LittleEndian(value, 4); }
 
 TEST(LaxWebpTest, HasOneThatIsSmallerThanAnOpenCvHeader) {
   EXPECT_EQ(t::EncodeFlatWebp(60, 40, 128).size(), 30);
@@ -292,12 +287,6 @@ std::vector<LaxCase> Webps() {
 INSTANTIATE_TEST_SUITE_P(Webp, LaxTest, ::testing::ValuesIn(Webps()),
                          [](const auto& param_info) { return param_info.param.name; });
 
-struct RefusalCase {
-  std::string name;
-  std::string bytes;
-  std::string reason;
-};
-
 /// Pixels are missing, or viewers would show one picture after the other.
 class StillRefusedTest : public ::testing::TestWithParam<RefusalCase> {};
 
@@ -331,7 +320,7 @@ std::vector<RefusalCase> Refusals() {
       {"PngCutInChecksum", png.substr(0, png.size() - 14), "truncated"},
       {"PngWithoutPixels", png.substr(0, 33), "truncated, no pixels"},
       {"AnimatedPng",
-       Png({.chunks = {Animation(2), Frame(0)}, .behind = {Frame(1), {"fdAT", Number32(2)}}}),
+       Png({.chunks = {Animation(2), Frame(0)}, .behind = {Frame(1), {"fdAT", Big32(2)}}}),
        "an animation of 2 frames; send one of them as a picture"},
       {"AnimatedWebp", t::AnimateWebp(72, 56, {{webp}, {webp}, {webp}}),
        "an animation of 3 frames; send one of them as a picture"},

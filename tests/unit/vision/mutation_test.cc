@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/testing/pictures.h"
+#include "tests/unit/vision/files.h"
 #include "vision/decode.h"
 
 namespace orchard::vision {
@@ -17,11 +18,6 @@ namespace {
 using orchard::testing::DrawLeaf;
 
 constexpr size_t kMutations = 2000;  // of each file
-
-struct FileCase {
-  std::string name;
-  std::string bytes;
-};
 
 std::vector<FileCase> Samples() {
   namespace t = orchard::testing;
@@ -118,15 +114,6 @@ struct ShortPiece {
   std::string what;
 };
 
-std::string Number(size_t value, size_t bytes, bool little) {
-  std::string text;
-  for (size_t i = 0; i < bytes; ++i) {
-    const size_t shift = 8 * (little ? i : bytes - 1 - i);
-    text.push_back(static_cast<char>(value >> shift & 0xFF));
-  }
-  return text;
-}
-
 /// What pieces begin with in the world: prefixes of EXIF blocks and of pixels, zeros, ones.
 std::vector<std::string> Contents() {
   const std::string tiff = orchard::testing::ExifOrientation(6);
@@ -154,7 +141,7 @@ std::vector<ShortPiece> ShortPieces() {
       };
       for (const std::string type : {"EXIF", "ALPH", "ANMF", "VP8X", "VP8 ", "VP8L", "XMP "}) {
         const std::string chunk =
-            type + Number(length, 4, /*little=*/true) + data + std::string(length % 2, '\0');
+            type + LittleEndian(length, 4) + data + std::string(length % 2, '\0');
         add(type, std::string(webp).insert(30, chunk));  // behind the extended header
         add(type, std::string(flat).insert(12, chunk));  // first of all
         add(type, webp.substr(0, 30) + chunk);           // last of all
@@ -163,8 +150,7 @@ std::vector<ShortPiece> ShortPieces() {
         add(type, t::EncodePng(image, {.chunks = {{type, data}}}));
       }
       for (const char marker : {'\xE1', '\xC0', '\xC2', '\xC4', '\xDA', '\xDB', '\xDD'}) {
-        const std::string segment =
-            std::string("\xFF") + marker + Number(length + 2, 2, /*little=*/false) + data;
+        const std::string segment = std::string("\xFF") + marker + BigEndian(length + 2, 2) + data;
         add("a segment", std::string(jpeg).insert(2, segment));
         add("a segment", jpeg.substr(0, 2) + segment);
       }
@@ -189,7 +175,7 @@ TEST(ShortPieceTest, OfAWebpsExifBlockLeavesThePictureAsItIs) {
   for (size_t length = 0; length <= 8; ++length) {
     const std::string data = std::string("Exif\0\0II", 8).substr(0, length);
     const std::string chunk =
-        "EXIF" + Number(length, 4, /*little=*/true) + data + std::string(length % 2, '\0');
+        "EXIF" + LittleEndian(length, 4) + data + std::string(length % 2, '\0');
     const auto image = Decode(std::string(upright).insert(30, chunk), {}, 0);
     ASSERT_TRUE(image.ok()) << length << ": " << image.status();
     EXPECT_EQ(image->width, 48) << length;

@@ -10,6 +10,7 @@
 
 #include "tests/testing/pictures.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/unit/vision/files.h"
 #include "vision/decode.h"
 
 namespace orchard::vision {
@@ -90,11 +91,6 @@ TEST(DecodeFormats, NeverReachesTheDecodersOfDicomAndGdal) {
   elevation.replace(140, 4, "DTED");
   EXPECT_THAT(Decode(elevation, {}, 0), StatusIs(kInvalid, HasSubstr("DTED")));
 }
-
-struct FileCase {
-  std::string name;
-  std::string bytes;
-};
 
 std::vector<FileCase> SmallFiles() {
   namespace t = orchard::testing;
@@ -215,14 +211,6 @@ std::vector<FileCase> DamagedFiles() {
   for (size_t i = 0; i < 16; i += 2) ones.replace(at + i, 2, "\xFF\0", 2);
   files.push_back({"CodesThatDoNotExist", ones});
   return files;
-}
-
-/// Runs `decode` and gives what it says on stderr.
-template <typename Decoding>
-std::string Stderr(const Decoding& decode) {
-  ::testing::internal::CaptureStderr();
-  decode();
-  return ::testing::internal::GetCapturedStderr();
 }
 
 class DamagedTest : public ::testing::TestWithParam<FileCase> {};

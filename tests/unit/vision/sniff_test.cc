@@ -8,6 +8,7 @@
 
 #include "tests/testing/pictures.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/unit/vision/files.h"
 
 namespace orchard::vision {
 namespace {
@@ -70,12 +71,6 @@ std::vector<SizeCase> Sizes() {
 
 INSTANTIATE_TEST_SUITE_P(Table, SniffTest, ::testing::ValuesIn(Sizes()),
                          [](const auto& param_info) { return param_info.param.name; });
-
-struct RefusalCase {
-  std::string name;
-  std::string bytes;
-  std::string reason;
-};
 
 class SniffRefusalTest : public ::testing::TestWithParam<RefusalCase> {};
 
