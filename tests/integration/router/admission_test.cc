@@ -1,21 +1,30 @@
 /// Who yields to whom, as callers see it on the wire.
 
 #include <chrono>
+#include <filesystem>
 #include <future>
 #include <latch>
+#include <memory>
 #include <string>
-#include <thread>
 
 #include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include "router/refusal.h"
+#include "rpc/status.h"
+#include "rpc/tls.h"
 #include "tests/integration/router/running_router.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/pictures.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+#include "tests/testing/test_ca.h"
 
 namespace orchard::router {
 namespace {
 
+using orchard::testing::Eventually;
 using orchard::testing::IsOk;
 using orchard::testing::StatusIs;
 using ::testing::AllOf;
@@ -23,18 +32,19 @@ using ::testing::HasSubstr;
 using testing::RunningRouter;
 using namespace std::chrono_literals;
 
-constexpr auto kPatience = 30s;
-
 std::string Leaf() { return orchard::testing::EncodeJpeg(orchard::testing::DrawLeaf(320, 260, 1)); }
 
 /// A Classify call on a thread of its own.
 class Call {
  public:
-  Call(RunningRouter& router, const std::string& image, const std::string& priority) {
+  Call(v1::Classifier::Stub& stub, const std::string& priority) {
     context_.AddMetadata("x-priority", priority);
-    context_.set_deadline(std::chrono::system_clock::now() + 2 * kPatience);
-    status_ = std::async(std::launch::async, [this, &router, image] {
-      return router.Classify(context_, image).status();
+    context_.set_deadline(std::chrono::system_clock::now() + 60s);
+    status_ = std::async(std::launch::async, [this, &stub] {
+      v1::ClassifyRequest request;
+      request.set_image(Leaf());
+      v1::ClassifyResponse response;
+      return rpc::FromGrpc(stub.Classify(&context_, request, &response));
     });
   }
   absl::Status Wait() { return status_.get(); }
@@ -48,41 +58,128 @@ class Call {
 };
 
 void AwaitWaiting(RunningRouter& router, size_t waiting) {
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (router.engine().pipeline().Load().decode_waiting != waiting &&
-         std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::yield();
-  }
-  ASSERT_EQ(router.engine().pipeline().Load().decode_waiting, waiting);
+  ASSERT_TRUE(
+      Eventually([&] { return router.engine().pipeline().Load().decode_waiting == waiting; }));
 }
 
-TEST(AdmissionTest, BatchYieldsToInteractive) {
+Engine::Config TwoPlaces() {
   Engine::Config config;
   config.pipeline.in_flight = 2;
-  RunningRouter router(config);
-  const std::string image = Leaf();
-  std::latch decoding(1), release(1);  // The one decoder is busy meanwhile.
-  router.engine().pipeline().Start({.image = "not a picture"}, [&](const auto&) {
-    decoding.count_down();
-    release.wait();
-  });
-  decoding.wait();
-  Call first(router, image, "batch");
+  return config;
+}
+
+/// Keeps the one decoder of a router busy until its end, so that what comes has to wait.
+class BusyDecoder {
+ public:
+  explicit BusyDecoder(RunningRouter& router) {
+    router.engine().pipeline().Start({.image = "not a picture"}, [state = state_](const auto&) {
+      state->decoding.count_down();
+      state->release.wait();
+    });
+    state_->decoding.wait();
+  }
+  ~BusyDecoder() { state_->release.count_down(); }
+  BusyDecoder(const BusyDecoder&) = delete;
+  BusyDecoder& operator=(const BusyDecoder&) = delete;
+
+ private:
+  struct State {
+    std::latch decoding{1}, release{1};
+  };
+  const std::shared_ptr<State> state_ = std::make_shared<State>();  // The decoder's as well.
+};
+
+TEST(AdmissionTest, BatchYieldsToInteractive) {
+  RunningRouter router(TwoPlaces());
+  auto busy = std::make_unique<BusyDecoder>(router);
+  Call first(router.stub(), "batch");
   AwaitWaiting(router, 1);
-  Call second(router, image, "batch");
+  Call second(router.stub(), "batch");
   AwaitWaiting(router, 2);
-  Call urgent(router, image, "interactive");
+  Call urgent(router.stub(), "interactive");
   EXPECT_THAT(second.Wait(), StatusIs(absl::StatusCode::kResourceExhausted,
                                       AllOf(HasSubstr("limit of 2"), HasSubstr("yield"))));
   EXPECT_TRUE(second.HasPushback());
-  release.count_down();
+  busy.reset();
   EXPECT_THAT(urgent.Wait(), IsOk());
   EXPECT_THAT(first.Wait(), IsOk());
 }
 
+/// Callers of one address, who are told by what their certificates say.
+class CallersTest : public ::testing::Test {
+ protected:
+  void Start(const std::filesystem::path& client_ca) {
+    const auto own = ca_.Issue(dir_.path(), "router");
+    const auto source = rpc::TlsSource::Load({.ca = client_ca, .cert = own.cert, .key = own.key});
+    ASSERT_THAT(source, IsOk());
+    router_ = std::make_unique<RunningRouter>(TwoPlaces(), 16, (*source)->ServerCredentials({}));
+    busy_ = std::make_unique<BusyDecoder>(*router_);
+  }
+
+  /// A connection of its own, with a certificate for `name`.
+  std::unique_ptr<v1::Classifier::Stub> Connect(const std::string& name) {
+    const auto own = ca_.Issue(dir_.path(), name, {.names = "DNS:" + name});
+    const auto credentials =
+        rpc::ChannelCredentialsFrom({.ca = ca_.cert(), .cert = own.cert, .key = own.key});
+    EXPECT_THAT(credentials, IsOk());
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    return v1::Classifier::NewStub(
+        grpc::CreateCustomChannel(router_->address(), *credentials, arguments));
+  }
+
+  const orchard::testing::TempDir dir_;
+  orchard::testing::TestCa ca_{dir_.path()};
+  std::unique_ptr<RunningRouter> router_;
+  std::unique_ptr<BusyDecoder> busy_;
+};
+
+TEST_F(CallersTest, AnotherNameGetsAPlaceOfTheOneWhoHasThemAll) {
+  Start(ca_.cert());
+  const auto greedy = Connect("greedy.farm");
+  Call first(*greedy, "interactive");
+  AwaitWaiting(*router_, 1);
+  Call second(*greedy, "interactive");
+  AwaitWaiting(*router_, 2);
+  const auto modest = Connect("modest.farm");
+  Call other(*modest, "interactive");
+  const absl::Status evicted = second.Wait();
+  EXPECT_THAT(evicted, StatusIs(absl::StatusCode::kResourceExhausted, ::testing::_));
+  EXPECT_EQ(ShedBy(evicted), Shed::kCallerShare);
+  busy_.reset();
+  EXPECT_THAT(first.Wait(), IsOk());
+  EXPECT_THAT(other.Wait(), IsOk());
+}
+
+/// One who has all places has called from another connection: his new call is refused, and those
+/// that wait are answered.
+void ExpectOneCaller(RunningRouter& router, v1::Classifier::Stub& here, v1::Classifier::Stub& there,
+                     std::unique_ptr<BusyDecoder>& busy) {
+  Call first(here, "interactive");
+  AwaitWaiting(router, 1);
+  Call second(here, "interactive");
+  AwaitWaiting(router, 2);
+  Call third(there, "interactive");
+  EXPECT_THAT(third.Wait(),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("limit of 2")));
+  busy.reset();
+  EXPECT_THAT(first.Wait(), IsOk());
+  EXPECT_THAT(second.Wait(), IsOk());
+}
+
+TEST_F(CallersTest, ANameIsOneCallerOverAllItsConnections) {
+  Start(ca_.cert());
+  ExpectOneCaller(*router_, *Connect("greedy.farm"), *Connect("greedy.farm"), busy_);
+}
+
+TEST_F(CallersTest, NamesThatNobodyAskedForAreNoNames) {
+  Start(/*client_ca=*/{});
+  ExpectOneCaller(*router_, *Connect("greedy.farm"), *Connect("modest.farm"), busy_);
+}
+
 TEST(AdmissionTest, AnUnknownPriorityIsNamed) {
   RunningRouter router;
-  Call call(router, Leaf(), "bacth");
+  Call call(router.stub(), "bacth");
   EXPECT_THAT(call.Wait(), StatusIs(absl::StatusCode::kInvalidArgument,
                                     AllOf(HasSubstr("\"bacth\""), HasSubstr("interactive"))));
 }

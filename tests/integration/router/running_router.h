@@ -159,7 +159,9 @@ inline Engine::Config WithExpertsAt(const std::string& address) {
 
 class RunningRouter {
  public:
-  explicit RunningRouter(Engine::Config config = {}, size_t max_stream_in_flight = 16) {
+  /// With `credentials` it is to be called at `address`, and by nobody through `stub`.
+  explicit RunningRouter(Engine::Config config = {}, size_t max_stream_in_flight = 16,
+                         const std::shared_ptr<grpc::ServerCredentials>& credentials = nullptr) {
     config.version_dir = TinyModel().version();
     engine_ = *Engine::Load(config, registry_);
     service_ = std::make_unique<ClassifierService>(
@@ -169,7 +171,7 @@ class RunningRouter {
     host_ = *server::GrpcHost::Start(
         {"127.0.0.1", 0},
         {{v1::Classifier::service_full_name(), service_.get(), [this] { service_->EndStreams(); }}},
-        limits);
+        limits, {}, credentials);
     host_->SetServing(true);
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(-1);
@@ -178,6 +180,7 @@ class RunningRouter {
     stub_ = v1::Classifier::NewStub(channel_);
   }
 
+  std::string address() const { return host_->address().ToString(); }
   v1::Classifier::Stub& stub() { return *stub_; }
   Engine& engine() { return *engine_; }
   ClassifierService& service() { return *service_; }
