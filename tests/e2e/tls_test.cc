@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -18,6 +19,7 @@
 #include "tests/testing/child_process.h"
 #include "tests/testing/eventually.h"
 #include "tests/testing/http_get.h"
+#include "tests/testing/https_get.h"
 #include "tests/testing/pictures.h"
 #include "tests/testing/service_command.h"
 #include "tests/testing/status_matchers.h"
@@ -39,6 +41,7 @@ using testing::HttpGet;
 using testing::Identity;
 using testing::IsOk;
 using testing::PortIn;
+using ::testing::StartsWith;
 using testing::StatusIs;
 
 /// A folder of files as Kubernetes mounts a secret: each a link through `..data`, which is swapped.
@@ -198,6 +201,36 @@ TEST_F(TlsProcessesTest, RenewedUnderTrafficNoCallIsLostAndABadRenewalChangesNot
   EXPECT_EQ(lost, 0);
   router_->Signal(SIGTERM);
   EXPECT_EQ(router_->Wait(), 0);
+}
+
+/// `program` serves `path` on the port that its ready line calls `name` over TLS only, and to
+/// everybody: it asks for no certificate, though callers of its gRPC port must show one.
+void ExpectPageOverTls(const std::string& ready, const std::string& name, const std::string& path,
+                       const std::string& ca) {
+  const std::uint16_t port = PortIn(ready, name);
+  const testing::HttpsAnswer page = testing::HttpsAsk(port, path, ca);
+  EXPECT_THAT(page.text, StartsWith("HTTP/1.1 200")) << ready;
+  EXPECT_FALSE(page.asked_who_we_are) << ready;
+  EXPECT_EQ(HttpGet(port, path), "") << ready;
+  EXPECT_TRUE(testing::HttpsAsk(PortIn(ready, "grpc"), "/", ca).asked_who_we_are) << ready;
+}
+
+TEST_F(TlsProcessesTest, PagesAreServedOverTlsToThoseWhoHaveNoCertificate) {
+  router_ = Spawn("orchard-router", router_secret_, {"--http-tls", "--metrics-tls"});
+  const std::string router = router_->ReadOutUntil("ready");
+  ExpectPageOverTls(router, "http", "/readyz", ca_.cert());
+  ExpectPageOverTls(router, "metrics", "/metrics", ca_.cert());
+  expert_ = Spawn("orchard-expert", expert_secret_, {"--metrics-tls"});
+  const std::string expert = expert_->ReadOutUntil("ready");
+  ExpectPageOverTls(expert, "metrics", "/metrics", ca_.cert());
+  ExpectPageOverTls(expert, "metrics", "/readyz", ca_.cert());
+}
+
+TEST_F(TlsProcessesTest, OnePageOverTlsLeavesTheOtherInTheClear) {
+  router_ = Spawn("orchard-router", router_secret_, {"--metrics-tls"});
+  const std::string router = router_->ReadOutUntil("ready");
+  ExpectPageOverTls(router, "metrics", "/metrics", ca_.cert());
+  EXPECT_THAT(HttpGet(PortIn(router, "http"), "/readyz"), StartsWith("HTTP/1.1 200"));
 }
 
 TEST_F(TlsProcessesTest, WithWrongFilesItDoesNotStartAndSaysWhich) {

@@ -19,6 +19,7 @@ namespace {
 
 using ::orchard::testing::HttpGet;
 using ::orchard::testing::HttpRequest;
+using ::orchard::testing::HttpsAsk;
 using ::orchard::testing::HttpsGet;
 using ::orchard::testing::StatusIs;
 using ::orchard::testing::TcpConnection;
@@ -180,6 +181,7 @@ TEST(HttpsTest, ShowsTheCertificateInUseAndAsksForNone) {
   const absl::StatusOr<Address> bound = server.Start({.host = kLoopback, .port = 0}, *source);
   ASSERT_TRUE(bound.ok()) << bound.status();
   EXPECT_THAT(HttpsGet(bound->port, "/healthz", ca.cert()), HasSubstr("\r\n\r\nok\n"));
+  EXPECT_FALSE(HttpsAsk(bound->port, "/healthz", ca.cert()).asked_who_we_are);
   EXPECT_EQ(HttpsGet(bound->port, "/healthz", other.cert()), "");
   EXPECT_EQ(HttpGet(bound->port, "/healthz"), "");  // Not TLS.
 
