@@ -14,7 +14,10 @@ namespace {
 
 using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
 using Certificate = std::unique_ptr<X509, decltype(&X509_free)>;
-using File = std::unique_ptr<std::FILE, decltype(&std::fclose)>;
+struct Close {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using File = std::unique_ptr<std::FILE, Close>;
 
 void Check(bool done, const char* what) {
   if (!done) throw std::runtime_error(std::string("test CA: ") + what);
@@ -55,7 +58,7 @@ Certificate MakeCertificate(const std::string& name, EVP_PKEY& key, const X509* 
 }
 
 File Open(const std::filesystem::path& path) {
-  File file(std::fopen(path.c_str(), "wb"), &std::fclose);
+  File file(std::fopen(path.c_str(), "wb"));
   Check(file != nullptr, path.c_str());
   return file;
 }
