@@ -39,16 +39,4 @@ MissingReason ReasonOf(const absl::Status& status) {
   }
 }
 
-std::string_view Name(AttemptRecord::Kind kind) {
-  switch (kind) {
-    case AttemptRecord::Kind::kFirst:
-      return "first";
-    case AttemptRecord::Kind::kRetry:
-      return "retry";
-    case AttemptRecord::Kind::kHedge:
-      return "hedge";
-  }
-  return "first";
-}
-
 }  // namespace orchard::experts

@@ -15,6 +15,7 @@
 
 #include "core/clock.h"
 #include "core/tensor.h"
+#include "experts/attempt_log.h"
 #include "model/expert_head.h"
 
 namespace orchard::experts {
@@ -38,6 +39,9 @@ struct CallContext {
   std::vector<Caller> callers = {};  ///< by row of the sub-batch; may be empty
   /// Asks to stop when nobody waits for any row any more.
   std::stop_token cancelled = {};
+  /// Where the attempts are to be written down; null: nobody wants to know. An expert that makes
+  /// none, as one in process, writes none.
+  std::shared_ptr<AttemptLog> attempts = nullptr;
 };
 
 /// Why a chosen domain has no answer: the label `reason` of orchard_missing_total.
@@ -58,26 +62,10 @@ std::string_view Name(MissingReason reason);
 /// What a failed call's status says about the reason.
 MissingReason ReasonOf(const absl::Status& status);
 
-/// One try of a call at one endpoint.
-struct AttemptRecord {
-  enum class Kind : std::uint8_t { kFirst, kRetry, kHedge };
-
-  Kind kind = Kind::kFirst;
-  std::string endpoint;  ///< HOST:PORT
-  core::Clock::time_point begin = {}, end = {};
-  absl::StatusCode code = absl::StatusCode::kOk;
-  /// As the expert said; 0 when it did not.
-  core::Clock::duration queue = {}, compute = {};
-};
-
-/// "first", "retry", "hedge".
-std::string_view Name(AttemptRecord::Kind kind);
-
 /// How a call ended.
 struct Scored {
   absl::StatusOr<model::ScoreBatch> scores;  ///< a status: the expert failed, whatever its code
   MissingReason reason = MissingReason::kFailed;  ///< of an error
-  std::vector<AttemptRecord> attempts = {};       ///< empty in process
   std::string part_version = {};                  ///< of an answer
 };
 

@@ -4,6 +4,7 @@
 /// Experts: one domain's classifier, in process or behind an address, and the service that puts one
 /// behind an address. No routing. Read in this order:
 ///   expert.h              the interface that the router sees, and why an expert is missing
+///   attempt_log.h         what a call has tried so far, for who waits for it
 ///   expert_spec.h         what one expert reads and answers, equal on both ends of the wire
 ///   scorer.h              the arithmetic of one expert as a function; checks of its answers
 ///   head_scorer.h         a loaded head as a Scorer

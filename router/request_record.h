@@ -46,7 +46,8 @@ struct CallRecord {
   core::Clock::time_point begin = {}, end = {};  ///< end: of the answer, or of the waiting
   absl::StatusCode code = absl::StatusCode::kOk;
   std::string part_version = {};
-  /// Every try; shared by the pictures of the call. Null when the waiting ended first.
+  /// Every try, also those that were out when the waiting ended: they end with it, as CANCELLED or
+  /// DEADLINE_EXCEEDED. Pictures that waited as long share it. Empty in process.
   std::shared_ptr<const std::vector<experts::AttemptRecord>> attempts = nullptr;
 };
 

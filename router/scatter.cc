@@ -83,6 +83,7 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
     size_t waiting;  // of its rows: pictures that have not gone on
     Clock::time_point begin;
     Clock::time_point deadline;
+    std::shared_ptr<experts::AttemptLog> attempts = nullptr;  // Null: no waves are kept.
     std::stop_source cancel = {};
     bool over = false;  // Answered, or not waited for any more.
   };
@@ -100,6 +101,8 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
   void KeepWatch();
   void GoOn(size_t row);
   void Leave(size_t row, Clock::time_point now);
+  CallRecord RecordOf(const Call& call, absl::StatusCode code, Clock::time_point now) const;
+  void Keep(size_t row, const CallRecord& record);
   void Report(const Call& call, Clock::duration took, const absl::Status& status,
               experts::MissingReason reason);
 
@@ -197,23 +200,16 @@ void Scatter::EndCall(Call& call, experts::Scored scored, Clock::time_point now)
   const absl::Status status = scored.scores.status();
   std::shared_ptr<const model::ScoreBatch> scores;  // Shared by the pictures of the call.
   if (status.ok()) scores = std::make_shared<const model::ScoreBatch>(*std::move(scored.scores));
-  std::shared_ptr<const std::vector<experts::AttemptRecord>> attempts;  // So are these.
-  if (stage_.options_.keep_waves) {
-    attempts =
-        std::make_shared<const std::vector<experts::AttemptRecord>>(std::move(scored.attempts));
+  std::optional<CallRecord> record;  // So is this.
+  if (call.attempts) {
+    record = RecordOf(call, status.code(), now);
+    record->part_version = scored.part_version;
   }
   for (size_t i = 0; i < call.rows.size(); ++i) {
     const size_t row = call.rows[i];
     Picture& picture = pictures_[row];
     if (!picture.request) continue;  // Too late for this one.
-    if (stage_.options_.keep_waves) {
-      CallRecord& record =
-          *std::ranges::find(picture.request->waves.back().calls, call.domain, &CallRecord::domain);
-      record.end = now;
-      record.code = status.code();
-      record.part_version = scored.part_version;
-      record.attempts = attempts;
-    }
+    if (record) Keep(row, *record);
     if (status.ok()) {
       picture.gather.Answered(call.domain, scores, i);
     } else {
@@ -239,12 +235,12 @@ void Scatter::TakeUpTime(Clock::time_point now) {
   }
   for (Call& call : calls_) {
     if (call.over || now < call.deadline + kGrace) continue;
-    call.cancel.request_stop();
     EndCall(call,
             {.scores = absl::DeadlineExceededError(absl::StrFormat(
                  "no answer within %.0f ms", core::Milliseconds(call.deadline - call.begin))),
              .reason = experts::MissingReason::kTimeout},
             now);
+    call.cancel.request_stop();  // When its attempts have been written down as they were.
   }
 }
 
@@ -300,22 +296,20 @@ void Scatter::Ask() {
     callers.push_back(
         {.request_id = request.id, .traceparent = core::ToTraceparent(request.trace)});
     if (!stage_.options_.keep_waves) continue;
-    request.waves.back().calls.push_back({.domain = domain,
-                                          .rows = rows.size(),
-                                          .begin = now,
-                                          .end = now,
-                                          .code = absl::StatusCode::kCancelled});
+    request.waves.back().calls.push_back({.domain = domain});  // Its place; Keep() fills it.
   }
   const size_t index = calls_.size();
-  const Call& call =
-      calls_.emplace_back(Call{.domain = domain,
-                               .rows = rows,
-                               .waiting = rows.size(),
-                               .begin = now,
-                               .deadline = std::min(latest, now + stage_.options_.expert_timeout)});
+  const Call& call = calls_.emplace_back(Call{
+      .domain = domain,
+      .rows = rows,
+      .waiting = rows.size(),
+      .begin = now,
+      .deadline = std::min(latest, now + stage_.options_.expert_timeout),
+      .attempts = stage_.options_.keep_waves ? std::make_shared<experts::AttemptLog>() : nullptr});
   experts::CallContext context{.deadline = call.deadline,
                                .callers = std::move(callers),
-                               .cancelled = call.cancel.get_token()};
+                               .cancelled = call.cancel.get_token(),
+                               .attempts = call.attempts};
   const size_t places = rows.size();
   stage_.fleet_.expert(domain).Score(
       {.features = features_, .rows = std::move(rows)}, std::move(context),
@@ -326,6 +320,26 @@ void Scatter::Ask() {
               {.call = index, .when = Clock::now(), .scored = std::move(scored)});
         });
       });
+}
+
+/// What is told of a call, `now` that the waiting for it ends. Attempts that are still out end too.
+CallRecord Scatter::RecordOf(const Call& call, absl::StatusCode code, Clock::time_point now) const {
+  const absl::StatusCode given_up = code == absl::StatusCode::kDeadlineExceeded
+                                        ? absl::StatusCode::kDeadlineExceeded
+                                        : absl::StatusCode::kCancelled;
+  return {.domain = call.domain,
+          .rows = call.rows.size(),
+          .begin = call.begin,
+          .end = now,
+          .code = code,
+          .part_version = {},
+          .attempts = std::make_shared<const std::vector<experts::AttemptRecord>>(
+              call.attempts->Snapshot(now, given_up))};
+}
+
+void Scatter::Keep(size_t row, const CallRecord& record) {
+  std::vector<CallRecord>& calls = pictures_[row].request->waves.back().calls;
+  *std::ranges::find(calls, record.domain, &CallRecord::domain) = record;
 }
 
 void Scatter::Report(const Call& call, Clock::duration took, const absl::Status& status,
@@ -401,19 +415,15 @@ void Scatter::GoOn(size_t row) {
 
 /// The picture waits for its calls no more. One that nobody waits for is cancelled.
 void Scatter::Leave(size_t row, Clock::time_point now) {
+  const absl::Status why = pictures_[row].request->Cancelled()
+                               ? absl::CancelledError("nobody waits any more")
+                               : absl::DeadlineExceededError("no answer by then");
   for (Call& call : calls_) {
     if (call.over || !std::ranges::count(call.rows, row)) continue;
-    if (stage_.options_.keep_waves) {
-      CallRecord& record = *std::ranges::find(pictures_[row].request->waves.back().calls,
-                                              call.domain, &CallRecord::domain);
-      record.end = now;
-    }
+    if (call.attempts) Keep(row, RecordOf(call, why.code(), now));
     if (--call.waiting > 0) continue;
     call.over = true;
-    Report(call, now - call.begin,
-           pictures_[row].request->Cancelled() ? absl::CancelledError("nobody waits any more")
-                                               : absl::DeadlineExceededError("no answer by then"),
-           experts::MissingReason::kTimeout);
+    Report(call, now - call.begin, why, experts::MissingReason::kTimeout);
     call.cancel.request_stop();
   }
 }

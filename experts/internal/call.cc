@@ -65,6 +65,7 @@ Call::Call(CallHost& host, v1::ScoreRequest request, size_t rows, CallContext co
       rows_(rows),
       deadline_(context.deadline),
       cancel_(std::move(context.cancelled)),
+      log_(std::move(context.attempts)),
       done_(std::move(done)) {}
 
 void Call::Start(std::shared_ptr<Endpoint> endpoint) {
@@ -104,6 +105,7 @@ Call::Attempt* Call::Begin(std::shared_ptr<Endpoint> endpoint, AttemptRecord::Ki
                      .end = {},
                      .code = absl::StatusCode::kUnknown};
   attempt->ticket = attempt->endpoint->Started(rows_, attempt->record.begin);
+  if (log_ != nullptr) attempt->number = log_->Began(attempt->record);
   ++outstanding_;
   return attempts_.emplace_back(std::move(attempt)).get();
 }
@@ -158,6 +160,7 @@ CallHost::AttemptEnd Call::End(Attempt& attempt, const absl::Status& status, boo
   attempt.record.code = status.code();
   attempt.record.queue = Micros(Trailer(*attempt.grpc, kQueueTrailer));
   attempt.record.compute = Micros(Trailer(*attempt.grpc, kComputeTrailer));
+  if (log_ != nullptr) log_->Ended(attempt.number, attempt.record);
   // A deadline that left no time, and our own hanging up, say nothing of the endpoint.
   const bool hung_up = absl::IsCancelled(status) && (finished_ || cancelled_);
   const bool silence = hung_up || absl::IsDeadlineExceeded(status);
@@ -262,7 +265,6 @@ void Call::Finish(absl::StatusOr<model::ScoreBatch> scores, MissingReason reason
   Expert::Done done;
   std::unique_ptr<Watch> watch;
   std::vector<Held> losers;
-  std::vector<AttemptRecord> records;
   std::optional<HedgeResult> hedged;
   core::TimerQueue::Timer hedge;
   {
@@ -273,15 +275,11 @@ void Call::Finish(absl::StatusOr<model::ScoreBatch> scores, MissingReason reason
     watch = std::move(watch_);
     hedge = std::exchange(hedge_, {});
     for (const auto& attempt : attempts_) {
-      AttemptRecord& record = records.emplace_back(attempt->record);
-      if (record.kind == AttemptRecord::Kind::kHedge) {
-        const bool won = attempt->ended && record.code == absl::StatusCode::kOk;
+      if (attempt->record.kind == AttemptRecord::Kind::kHedge) {
+        const bool won = attempt->ended && attempt->record.code == absl::StatusCode::kOk;
         hedged = !scores.ok() ? HedgeResult::kFailed : won ? HedgeResult::kWon : HedgeResult::kLost;
       }
-      if (attempt->ended) continue;
-      record.end = Clock::now();
-      record.code = absl::StatusCode::kCancelled;
-      losers.push_back({attempt->endpoint, attempt->grpc});
+      if (!attempt->ended) losers.push_back({attempt->endpoint, attempt->grpc});
     }
   }
   if (hedge != core::TimerQueue::Timer{}) host_.timers().Cancel(hedge);
@@ -289,10 +287,8 @@ void Call::Finish(absl::StatusOr<model::ScoreBatch> scores, MissingReason reason
   for (const Held& loser : losers) loser.grpc->TryCancel();
   losers.clear();
   watch.reset();  // Without the lock: it waits for a Cancel() that runs on another thread.
-  std::move(done)({.scores = std::move(scores),
-                   .reason = reason,
-                   .attempts = std::move(records),
-                   .part_version = std::move(part_version)});
+  std::move(done)(
+      {.scores = std::move(scores), .reason = reason, .part_version = std::move(part_version)});
 }
 
 }  // namespace orchard::experts::internal

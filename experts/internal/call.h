@@ -83,6 +83,7 @@ class Call : public std::enable_shared_from_this<Call> {
     std::shared_ptr<grpc::ClientContext> grpc;  // shared with the group, which may cancel it
     Endpoint::Ticket ticket = 0;
     v1::ScoreResponse response;
+    size_t number = 0;  // in the log
     bool ended = false;
   };
   /// What the stop token runs. Weak: the call owns the stop_callback.
@@ -121,6 +122,7 @@ class Call : public std::enable_shared_from_this<Call> {
   const size_t rows_;
   const core::Clock::time_point deadline_;
   const std::stop_token cancel_;
+  const std::shared_ptr<AttemptLog> log_;  // null: nobody wants to know
 
   core::Mutex mutex_;
   Expert::Done done_ ABSL_GUARDED_BY(mutex_);

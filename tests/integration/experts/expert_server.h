@@ -107,12 +107,23 @@ inline std::future<absl::StatusOr<model::ScoreBatch>> Ask(
   return future;
 }
 
+/// What AskFully() says of an attempt that is still out.
+inline constexpr absl::StatusCode kStillOut = absl::StatusCode::kCancelled;
+
+/// How a call ended, and what was tried for it.
+struct FullyScored : Scored {
+  std::vector<AttemptRecord> attempts;
+};
+
 /// The whole end of a call, when it comes.
-inline std::future<Scored> AskFully(Expert& expert, SubBatch batch, CallContext context) {
-  auto promise = std::make_shared<std::promise<Scored>>();
+inline std::future<FullyScored> AskFully(Expert& expert, SubBatch batch, CallContext context) {
+  auto promise = std::make_shared<std::promise<FullyScored>>();
   auto future = promise->get_future();
-  expert.Score(std::move(batch), std::move(context),
-               [promise](Scored scored) { promise->set_value(std::move(scored)); });
+  const auto log = std::make_shared<AttemptLog>();
+  context.attempts = log;
+  expert.Score(std::move(batch), std::move(context), [promise, log](Scored scored) {
+    promise->set_value({std::move(scored), log->Snapshot(core::Clock::now(), kStillOut)});
+  });
   return future;
 }
 

@@ -55,7 +55,7 @@ TEST(HungExpertTest, ALoneOneIsMissingAtOnceAfterFiveAndBackWhenItAnswers) {
     ASSERT_TRUE(Eventually([&] { return expert->Endpoints()[0].state == EndpointState::kUp; }));
     FailFiveTimes(*expert);
     ASSERT_TRUE(Eventually([&] { return expert->Unavailable() == MissingReason::kEjected; }));
-    const Scored scored = AskFully(*expert, OneRow(), Within(20s)).get();
+    const FullyScored scored = AskFully(*expert, OneRow(), Within(20s)).get();
     if (!alive) {  // Otherwise it may be on trial by now.
       EXPECT_THAT(scored.scores, StatusIs(absl::StatusCode::kUnavailable, HasSubstr("ejected")));
       EXPECT_EQ(scored.reason, MissingReason::kEjected);
@@ -145,7 +145,7 @@ TEST(CancelTest, ACallThatNobodyWaitsForEndsHereAndThere) {
   EXPECT_TRUE(watched.expired());  // They went with the request.
   EXPECT_EQ(answer.wait_for(0s), std::future_status::timeout);
   caller.request_stop();
-  const Scored scored = answer.get();
+  const FullyScored scored = answer.get();
   EXPECT_THAT(scored.scores, StatusIs(absl::StatusCode::kCancelled, HasSubstr("nobody waits")));
   ASSERT_EQ(scored.attempts.size(), 1U);
   EXPECT_EQ(scored.attempts[0].code, absl::StatusCode::kCancelled);

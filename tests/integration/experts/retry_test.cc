@@ -61,7 +61,7 @@ TEST(RetryTest, WhatOneReplicaRefusesAnotherAnswers) {
     ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
     std::vector<AttemptRecord> attempts;
     for (unsigned i = 0; i < 40 && attempts.size() != 2; ++i) {
-      Scored scored = AskFully(*expert, OneRow(i), Within(20s)).get();
+      FullyScored scored = AskFully(*expert, OneRow(i), Within(20s)).get();
       ASSERT_THAT(scored.scores, IsOk()) << code;
       EXPECT_EQ(scored.part_version, "7");
       attempts = std::move(scored.attempts);
@@ -85,7 +85,7 @@ TEST(RetryTest, WhatAllRefuseIsToldAndTheBudgetBoundsTheTries) {
       Remote({first.address(), second.address()}, {.events = {.on_retry = [&] { ++retries; }}});
   ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
   for (unsigned i = 0; i < 100; ++i) {
-    const Scored scored = AskFully(*expert, OneRow(i), Within(20s)).get();
+    const FullyScored scored = AskFully(*expert, OneRow(i), Within(20s)).get();
     EXPECT_THAT(scored.scores,
                 StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("apple at")));
     EXPECT_EQ(scored.reason, MissingReason::kOverloaded);
@@ -115,7 +115,7 @@ TEST(HedgeTest, ALateCallIsJoinedByOneToAnotherEndpointAndTheSlowerOneIsCancelle
   expert->SetTargets({*ParseTarget(well.address().ToString()), *ParseTarget(hung.address())});
   ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
   ASSERT_TRUE(Eventually([&] {
-    const Scored scored = AskFully(*expert, OneRow(), Within(20s)).get();
+    const FullyScored scored = AskFully(*expert, OneRow(), Within(20s)).get();
     EXPECT_THAT(scored.scores, IsOk());
     if (scored.attempts.size() < 2 || scored.attempts[0].endpoint != hung.address()) return false;
     EXPECT_EQ(scored.attempts[0].code, absl::StatusCode::kCancelled);

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -111,6 +113,54 @@ TEST_F(HungExpertTest, ExactGoesOnWithTheNextDomainAfterItsTime) {
     EXPECT_EQ(domain.missing_reason(), domain.domain() == hung ? "timeout" : "") << domain.domain();
   }
   EXPECT_NE(answer->predictions(0).domain(), hung);
+}
+
+/// Keeps the attempts of every call of every request.
+class AttemptKeeper final : public Observer {
+ public:
+  Depth depth() const override { return Depth::kWaves; }
+  bool before_answer() const override { return true; }
+  void Finished(const RequestRecord& record) override {
+    core::MutexLock lock(mutex_);
+    for (const WaveRecord& wave : record.waves) {
+      for (const CallRecord& call : wave.calls) {
+        kept_.insert(kept_.end(), call.attempts->begin(), call.attempts->end());
+      }
+    }
+  }
+  std::vector<experts::AttemptRecord> Take() {
+    core::MutexLock lock(mutex_);
+    return std::exchange(kept_, {});
+  }
+
+ private:
+  core::Mutex mutex_;
+  std::vector<experts::AttemptRecord> kept_ ABSL_GUARDED_BY(mutex_);
+};
+
+TEST_F(HungExpertTest, TheRecordNamesWhomAPictureAskedInVain) {
+  const std::vector<std::string> domains = AllDomains();
+  AttemptKeeper keeper;
+  Engine::Config config;
+  config.pipeline.expert_timeout = 1h;
+  config.observers = {&keeper};
+  Start(domains[0], config);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + 3s);
+  EXPECT_FALSE(router_->Classify(context, Leaf(), Pinned(domains[0])).ok());
+  std::vector<experts::AttemptRecord> attempts = keeper.Take();
+  const core::Clock::time_point patience = core::Clock::now() + 30s;
+  while (attempts.empty() && core::Clock::now() < patience) {  // The caller may be first.
+    std::this_thread::yield();
+    attempts = keeper.Take();
+  }
+  ASSERT_EQ(attempts.size(), 1U);
+  EXPECT_EQ(attempts[0].endpoint, hung_->address());
+  EXPECT_EQ(attempts[0].kind, experts::AttemptRecord::Kind::kFirst);
+  EXPECT_LT(attempts[0].begin, attempts[0].end);
+  EXPECT_TRUE(attempts[0].code == absl::StatusCode::kDeadlineExceeded ||
+              attempts[0].code == absl::StatusCode::kCancelled)
+      << static_cast<int>(attempts[0].code);
 }
 
 TEST_F(HungExpertTest, IsLeftAloneWhenItsCallersGo) {

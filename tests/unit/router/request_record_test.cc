@@ -1,9 +1,12 @@
 #include "router/request_record.h"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -152,6 +155,101 @@ TEST(RequestRecordTest, AFailedCallHasItsCodeAndItsDomainTheReason) {
   EXPECT_EQ(record.routing->domains[kFruit].missing_reason, experts::MissingReason::kFailed);
   EXPECT_EQ(record.routing->domains[kVegetable].missing_reason, experts::MissingReason::kDown);
   EXPECT_THAT(record.line, HasSubstr("degraded=true missing=fruit:failed,vegetable:down"));
+}
+
+/// An expert whose first endpoint refuses and whose second one never answers. Then it runs `then`.
+class AskingExpert final : public experts::Expert {
+ public:
+  explicit AskingExpert(std::function<void()> then = [] {}) : then_(std::move(then)) {}
+  ~AskingExpert() override { Stop(); }
+
+  void Score(experts::SubBatch, experts::CallContext context, Done done) override {
+    ASSERT_NE(context.attempts, nullptr);
+    using Kind = experts::AttemptRecord::Kind;
+    experts::AttemptRecord first{
+        .kind = Kind::kFirst, .endpoint = "10.0.0.1:1", .begin = core::Clock::now()};
+    const size_t number = context.attempts->Began(first);
+    first.end = core::Clock::now();
+    first.code = absl::StatusCode::kResourceExhausted;
+    context.attempts->Ended(number, first);
+    context.attempts->Began(
+        {.kind = Kind::kRetry, .endpoint = "10.0.0.2:1", .begin = core::Clock::now()});
+    done_.push_back(std::move(done));
+    then_();
+  }
+  void Stop() override {
+    for (Done& done : std::exchange(done_, {})) {
+      std::move(done)({.scores = absl::UnavailableError("stopped")});
+    }
+  }
+  std::optional<experts::MissingReason> Unavailable() const override { return std::nullopt; }
+
+ private:
+  const std::function<void()> then_;
+  std::vector<Done> done_;  // One call comes, on one thread; it is stopped when all is over.
+};
+
+/// The one call of a picture that nobody answered was tried twice, and the second attempt was out.
+void ExpectBothAttempts(const Kept& record, absl::StatusCode given_up) {
+  ASSERT_THAT(record.waves, SizeIs(1));
+  ASSERT_THAT(record.waves[0].calls, SizeIs(1));
+  const CallRecord& call = record.waves[0].calls[0];
+  EXPECT_EQ(call.domain, kRiceDisease);
+  EXPECT_EQ(call.code, given_up);
+  ASSERT_NE(call.attempts, nullptr);
+  ASSERT_THAT(*call.attempts, SizeIs(2));
+  const experts::AttemptRecord& refused = call.attempts->at(0);
+  EXPECT_EQ(refused.code, absl::StatusCode::kResourceExhausted);
+  EXPECT_LE(refused.end, call.end);
+  const experts::AttemptRecord& out = call.attempts->at(1);
+  EXPECT_EQ(out.endpoint, "10.0.0.2:1");
+  EXPECT_EQ(out.kind, experts::AttemptRecord::Kind::kRetry);
+  EXPECT_EQ(out.code, given_up);
+  EXPECT_GE(out.begin, call.begin);
+  EXPECT_EQ(out.end, call.end);
+}
+
+/// What becomes of a picture whose expert is never heard of; the expert goes with the line.
+Kept RecordOfUnanswered(
+    Pipeline::Settings settings, std::stop_source caller = {}, std::function<void()> then = [] {},
+    std::optional<core::Clock::time_point> deadline = std::nullopt) {
+  Keeper keeper(Depth::kWaves);
+  Line line({.settings = settings,
+             .rice_expert = std::make_unique<AskingExpert>(std::move(then)),
+             .observers = {&keeper}});
+  line.Start(1, With(v1::HARD), deadline, caller.get_token()).wait();
+  line.fleet().Stop();
+  line.Stop();
+  const std::vector<Kept> kept = keeper.kept();
+  EXPECT_THAT(kept, SizeIs(1));
+  return kept.at(0);
+}
+
+TEST(RequestRecordTest, OfACallThatWasLateHasTheAttemptsThatWereOut) {
+  const Kept record = RecordOfUnanswered({.default_deadline = 1h, .expert_timeout = 20ms});
+  ExpectBothAttempts(record, absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST(RequestRecordTest, OfAPictureThatWasGivenUpHasTheAttemptsThatWereOut) {
+  // Long enough to come to the expert on a busy machine.
+  const Kept record = RecordOfUnanswered(
+      {.expert_timeout = 1h}, {}, [] {}, core::Clock::now() + 2s);
+  EXPECT_EQ(record.status.code(), absl::StatusCode::kDeadlineExceeded);
+  ExpectBothAttempts(record, absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST(RequestRecordTest, OfACallerThatWentHasTheAttemptsThatWereOut) {
+  std::stop_source caller;
+  const Kept record = RecordOfUnanswered({.default_deadline = 1h, .expert_timeout = 1h}, caller,
+                                         [caller]() mutable { caller.request_stop(); });
+  EXPECT_EQ(record.status.code(), absl::StatusCode::kCancelled);
+  ExpectBothAttempts(record, absl::StatusCode::kCancelled);
+}
+
+TEST(RequestRecordTest, NobodyWritesAttemptsDownUnlessSomebodyWantsThem) {
+  Line line;
+  EXPECT_THAT(line.Classify(), IsOk());
+  EXPECT_EQ(line.expert(kRiceDisease).asked().at(0).context.attempts, nullptr);
 }
 
 TEST(RequestRecordTest, OfWhatNobodyAnsweredHasTheRoutingToo) {
