@@ -16,7 +16,8 @@ enum class Depth : std::uint8_t {
 };
 
 /// Hears of every request when it has ended. Thread-safe, and quick: it is called on the thread
-/// that answers. One that has much to do with a record copies what it needs into a queue of its
+/// that answers, or, after the answer to a request that was refused where it came in, on one for
+/// that (refused.h). One that has much to do with a record copies what it needs into a queue of its
 /// own, which is bounded, and drops rather than waits.
 class Observer {
  public:
@@ -43,6 +44,8 @@ class Observers {
 
   /// The deepest that any of them wants.
   Depth depth() const { return depth_; }
+
+  bool AnyAfterAnswer() const { return !after_.empty(); }
 
   void BeforeAnswer(const RequestRecord& record) const { Tell(before_, record); }
   void AfterAnswer(const RequestRecord& record) const { Tell(after_, record); }

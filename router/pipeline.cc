@@ -42,6 +42,7 @@ Pipeline::Pipeline(Settings settings, const Catalogue& catalogue, Encode encode,
     : settings_(std::move(settings)),
       catalogue_(catalogue),
       observers_(Listeners(metrics, observers)),
+      refused_(observers_),
       estimates_({.decode = settings_.decode_workers,
                   .encode = settings_.encode_workers,
                   .max_batch = settings_.max_batch},
@@ -86,14 +87,14 @@ void Pipeline::Start(Job job, Done done) {
   RequestPtr request = MakeRequest(std::move(job), now, std::move(done));
   const FairShare::Ask ask{
       .caller = caller, .priority = request->priority, .bytes = request->image.size()};
-  const absl::Status status = CheckAdmission(*request, ask, now);
-  if (!status.ok()) return request->Finish(status);
+  absl::Status status = CheckAdmission(*request, ask, now);
+  if (!status.ok()) return refused_.End(std::move(request), std::move(status));
   request->passage.Enter(Stage::kDecodeQueue, Clock::now());
   Enter(std::move(request), ask);
 }
 
 void Pipeline::Refuse(Job job, const absl::Status& why, Done done) {
-  MakeRequest(std::move(job), Clock::now(), std::move(done))->Finish(why);
+  refused_.End(MakeRequest(std::move(job), Clock::now(), std::move(done)), why);
 }
 
 RequestPtr Pipeline::MakeRequest(Job job, Clock::time_point now, Done done) const {
@@ -134,14 +135,16 @@ absl::Status Pipeline::CheckAdmission(Request& request, const FairShare::Ask& as
 
 void Pipeline::Enter(RequestPtr request, const FairShare::Ask& ask) {
   WaitingRoom<RequestPtr>::Entered entered = room_.Enter(ask, std::move(request));
-  for (const auto& [evicted, reason] : entered.evicted) evicted->Finish(RefusalFor(reason));
-  for (const RequestPtr& gone : entered.gone) {
-    gone->Finish(absl::CancelledError("the caller has gone"));
+  for (auto& [evicted, reason] : entered.evicted) {
+    refused_.End(std::move(evicted), RefusalFor(reason));
+  }
+  for (RequestPtr& gone : entered.gone) {
+    refused_.End(std::move(gone), absl::CancelledError("the caller has gone"));
   }
   if (!entered.refused) return;
   // NOLINTNEXTLINE(bugprone-use-after-move): the room takes only whom it does not refuse.
   request->passage.GoBack(Stage::kAdmission);
-  request->Finish(RefusalFor(*entered.refused));
+  refused_.End(std::move(request), RefusalFor(*entered.refused));
 }
 
 /// With the limit's value, and when to come again: when about half of what is there will be done.

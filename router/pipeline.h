@@ -27,6 +27,7 @@
 #include "router/metrics.h"
 #include "router/observers.h"
 #include "router/options.h"
+#include "router/refused.h"
 #include "router/request.h"
 #include "router/request_record.h"
 #include "router/scatter.h"
@@ -125,6 +126,7 @@ class Pipeline {
   const Settings settings_;
   const Catalogue& catalogue_;
   const Observers observers_;
+  Refused refused_;
   Estimates estimates_;
   WaitingRoom<RequestPtr> room_;
   // The stages from the last to the first: an earlier one is destroyed first and hands on what it

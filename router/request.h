@@ -53,22 +53,21 @@ class Request {
   /// Answers, and tells the observers. Frees the place first: who waits for this answer may come
   /// back with the next picture before this thread runs again.
   void Finish(const absl::StatusOr<Classification>& answer) {
+    Answer(answer);
+    Tell(answer);
+  }
+
+  /// The first half of Finish: tells those who hear before the answer, and answers.
+  void Answer(const absl::StatusOr<Classification>& answer) {
     slot.Free();
     passage.End(core::Clock::now());
-    const RequestRecord record{
-        .method = method,
-        .request_id = id,
-        .trace = trace,
-        .model = model,
-        .bytes = image.size(),  // The bytes themselves may go with the answer.
-        .passage = passage,
-        .status = answer.status(),
-        .classification = answer.ok() ? &*answer : nullptr,
-        .routing = answer.ok() ? &answer->routing : (routing ? &*routing : nullptr),
-        .waves = waves};
-    observers_.BeforeAnswer(record);
+    observers_.BeforeAnswer(RecordOf(answer));
     std::move(std::exchange(done_, nullptr))(answer);
-    observers_.AfterAnswer(record);
+  }
+
+  /// The second half: tells those who hear after it. The caller has gone by now, and the picture.
+  void Tell(const absl::StatusOr<Classification>& answer) const {
+    observers_.AfterAnswer(RecordOf(answer));
   }
 
   bool Cancelled() const { return cancelled.stop_requested(); }
@@ -97,6 +96,19 @@ class Request {
   std::optional<Routing> routing;    ///< of one that was routed, and has no answer
 
  private:
+  RequestRecord RecordOf(const absl::StatusOr<Classification>& answer) const {
+    return {.method = method,
+            .request_id = id,
+            .trace = trace,
+            .model = model,
+            .bytes = image.size(),  // The bytes themselves may have gone with the answer.
+            .passage = passage,
+            .status = answer.status(),
+            .classification = answer.ok() ? &*answer : nullptr,
+            .routing = answer.ok() ? &answer->routing : (routing ? &*routing : nullptr),
+            .waves = waves};
+  }
+
   const Observers& observers_;
   Done done_;
 };

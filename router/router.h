@@ -18,6 +18,7 @@
 ///   gather.h           one picture's answers so far, and what to ask next
 ///   combine_stage.h    what was gathered → a classification, which ends the request
 ///   classification.h   the result, by index; render.h makes the wire's message of it
+///   refused.h          the end of what did not come in
 ///   pipeline.h         the line, assembled
 ///   fleet.h            the experts that this router knows
 ///   catalogue.h        the model's names, by index

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <functional>
+#include <latch>
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -15,6 +18,7 @@
 #include "router/access_log.h"
 #include "router/observers.h"
 #include "router/refusal.h"
+#include "router/refused.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/router/line.h"
 
@@ -298,7 +302,87 @@ TEST(ObserversTest, SomeHearBeforeTheAnswerAndTheOthersAfterIt) {
   });
   EXPECT_EQ(heard_before, 1U);
   EXPECT_EQ(heard_after, 0U);
+  line.Stop();
   EXPECT_THAT(after.kept(), SizeIs(1));
+}
+
+/// Hears after answers, and remembers on which threads. Off the thread that made it, it waits until
+/// it is released.
+class Listener final : public Observer {
+ public:
+  void Finished(const RequestRecord& record) override {
+    const bool here = std::this_thread::get_id() == maker_;
+    if (!here) {
+      busy_.count_down(busy_.try_wait() ? 0 : 1);
+      release_.wait();
+    }
+    core::MutexLock lock(mutex_);
+    heard_.push_back({.id = std::string(record.request_id), .here = here});
+  }
+  void WaitUntilBusy() { busy_.wait(); }
+  void Release() { release_.count_down(); }
+
+  struct Heard {
+    std::string id;
+    bool here;
+  };
+  std::vector<Heard> heard() {
+    core::MutexLock lock(mutex_);
+    return heard_;
+  }
+  size_t HeardHere() {
+    const std::vector<Heard> all = heard();
+    return static_cast<size_t>(std::ranges::count(all, true, &Heard::here));
+  }
+
+ private:
+  const std::thread::id maker_ = std::this_thread::get_id();
+  std::latch busy_{1}, release_{1};
+  core::Mutex mutex_;
+  std::vector<Heard> heard_ ABSL_GUARDED_BY(mutex_);
+};
+
+/// The refusal of a job, on this thread, which stands for one of gRPC's.
+void Refuse(Line& line, const std::string& id) {
+  bool answered_here = false;
+  const std::thread::id here = std::this_thread::get_id();
+  // What the record needs of the job goes with the answer.
+  auto image = std::make_unique<std::string>("four");
+  const std::string_view bytes = *image;
+  line.pipeline().Refuse({.image = bytes, .request_id = id}, absl::InvalidArgumentError("no"),
+                         [&answered_here, here, image = std::move(image)](const auto&) {
+                           answered_here = std::this_thread::get_id() == here;
+                         });
+  EXPECT_TRUE(answered_here);
+}
+
+TEST(RefusedTest, IsAnsweredAtOnceAndToldOnAnotherThread) {
+  Listener listener;
+  Line line({.settings = {.limits = {.max_bytes = 100}}, .observers = {&listener}});
+  Refuse(line, "r9");
+  EXPECT_EQ(line.Classify(7).status().code(), absl::StatusCode::kInvalidArgument);  // Too large.
+  listener.Release();  // Nobody has waited for it.
+  line.Stop();
+  const std::vector<Listener::Heard> heard = listener.heard();
+  ASSERT_THAT(heard, SizeIs(2));
+  EXPECT_EQ(heard[0].id, "r9");
+  EXPECT_EQ(heard[1].id, "r7");
+  EXPECT_EQ(listener.HeardHere(), 0U);
+}
+
+TEST(RefusedTest, AFloodFillsItsQueueAndIsToldWhereItIsRefusedFromThere) {
+  Listener listener;
+  Line line({.observers = {&listener}});
+  Refuse(line, "first");
+  listener.WaitUntilBusy();
+  for (size_t i = 0; i < Refused::kMostWaiting; ++i) Refuse(line, "waits");
+  EXPECT_EQ(listener.HeardHere(), 0U);
+  for (int i = 0; i < 3; ++i) Refuse(line, "one more");
+  EXPECT_EQ(listener.HeardHere(), 3U);
+  listener.Release();
+  line.Stop();
+  EXPECT_THAT(listener.heard(), SizeIs(1 + Refused::kMostWaiting + 3));
+  EXPECT_EQ(listener.HeardHere(), 3U);
 }
 
 TEST(ObserversTest, ARecordIsAsDeepAsTheDeepestWish) {
