@@ -123,7 +123,17 @@ class ExpertService::ScoreCall final : public grpc::ServerUnaryReactor,
     context_.AddTrailingMetadata(kComputeTrailer, Micros(timing.compute));
     context_.AddTrailingMetadata(kInFlightTrailer, std::to_string(in_flight));
     Count(status);
-    grpc::ServerUnaryReactor::Finish(rpc::ToGrpc(status, context_, kPushback));
+    grpc::ServerUnaryReactor::Finish(
+        status.ok() ? grpc::Status::OK : rpc::ToGrpc(ForCaller(status), context_, kPushback));
+  }
+
+  /// With a reason for programs, and whose answer it would have been.
+  absl::Status ForCaller(const absl::Status& error) const {
+    rpc::ErrorInfo info = rpc::ErrorInfoOf(error).value_or(
+        rpc::ErrorInfo{.reason = std::string(rpc::ReasonOf(error.code())), .metadata = {}});
+    info.metadata["model"] = service_.model_;
+    info.metadata["domain"] = request_.domain();
+    return rpc::WithErrorInfo(error, info.reason, info.metadata);
   }
 
   void Count(const absl::Status& status) const {

@@ -11,22 +11,6 @@ namespace {
 
 constexpr char kTraceId[] = "trace_id";
 
-std::string_view ReasonOf(absl::StatusCode code) {
-  switch (code) {
-    case absl::StatusCode::kInvalidArgument:
-      return "INVALID";
-    case absl::StatusCode::kResourceExhausted:
-      return "OVERLOADED";
-    case absl::StatusCode::kDeadlineExceeded:
-      return "DEADLINE";
-    case absl::StatusCode::kUnavailable:
-    case absl::StatusCode::kCancelled:  // On the wire it is UNAVAILABLE (rpc/status.h).
-      return "DRAINING";
-    default:
-      return "INTERNAL";
-  }
-}
-
 }  // namespace
 
 absl::Status NoExpertError(std::string_view message, std::string_view domains) {
@@ -45,7 +29,7 @@ absl::Status ForCaller(const absl::Status& status, std::string_view request_id,
                        const core::TraceContext& trace) {
   if (status.ok()) return status;
   rpc::ErrorInfo info = rpc::ErrorInfoOf(status).value_or(
-      rpc::ErrorInfo{.reason = std::string(ReasonOf(status.code())), .metadata = {}});
+      rpc::ErrorInfo{.reason = std::string(rpc::ReasonOf(status.code())), .metadata = {}});
   info.metadata["request_id"] = std::string(request_id);
   info.metadata[kTraceId] = core::TraceId(trace);
   absl::Status told = rpc::WithErrorInfo(status, info.reason, info.metadata);

@@ -27,7 +27,7 @@ absl::Status Refusal(Shed reason, std::string_view message, core::Clock::duratio
   const absl::StatusCode code =
       late ? absl::StatusCode::kDeadlineExceeded : absl::StatusCode::kResourceExhausted;
   absl::Status status = rpc::WithErrorInfo(absl::Status(code, {message.data(), message.size()}),
-                                           late ? kDeadlineReason : kOverloadedReason,
+                                           late ? rpc::kDeadline : rpc::kOverloaded,
                                            {{kLimitKey, std::string(Name(reason))}});
   if (late) return status;
   return rpc::WithPushback(

@@ -30,11 +30,8 @@ inline constexpr size_t kSheds = 6;
 /// "in_flight", "caller_share", …
 std::string_view Name(Shed reason);
 
-/// The reasons of a refusal's ErrorInfo; its metadata `limit` is the Shed's name.
-inline constexpr std::string_view kOverloadedReason = "OVERLOADED";
-inline constexpr std::string_view kDeadlineReason = "DEADLINE";
-
-/// An error that says which limit it was (rpc::ErrorInfoOf) and when to come again
+/// An error that says which limit it was (rpc::ErrorInfoOf: OVERLOADED or DEADLINE, with the Shed's
+/// name as `limit`) and when to come again
 /// (rpc::PushbackOf): not before `room_in`, at least 10 ms, so that nobody comes again in a
 /// tight loop, and at most 10 s. A deadline that can't be kept has no such time. `message` names
 /// value and limit.

@@ -1,7 +1,9 @@
 #include "rpc/status.h"
 
 #include <charconv>
+#include <cstdint>
 #include <iterator>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/cord.h"
@@ -89,6 +91,25 @@ std::string_view CodeName(absl::StatusCode code) {
   return index < std::size(kNames) ? kNames[index] : std::string_view("UNKNOWN");
 }
 
+std::string_view ReasonOf(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kInvalidArgument:
+      return kInvalid;
+    case absl::StatusCode::kResourceExhausted:
+      return kOverloaded;
+    case absl::StatusCode::kDeadlineExceeded:
+      return kDeadline;
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kCancelled:  // On the wire it is UNAVAILABLE (ToGrpc).
+      return kDraining;
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kFailedPrecondition:
+      return kForeign;
+    default:
+      return kInternal;
+  }
+}
+
 absl::Status WithErrorInfo(absl::Status status, std::string_view reason,
                            const std::map<std::string, std::string>& metadata) {
   google::rpc::ErrorInfo info;
@@ -133,6 +154,17 @@ std::optional<std::chrono::milliseconds> PushbackOf(const absl::Status& status) 
   }
   return std::chrono::seconds(info->retry_delay().seconds()) +
          std::chrono::milliseconds(info->retry_delay().nanos() / 1'000'000);
+}
+
+std::optional<std::chrono::milliseconds> PushbackOf(const grpc::ClientContext& context) {
+  const auto& trailers = context.GetServerTrailingMetadata();
+  const auto found = trailers.find(kRetryPushbackTrailer);
+  if (found == trailers.end()) return std::nullopt;
+  std::int32_t count = 0;
+  const char* const end = found->second.data() + found->second.size();
+  const auto [stop, error] = std::from_chars(found->second.data(), end, count);
+  if (error != std::errc{} || stop != end) return std::chrono::milliseconds(-1);
+  return std::chrono::milliseconds(count);
 }
 
 grpc::Status ToGrpc(const absl::Status& status) {

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include <grpcpp/client_context.h>
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/status.h>
 
@@ -26,15 +27,26 @@ std::string_view CodeName(absl::StatusCode code);
 
 /// Why a call failed, for programs: google.rpc.ErrorInfo of the domain "orchard".
 struct ErrorInfo {
-  std::string reason;                           ///< an upper-case word, such as kNoExpert
+  std::string reason;                           ///< an upper-case word, one of those below
   std::map<std::string, std::string> metadata;  ///< figures and names
 
   bool operator==(const ErrorInfo&) const = default;
 };
 
-/// A reason: the server is well, but none of the chosen experts answered. To ask another server of
-/// the same fleet is as good as to ask again.
+/// Reasons: the words of routers and experts alike.
+/// The server is well, but none of the chosen experts answered. To ask another server of the same
+/// fleet is as good as to ask again.
 inline constexpr std::string_view kNoExpert = "NO_EXPERT";
+inline constexpr std::string_view kOverloaded = "OVERLOADED";  ///< a limit is reached
+inline constexpr std::string_view kDraining = "DRAINING";      ///< the server is going
+inline constexpr std::string_view kDeadline = "DEADLINE";      ///< the deadline can't be kept
+inline constexpr std::string_view kInvalid = "INVALID";        ///< it is the request's fault
+/// The server holds another model, means something else by it, or lacks the domain.
+inline constexpr std::string_view kForeign = "FOREIGN";
+inline constexpr std::string_view kInternal = "INTERNAL";  ///< all others
+
+/// The reason of an error that says no other.
+std::string_view ReasonOf(absl::StatusCode code);
 
 /// The status with an ErrorInfo in its payload "type.googleapis.com/google.rpc.ErrorInfo". A former
 /// one is replaced; OK stays OK. Values over 256 bytes are cut.
@@ -50,8 +62,12 @@ std::optional<ErrorInfo> ErrorInfoOf(const absl::Status& status);
 absl::Status WithPushback(absl::Status status, std::chrono::milliseconds pushback);
 
 /// What WithPushback said. From the wire only what is not negative comes back (as
-/// google.rpc.RetryInfo); a client reads the rest from kRetryPushbackTrailer.
+/// google.rpc.RetryInfo); a client reads all of it from the call's trailers.
 std::optional<std::chrono::milliseconds> PushbackOf(const absl::Status& status);
+
+/// What the server said in kRetryPushbackTrailer; after the call's end. Words that are no number
+/// mean "not again", as gRFC A6 has it.
+std::optional<std::chrono::milliseconds> PushbackOf(const grpc::ClientContext& context);
 
 /// For the wire. CANCELLED becomes UNAVAILABLE: on our wire CANCELLED can only mean a dying server,
 /// so that clients may retry it (serving.md section 1.9). A message over 2 KiB is cut, because

@@ -1,16 +1,11 @@
 #include "clients/cpp/channel.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cstdint>
-#include <system_error>
 
 #include <grpc/support/time.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
 #include <grpcpp/support/time.h>
-
-#include "rpc/status.h"
 
 namespace orchard::client {
 namespace {
@@ -62,17 +57,6 @@ bool IsConnectedBy(grpc::Channel& channel, core::Clock::time_point deadline) {
 
 void SetDeadline(grpc::ClientContext& context, core::Clock::time_point deadline) {
   context.set_deadline(Until(deadline));
-}
-
-std::optional<std::chrono::milliseconds> PushbackIn(const grpc::ClientContext& context) {
-  const auto& trailers = context.GetServerTrailingMetadata();
-  const auto found = trailers.find(rpc::kRetryPushbackTrailer);
-  if (found == trailers.end()) return std::nullopt;
-  std::int32_t count = 0;
-  const char* const end = found->second.data() + found->second.size();
-  const auto [stop, error] = std::from_chars(found->second.data(), end, count);
-  if (error != std::errc{} || stop != end) return std::chrono::milliseconds(-1);
-  return std::chrono::milliseconds(count);
 }
 
 }  // namespace orchard::client

@@ -1,8 +1,6 @@
 #pragma once
 
-#include <chrono>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include <grpcpp/channel.h>
@@ -25,10 +23,5 @@ bool IsConnectedBy(grpc::Channel& channel, core::Clock::time_point deadline);
 
 /// The deadline of a call, which a step of the system's clock leaves alone.
 void SetDeadline(grpc::ClientContext& context, core::Clock::time_point deadline);
-
-/// What the server said about asking again (`grpc-retry-pushback-ms`), after the call's end: not
-/// before this time, or, when it is negative, not at all. Words that are no number mean the latter,
-/// as gRFC A6 has it.
-std::optional<std::chrono::milliseconds> PushbackIn(const grpc::ClientContext& context);
 
 }  // namespace orchard::client

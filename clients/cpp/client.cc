@@ -70,7 +70,7 @@ Failure Client::Try(const Server& server, const Call& call, Clock::time_point de
   grpc::ClientContext context;  // One per attempt: gRPC forbids using one twice.
   SetDeadline(context, deadline);
   const grpc::Status status = call(*server.stub, context);
-  return {.status = rpc::FromGrpc(status), .pushback = PushbackIn(context)};
+  return {.status = rpc::FromGrpc(status), .pushback = rpc::PushbackOf(context)};
 }
 
 absl::Status Client::TryServers(const Call& call) {

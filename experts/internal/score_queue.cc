@@ -56,29 +56,30 @@ absl::Status ScoreQueue::Submit(PendingScore* call) {
 absl::Status ScoreQueue::CheckRoom(const PendingScore& call) const {
   if (pool_.stopping_) return absl::UnavailableError("the expert is stopping");
   if (waiting_.size() >= options_.max_waiting) {
-    return Full(waiting_.size(), options_.max_waiting, "calls");
+    return Full(waiting_.size(), options_.max_waiting, "calls", "calls");
   }
   if (waiting_rows_ > 0 && waiting_rows_ + call.rows() > options_.max_waiting_rows) {
-    return Full(waiting_rows_, options_.max_waiting_rows, "rows");
+    return Full(waiting_rows_, options_.max_waiting_rows, "rows", "rows");
   }
   const std::uint64_t limit = pool_.options_.max_waiting_bytes;
   if (pool_.waiting_bytes_ > 0 && pool_.waiting_bytes_ + BytesOf(call) > limit) {
-    return Full(pool_.waiting_bytes_, limit, "bytes of all domains");
+    return Full(pool_.waiting_bytes_, limit, "bytes", "bytes of all domains");
   }
   return absl::OkStatus();
 }
 
 /// There is room when half of what waits is done.
-absl::Status ScoreQueue::Full(size_t has, size_t limit, const char* what) const {
+absl::Status ScoreQueue::Full(size_t has, size_t limit, const char* name, const char* what) const {
   const double batches =
       static_cast<double>(waiting_rows_) / static_cast<double>(options_.max_batch);
   const Clock::duration wait = time_.Of(batches, static_cast<double>(options_.max_batch)) /
                                static_cast<Clock::rep>(2 * pool_.options_.workers);
+  const absl::Status full = absl::ResourceExhaustedError(
+      absl::StrFormat("the queue of the expert of %s is full: %d waiting %s, the limit is %d; "
+                      "ask another replica, or later",
+                      spec_.domain, has, what, limit));
   return rpc::WithPushback(
-      absl::ResourceExhaustedError(
-          absl::StrFormat("the queue of the expert of %s is full: %d waiting %s, the limit is %d; "
-                          "ask another replica, or later",
-                          spec_.domain, has, what, limit)),
+      rpc::WithErrorInfo(full, rpc::kOverloaded, {{"limit", name}}),
       std::clamp(std::chrono::ceil<std::chrono::milliseconds>(wait), kSoonest, kLatest));
 }
 

@@ -64,7 +64,8 @@ class ScoreQueue {
         pool_(pool) {}
 
   /// `call` must live until it is answered. Errors, with which it is not: RESOURCE_EXHAUSTED, with
-  /// limit and pushback, when too many calls, rows or bytes wait; UNAVAILABLE while stopping.
+  /// limit (also for programs: calls, rows or bytes) and pushback, when too many calls, rows or
+  /// bytes wait; UNAVAILABLE while stopping.
   absl::Status Submit(PendingScore* call) ABSL_LOCKS_EXCLUDED(pool_.mutex_);
 
  private:
@@ -72,7 +73,8 @@ class ScoreQueue {
 
   absl::Status CheckRoom(const PendingScore& call) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(pool_.mutex_);
-  absl::Status Full(size_t has, size_t limit, const char* what) const
+  /// `name` is the limit's for programs, `what` for people.
+  absl::Status Full(size_t has, size_t limit, const char* name, const char* what) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(pool_.mutex_);
   /// Takes out the calls whose callers have gone.
   std::vector<PendingScore*> TakeGone() ABSL_EXCLUSIVE_LOCKS_REQUIRED(pool_.mutex_);

@@ -195,7 +195,7 @@ class Load::Runner {
   void End(Call* call, const grpc::Status& status) {
     const Clock::time_point now = Clock::now();
     const absl::Status end = rpc::FromGrpc(status);
-    const auto pushback = PushbackIn(call->context);
+    const auto pushback = rpc::PushbackOf(call->context);
     core::MutexLock lock(mutex_);
     const auto place = under_way_.find(call);
     ended_.push_back(std::move(place->second));

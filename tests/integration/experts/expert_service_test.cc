@@ -143,6 +143,11 @@ TEST_P(FaultTest, IsRefusedCountedAndSurvived) {
   const Reply reply = Score(*stub, request);
   EXPECT_THAT(reply.status, StatusIs(GetParam().code, HasSubstr(GetParam().says)));
   EXPECT_EQ(reply.trailers.count(kInFlightTrailer), 1U);
+  const auto info = rpc::ErrorInfoOf(reply.status);
+  ASSERT_TRUE(info.has_value());
+  EXPECT_EQ(info->reason, rpc::ReasonOf(GetParam().code));
+  EXPECT_EQ(info->metadata.at("model"), "default");
+  EXPECT_EQ(info->metadata.at("domain"), request.domain());
   EXPECT_EQ(MetricValue(server.registry(), "orchard_expert_server_calls_total",
                         {{"model", "default"},
                          {"domain", GetParam().metric_domain},
@@ -197,6 +202,11 @@ TEST(ExpertServiceTest, RefusesWhenTheQueueIsFullAndAsksForPatience) {
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("1 waiting")));
   EXPECT_EQ(refused.trailers.count(rpc::kRetryPushbackTrailer), 1U);
   EXPECT_EQ(refused.trailers.at(kInFlightTrailer), "2");
+  const auto info = rpc::ErrorInfoOf(refused.status);
+  ASSERT_TRUE(info.has_value());
+  EXPECT_EQ(info->reason, rpc::kOverloaded);
+  EXPECT_EQ(info->metadata, (std::map<std::string, std::string>{
+                                {"domain", "apple"}, {"limit", "calls"}, {"model", "default"}}));
   held.Release();
   EXPECT_THAT(busy.get(), IsOk());
   EXPECT_THAT(waits.get(), IsOk());

@@ -19,6 +19,7 @@ TEST(ErrorsTest, EveryErrorHasAReasonAndTheIdsOfItsRequest) {
       {absl::StatusCode::kDeadlineExceeded, "DEADLINE"},
       {absl::StatusCode::kUnavailable, "DRAINING"},
       {absl::StatusCode::kCancelled, "DRAINING"},
+      {absl::StatusCode::kFailedPrecondition, "FOREIGN"},
       {absl::StatusCode::kInternal, "INTERNAL"}};
   for (const auto& [code, reason] : reasons) {
     const absl::Status told = ForCaller(absl::Status(code, "why"), "r1", kTrace);
