@@ -15,13 +15,33 @@ size_t Below(size_t count, std::uint64_t bits) {
   return static_cast<size_t>((bits & 0xFFFFFFFFU) * count >> 32);
 }
 
+/// Nobody of a later rank is asked while there is one of an earlier.
+enum class Rank : std::uint8_t { kReady, kResting, kUnconnected };
+
+Rank RankOf(const Candidate& candidate) {
+  if (!candidate.connected) return Rank::kUnconnected;
+  return candidate.resting ? Rank::kResting : Rank::kReady;
+}
+
 }  // namespace
+
+bool Fits(const Candidate& candidate, AttemptRecord::Kind kind) {
+  switch (kind) {
+    case AttemptRecord::Kind::kFirst:
+      return true;
+    case AttemptRecord::Kind::kRetry:
+      return !candidate.resting;
+    case AttemptRecord::Kind::kHedge:
+      return candidate.up && !candidate.resting;
+  }
+  return true;
+}
 
 std::optional<size_t> Pick(std::span<const Candidate> candidates, std::uint64_t chance) {
   absl::InlinedVector<size_t, 16> found;
-  for (const bool connected : {true, false}) {
+  for (const Rank rank : {Rank::kReady, Rank::kResting, Rank::kUnconnected}) {
     for (size_t i = 0; i < candidates.size(); ++i) {
-      if (candidates[i].usable && candidates[i].connected == connected) found.push_back(i);
+      if (candidates[i].usable && RankOf(candidates[i]) == rank) found.push_back(i);
     }
     if (!found.empty()) break;
   }

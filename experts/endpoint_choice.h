@@ -5,6 +5,8 @@
 #include <optional>
 #include <span>
 
+#include "experts/attempt_log.h"
+
 /// \file
 /// Which of several addresses gets a call. Pure: chance is an argument.
 
@@ -14,6 +16,8 @@ namespace orchard::experts {
 struct Candidate {
   bool usable = true;      ///< Verdict::usable, and not tried by this call before
   bool connected = true;   ///< those that are not come last
+  bool up = true;          ///< EndpointState::kUp
+  bool resting = false;    ///< EndpointLoad::Resting(): after the others that are connected
   double cost = 0.0;       ///< EndpointLoad::Cost()
   std::int64_t given = 0;  ///< rows that it was given lately
 };
@@ -25,9 +29,14 @@ inline constexpr double kEqualCosts = 1.25;
 /// More is forgotten, or an address that was away would get everything when it comes back.
 inline constexpr std::int64_t kMostBehind = 48;
 
+/// Whether a call may go there for that reason. An extra try is no use where patience was asked
+/// for, and a hedge none where a connection must be made first.
+bool Fits(const Candidate& candidate, AttemptRecord::Kind kind);
+
 /// Two different ones by chance, the cheaper of them (power of two choices): nearly as even as
 /// asking for the cheapest, without all routers running to the same one. Of two that cost the same,
-/// the one that was given less, and chance decides while that is the same too.
+/// the one that was given less, and chance decides while that is the same too. Those that rest come
+/// before those that are not connected: a refusal costs less than an attempt to connect in vain.
 /// `chance`: 64 uniform bits. Returns nothing when none is usable.
 std::optional<size_t> Pick(std::span<const Candidate> candidates, std::uint64_t chance);
 

@@ -13,6 +13,7 @@ constexpr double kSlow = 3.0;            // what takes so many times as long is 
 constexpr double kReportSeconds = 1.0;   // and so does what it said of others' rows
 constexpr double kFailureSeconds = 1.0;  // a failure counts as an answer that took this long
 constexpr int kMostOvertaken = 7;        // doublings of what is thought of it, and for how long
+constexpr core::Clock::duration kLongestRest = std::chrono::seconds(1);
 constexpr double kFloorSeconds = 0.002;  // below, the noise of a machine is all there is
 
 double Fade(core::Clock::duration age, double seconds) {
@@ -45,6 +46,10 @@ void EndpointLoad::Abandoned(Ticket call, core::Clock::time_point now) {
   if (age <= level_) return;
   level_ = std::max(age, std::min(std::ldexp(age, overtaken_), kFailureSeconds));
   overtaken_ = std::min(overtaken_ + 1, kMostOvertaken);
+}
+
+void EndpointLoad::AskedForPatience(core::Clock::duration pushback, core::Clock::time_point now) {
+  rests_until_ = std::max(rests_until_, now + std::min(pushback, kLongestRest));
 }
 
 double EndpointLoad::Latency(core::Clock::time_point now) const {

@@ -41,6 +41,13 @@ class EndpointLoad {
   /// It failed for a reason that is the call's own: nothing is learnt.
   void Forget(Ticket call, core::Clock::time_point now) { Take(call, now); }
 
+  /// It asked for patience when it refused a call: for so long it is asked after all others, and
+  /// gets no retry and no hedge. For a second at most: it is its word alone, and rows that others
+  /// withdraw may make room at any time. A negative time ("don't retry this call here") asks for
+  /// nothing: no call goes twice to an address.
+  void AskedForPatience(core::Clock::duration pushback, core::Clock::time_point now);
+  bool Resting(core::Clock::time_point now) const { return now < rests_until_; }
+
   /// In what time an idle address's latency fades by 1/e: some calls' time, so that it is tried
   /// again after as many calls to others, however quick the domain is.
   void SetFade(core::Clock::duration fade) { fade_ = fade; }
@@ -76,6 +83,7 @@ class EndpointLoad {
   size_t reported_ = 0;
   core::Clock::duration fade_ = std::chrono::milliseconds(100);
   core::Clock::time_point reported_at_{};
+  core::Clock::time_point rests_until_{};
 };
 
 }  // namespace orchard::experts

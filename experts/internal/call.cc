@@ -169,6 +169,7 @@ CallHost::AttemptEnd Call::End(Attempt& attempt, const absl::Status& status, boo
       .ended = {.ticket = attempt.ticket,
                 .code = status.code(),
                 .reported = Trailer(*attempt.grpc, kInFlightTrailer),
+                .pushback = rpc::PushbackOf(*attempt.grpc),
                 .is_fault = silence ? fair : IsFault(status.code()) || absl::IsCancelled(status),
                 .abandoned = hung_up || (silence && !fair)},
       .took = now - attempt.record.begin,
@@ -185,7 +186,7 @@ bool Call::Retry() {
     if (attempts_.size() >= kMaxAttempts) return false;
     tried = Tried();
   }
-  std::shared_ptr<Endpoint> next = host_.Choose(rows_, tried, /*only_up=*/false);
+  std::shared_ptr<Endpoint> next = host_.Choose(rows_, tried, AttemptRecord::Kind::kRetry);
   if (next == nullptr || !host_.TakeRetry()) return false;
   Attempt* attempt = nullptr;
   {
@@ -229,7 +230,7 @@ void Call::Hedge() {
   {
     core::MutexLock lock(mutex_);
     if (finished_ || cancelled_ || outstanding_ != 1 || attempts_.size() != 1) return;
-    std::shared_ptr<Endpoint> next = host_.Choose(rows_, Tried(), /*only_up=*/true);
+    std::shared_ptr<Endpoint> next = host_.Choose(rows_, Tried(), AttemptRecord::Kind::kHedge);
     if (next == nullptr || !host_.TakeHedge()) return;
     attempt = Begin(std::move(next), AttemptRecord::Kind::kHedge);
   }

@@ -33,10 +33,10 @@ class CallHost {
   virtual CallGroup& calls() = 0;
   virtual core::TimerQueue& timers() = 0;
 
-  /// An endpoint for `rows` rows at none of the addresses `except`; null: there is none. `only_up`:
-  /// not one that must be connected first.
+  /// An endpoint for `rows` rows at none of the addresses `except`, as fits an attempt of that kind
+  /// (endpoint_choice.h); null: there is none.
   virtual std::shared_ptr<Endpoint> Choose(size_t rows, const std::vector<std::string>& except,
-                                           bool only_up) = 0;
+                                           AttemptRecord::Kind kind) = 0;
   /// One extra try, if the budget allows.
   virtual bool TakeRetry() = 0;
   virtual bool TakeHedge() = 0;

@@ -118,7 +118,7 @@ void Domain::Score(SubBatch batch, CallContext context, Expert::Done done) {
                     "the deadline passed before the expert of ", spec_.domain, " was asked")),
                 MissingReason::kTimeout);
   }
-  std::shared_ptr<Endpoint> endpoint = Choose(batch.rows.size(), {}, /*only_up=*/false);
+  std::shared_ptr<Endpoint> endpoint = Choose(batch.rows.size(), {}, AttemptRecord::Kind::kFirst);
   if (endpoint == nullptr) {
     return Fail(std::move(done), Nobody(), board_.unavailable().value_or(MissingReason::kEjected));
   }
@@ -138,15 +138,14 @@ void Domain::Score(SubBatch batch, CallContext context, Expert::Done done) {
 }
 
 std::shared_ptr<Endpoint> Domain::Choose(size_t rows, const std::vector<std::string>& except,
-                                         bool only_up) {
+                                         AttemptRecord::Kind kind) {
   const Clock::time_point now = Clock::now();
   const auto endpoints = board_.Snapshot();
   absl::InlinedVector<Candidate, 16> candidates;
   for (const auto& endpoint : *endpoints) {
     Candidate& candidate = candidates.emplace_back(endpoint->AsCandidate(now));
     const bool tried = std::ranges::find(except, endpoint->address()) != except.end();
-    const bool fit = !only_up || endpoint->state() == EndpointState::kUp;
-    candidate.usable = candidate.usable && !tried && fit;
+    candidate.usable = candidate.usable && !tried && Fits(candidate, kind);
   }
   const std::uint64_t count = choices_.fetch_add(1, std::memory_order_relaxed);
   const std::optional<size_t> picked = Pick(candidates, Chance(count));

@@ -49,7 +49,7 @@ class Domain final : public CallHost {
   CallGroup& calls() override { return calls_; }
   core::TimerQueue& timers() override { return timers_; }
   std::shared_ptr<Endpoint> Choose(size_t rows, const std::vector<std::string>& except,
-                                   bool only_up) override;
+                                   AttemptRecord::Kind kind) override;
   bool TakeRetry() override ABSL_LOCKS_EXCLUDED(mutex_);
   bool TakeHedge() override ABSL_LOCKS_EXCLUDED(mutex_);
   std::optional<core::Clock::duration> HedgeAfter() override ABSL_LOCKS_EXCLUDED(mutex_);

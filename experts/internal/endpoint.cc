@@ -106,6 +106,8 @@ Candidate Endpoint::AsCandidate(Clock::time_point now) const {
   const bool busy_trial = state_ == EndpointState::kEjected && ejection_.bad() && load_.calls() > 0;
   return {.usable = usable_ && !busy_trial,
           .connected = link_ == Link::kUp,
+          .up = state_ == EndpointState::kUp,
+          .resting = load_.Resting(now),
           .cost = load_.Cost(now),
           .given = given_};
 }
@@ -131,6 +133,7 @@ void Endpoint::CallEnded(const Ended& ended, const std::string& message, Clock::
   } else {
     load_.Forget(ended.ticket, now);
   }
+  if (ended.pushback) load_.AskedForPatience(*ended.pushback, now);
   if (ended.is_fault) {
     fault_ = message;
     ejection_.Failed(now);

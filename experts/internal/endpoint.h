@@ -92,7 +92,9 @@ class Endpoint {
   struct Ended {
     Ticket ticket;
     absl::StatusCode code = absl::StatusCode::kOk;
-    size_t reported = 0;     ///< rows in flight, as the expert said
+    size_t reported = 0;  ///< rows in flight, as the expert said
+    /// For how long it wants to be left alone, as it said when it refused.
+    std::optional<std::chrono::milliseconds> pushback = std::nullopt;
     bool is_fault = false;   ///< the endpoint is to blame
     bool abandoned = false;  ///< we hung up
   };

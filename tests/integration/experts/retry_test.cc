@@ -14,6 +14,7 @@
 #include <gtest/gtest.h>
 
 #include "experts/remote_expert.h"
+#include "rpc/status.h"
 #include "tests/integration/experts/expert_server.h"
 #include "tests/integration/experts/hung_expert.h"
 #include "tests/testing/eventually.h"
@@ -31,13 +32,16 @@ using testing::StatusIs;
 /// Refuses or fails every call with the same status.
 class RefusingExpert final : public v1::Expert::CallbackService {
  public:
-  explicit RefusingExpert(grpc::StatusCode code) : code_(code) {
+  /// `pushback`: its word on when to come again; empty: none.
+  explicit RefusingExpert(grpc::StatusCode code, std::string pushback = "")
+      : code_(code), pushback_(std::move(pushback)) {
     host_ = *server::GrpcHost::Start({"127.0.0.1", 0}, {{v1::Expert::service_full_name(), this}});
     host_->SetServing(true);
   }
   grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context, const v1::ScoreRequest*,
                                   v1::ScoreResponse*) override {
     ++calls;
+    if (!pushback_.empty()) context->AddTrailingMetadata(rpc::kRetryPushbackTrailer, pushback_);
     auto* const reactor = context->DefaultReactor();
     reactor->Finish({code_, "not me"});
     return reactor;
@@ -47,6 +51,7 @@ class RefusingExpert final : public v1::Expert::CallbackService {
 
  private:
   const grpc::StatusCode code_;
+  const std::string pushback_;
   std::unique_ptr<server::GrpcHost> host_;
 };
 
@@ -99,6 +104,58 @@ TEST(RetryTest, WhatAllRefuseIsToldAndTheBudgetBoundsTheTries) {
   EXPECT_LE(retries, 20);
 }
 
+TEST(PushbackTest, WhoAsksForPatienceIsLeftAloneForASecondAtMost) {
+  RefusingExpert full(grpc::StatusCode::RESOURCE_EXHAUSTED, "3600000");
+  ExpertServer well;
+  const auto expert = Remote({full.address(), well.address().ToString()}, {.hedge = false});
+  ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
+  unsigned i = 0;
+  core::Clock::time_point begin;  // It rests from after this on.
+  while (full.calls == 0 && i < 1000) {
+    begin = core::Clock::now();
+    ASSERT_THAT(Ask(*expert, OneRow(++i)).get(), IsOk());
+  }
+  ASSERT_EQ(full.calls, 1);
+  while (core::Clock::now() < begin + 700ms) ASSERT_THAT(Ask(*expert, OneRow(++i)).get(), IsOk());
+  const auto rests = (core::Clock::now() - begin) / 1s;  // that may have ended on a slow machine
+  EXPECT_LE(full.calls, 1 + rests) << i << " calls";
+  EXPECT_TRUE(Eventually([&] {  // It is asked again.
+    EXPECT_THAT(Ask(*expert, OneRow(++i)).get(), IsOk());
+    return full.calls > 1;
+  }));
+}
+
+TEST(PushbackTest, NoCallIsRetriedWherePatienceWasAskedFor) {
+  RefusingExpert first(grpc::StatusCode::RESOURCE_EXHAUSTED, "1000");
+  RefusingExpert second(grpc::StatusCode::RESOURCE_EXHAUSTED, "1000");
+  const auto expert = Remote({first.address(), second.address()}, {.hedge = false});
+  ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
+  // A pair of calls within the second for which both rest; the first one that a slow machine
+  // allows.
+  EXPECT_TRUE(Eventually([&] {
+    const core::Clock::time_point begin = core::Clock::now();
+    const FullyScored both = AskFully(*expert, OneRow(), Within(20s)).get();
+    const FullyScored one = AskFully(*expert, OneRow(), Within(20s)).get();
+    EXPECT_THAT(one.scores, StatusIs(absl::StatusCode::kResourceExhausted, ::testing::_));
+    if (both.attempts.size() != 2 || core::Clock::now() > begin + 900ms) return false;
+    EXPECT_EQ(one.attempts.size(), 1U);
+    return true;
+  }));
+}
+
+TEST(PushbackTest, ANegativeOneSendsTheCallElsewhereAndItsEndpointIsAskedAsEver) {
+  RefusingExpert full(grpc::StatusCode::RESOURCE_EXHAUSTED, "-1");
+  ExpertServer well;
+  const auto expert = Remote({full.address(), well.address().ToString()}, {.hedge = false});
+  ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
+  EXPECT_TRUE(Eventually([&] {
+    const FullyScored scored = AskFully(*expert, OneRow(), Within(20s)).get();
+    EXPECT_THAT(scored.scores, IsOk());
+    return scored.attempts.size() == 2 && scored.attempts[0].endpoint == full.address() &&
+           scored.attempts[1].endpoint == well.address().ToString();
+  }));
+}
+
 TEST(HedgeTest, ALateCallIsJoinedByOneToAnotherEndpointAndTheSlowerOneIsCancelled) {
   HungExpert hung(/*alive=*/true);
   ExpertServer well;
@@ -121,7 +178,7 @@ TEST(HedgeTest, ALateCallIsJoinedByOneToAnotherEndpointAndTheSlowerOneIsCancelle
     EXPECT_EQ(scored.attempts[0].code, absl::StatusCode::kCancelled);
     EXPECT_EQ(scored.attempts[1].kind, AttemptRecord::Kind::kHedge);
     EXPECT_EQ(scored.attempts[1].endpoint, well.address().ToString());
-    return true;
+    return hung.calls() >= 1;  // On a busy machine it may be cancelled before it is there.
   }));
   EXPECT_TRUE(Eventually([&] { return hung.cancelled() >= 1; }));
   const std::lock_guard lock(mutex);

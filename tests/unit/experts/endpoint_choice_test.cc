@@ -5,6 +5,7 @@
 #include <map>
 #include <queue>
 #include <random>
+#include <string>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -51,6 +52,46 @@ TEST(PickTest, ThoseThatAreNotConnectedComeLast) {
   for (std::uint64_t count = 0; count < 50; ++count) EXPECT_EQ(Pick(endpoints, Chance(count)), 1U);
   EXPECT_EQ(Pick(std::span(endpoints).first(1), 7), 0U);
 }
+
+TEST(PickTest, ThoseThatRestComeAfterTheOthersThatAreConnected) {
+  const std::vector<Candidate> endpoints = {
+      {.connected = false, .cost = 0.0}, {.resting = true, .cost = 0.0}, {.cost = 9.0}};
+  for (std::uint64_t count = 0; count < 50; ++count) {
+    EXPECT_EQ(Pick(endpoints, Chance(count)), 2U);
+    EXPECT_EQ(Pick(std::span(endpoints).first(2), Chance(count)), 1U);
+  }
+}
+
+struct FitCase {
+  std::string name;
+  Candidate candidate;
+  bool first, retry, hedge;
+};
+
+class FitsTest : public ::testing::TestWithParam<FitCase> {};
+
+TEST_P(FitsTest, DependsOnWhatTheAttemptIsFor) {
+  const Candidate& candidate = GetParam().candidate;
+  EXPECT_EQ(Fits(candidate, AttemptRecord::Kind::kFirst), GetParam().first);
+  EXPECT_EQ(Fits(candidate, AttemptRecord::Kind::kRetry), GetParam().retry);
+  EXPECT_EQ(Fits(candidate, AttemptRecord::Kind::kHedge), GetParam().hedge);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, FitsTest,
+    ::testing::Values(
+        FitCase{.name = "Up", .candidate = {}, .first = true, .retry = true, .hedge = true},
+        FitCase{.name = "NotUpYet",
+                .candidate = {.connected = false, .up = false},
+                .first = true,
+                .retry = true,
+                .hedge = false},
+        FitCase{.name = "Resting",
+                .candidate = {.resting = true},
+                .first = true,
+                .retry = false,
+                .hedge = false}),
+    [](const auto& param_info) { return param_info.param.name; });
 
 TEST(PickTest, EveryOneOfManyIsDrawn) {
   const std::vector<Candidate> endpoints(7, Candidate{.cost = 1.0});

@@ -111,6 +111,25 @@ TEST(EndpointLoadTest, WhoIsAlwaysOvertakenIsTriedEverMoreSeldom) {
   EXPECT_NEAR(load.Latency(now + 15ms), 0.015, 1e-9);
 }
 
+TEST(EndpointLoadTest, RestsForAsLongAsItAskedAndForASecondAtMost) {
+  EndpointLoad load;
+  EXPECT_FALSE(load.Resting(kStart));
+  load.AskedForPatience(300ms, kStart);
+  EXPECT_TRUE(load.Resting(kStart + 299ms));
+  EXPECT_FALSE(load.Resting(kStart + 300ms));
+  load.AskedForPatience(1h, kStart);
+  EXPECT_TRUE(load.Resting(kStart + 999ms));
+  EXPECT_FALSE(load.Resting(kStart + 1s));
+  load.AskedForPatience(10ms, kStart + 500ms);  // The longer word counts.
+  EXPECT_TRUE(load.Resting(kStart + 999ms));
+}
+
+TEST(EndpointLoadTest, DoesNotRestForACallThatIsNotToComeAgain) {
+  EndpointLoad load;
+  load.AskedForPatience(-1ms, kStart);
+  EXPECT_FALSE(load.Resting(kStart));
+}
+
 TEST(EndpointLoadTest, FailuresAreNotQuick) {
   EndpointLoad load;
   for (int i = 0; i < 3; ++i) load.Failed(load.Started(1, kStart), kStart + 1ms);
