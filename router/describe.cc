@@ -43,7 +43,7 @@ void AddEndpoints(const ExpertFleet& fleet, size_t index, v1::DomainDescription&
     endpoint.set_in_flight(static_cast<std::uint32_t>(known.in_flight));
     endpoint.set_latency_ms(known.latency_seconds * 1e3);
     endpoint.set_part_version(known.part_version);
-    endpoint.set_encoder_fingerprint(known.encoder_fingerprint);
+    endpoint.set_fingerprint(known.encoder_fingerprint);
   }
 }
 

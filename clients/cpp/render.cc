@@ -90,7 +90,7 @@ Json Endpoints(const v1::DomainDescription& domain) {
                     {"in_flight", endpoint.in_flight()},
                     {"latency_ms", endpoint.latency_ms()},
                     {"part_version", endpoint.part_version()},
-                    {"encoder_fingerprint", endpoint.encoder_fingerprint()}});
+                    {"fingerprint", endpoint.fingerprint()}});
   }
   return list;
 }
@@ -272,8 +272,7 @@ std::string EndpointsText(const v1::ModelDescription& model) {
       absl::StrAppendFormat(&text, "%s  %s  %s  %9d  %7.1f ms  %s  %s\n", Cell(domain.name(), 16),
                             Cell(endpoint.address(), address_width), Cell(endpoint.state(), 10),
                             endpoint.in_flight(), endpoint.latency_ms(),
-                            Cell(endpoint.part_version(), 12),
-                            Printable(endpoint.encoder_fingerprint()));
+                            Cell(endpoint.part_version(), 12), Printable(endpoint.fingerprint()));
     }
   }
   return text;

@@ -159,7 +159,7 @@ TEST_F(FleetTest, OneReplicaThatHangsIsEjectedAndComesBack) {
     EXPECT_EQ(domain.endpoints(0).state(), "ejected");
     EXPECT_EQ(domain.endpoints(1).state(), "up");
     EXPECT_EQ(domain.endpoints(1).part_version(), domain.version());
-    EXPECT_EQ(domain.endpoints(1).encoder_fingerprint(), description.encoder_fingerprint());
+    EXPECT_EQ(domain.endpoints(1).fingerprint(), description.encoder_fingerprint());
     EXPECT_GT(domain.endpoints(1).latency_ms(), 0.0);
   }
 

@@ -140,7 +140,7 @@ TEST(EndpointsTest, AreALineAndAnObjectEach) {
             in_flight: 3
             latency_ms: 12.5
             part_version: "7"
-            encoder_fingerprint: "0123456789abcdef"
+            fingerprint: "0123456789abcdef"
           }
           endpoints { address: "[::1]:8011" state: "up" }
         }
@@ -157,7 +157,7 @@ TEST(EndpointsTest, AreALineAndAnObjectEach) {
   const auto json = nlohmann::json::parse(DescriptionJson(model));
   EXPECT_EQ(json.at("domains").at(0).at("endpoints").at(0), nlohmann::json::parse(R"json({
     "address": "10.0.0.11:8011", "state": "ejected", "in_flight": 3, "latency_ms": 12.5,
-    "part_version": "7", "encoder_fingerprint": "0123456789abcdef"})json"));
+    "part_version": "7", "fingerprint": "0123456789abcdef"})json"));
   EXPECT_TRUE(json.at("domains").at(1).at("endpoints").empty());
 }
 
