@@ -53,10 +53,6 @@ void DomainTimes::Sort() {
   }
 }
 
-Clock::duration DomainTimes::Of(size_t domain) const {
-  return FromSeconds(domains_[domain].seconds);
-}
-
 Clock::duration DomainTimes::Quick() const { return FromSeconds(quick_); }
 
 void DomainTimes::Refused() {

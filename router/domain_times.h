@@ -21,9 +21,6 @@ class DomainTimes {
   /// A picture whose most probable domain is `domain` had all answers after `took`.
   void Add(size_t domain, core::Clock::duration took);
 
-  /// Recently, of pictures of `domain`; zero when there were none.
-  core::Clock::duration Of(size_t domain) const;
-
   /// The longest time of the quick tenth of recent pictures, at a domain's mean. Zero when there
   /// were none. Computed with every sixteenth Add().
   core::Clock::duration Quick() const;
