@@ -138,12 +138,6 @@ void Resolver::Hurry(const std::string& host) {
   state_->changed.notify_all();
 }
 
-void Resolver::HurryAll() {
-  core::MutexLock lock(state_->mutex);
-  for (auto& [name, entry] : state_->hosts) state_->HurryHost(entry);
-  state_->changed.notify_all();
-}
-
 void Resolver::State::Run(const std::shared_ptr<State>& state) {
   while (true) {
     const std::string host = state->WaitForNext();

@@ -53,9 +53,6 @@ class Resolver {
   /// Something changed behind `host`: looks it up at once, but not more often than `hurry` says.
   void Hurry(const std::string& host);
 
-  /// The same for all names.
-  void HurryAll();
-
  private:
   struct State;
 

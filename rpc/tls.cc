@@ -166,8 +166,6 @@ absl::StatusOr<std::shared_ptr<TlsSource>> TlsSource::Load(TlsFiles files, Watch
   return source;
 }
 
-const TlsFiles& TlsSource::files() const { return state_->files; }
-
 absl::Status TlsSource::Reload() { return state_->Look(); }
 
 std::shared_ptr<const TlsPem> TlsSource::pem() const { return state_->Pem(); }

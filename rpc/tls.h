@@ -81,27 +81,25 @@ class TlsSource : public std::enable_shared_from_this<TlsSource> {
   TlsSource(const TlsSource&) = delete;
   TlsSource& operator=(const TlsSource&) = delete;
 
-  const TlsFiles& files() const;
-
   /// Looks at the files now. Errors: those of ReadTls, also when they were told before.
   absl::Status Reload();
 
   /// What is in use.
   std::shared_ptr<const TlsPem> pem() const;
 
-  /// For channels: trusts files().ca (or the system's authorities), shows files().cert when there
-  /// is one, and expects files().name, or the host that is connected to.
+  /// For channels: trusts the files' `ca` (or the system's authorities), shows their `cert` when
+  /// there is one, and expects their `name`, or the host that is connected to.
   std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials();
 
   struct Callers {
     /// Of these one must be among the names of a caller's certificate; empty: any certificate of
-    /// files().ca will do.
+    /// the files' `ca` will do.
     std::vector<std::string> names{};
     /// A caller was turned away at the handshake; `its_names` as its certificate has them. On a
     /// gRPC thread: must not wait. May be empty.
     std::function<void(const std::string& its_names)> on_refused = nullptr;
   };
-  /// For listeners: shows files().cert, which must be there. With files().ca callers must show a
+  /// For listeners: shows the files' `cert`, which must be there. With a `ca` callers must show a
   /// certificate of it; without it they are not asked for one.
   std::shared_ptr<grpc::ServerCredentials> ServerCredentials(Callers callers);
 
