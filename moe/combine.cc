@@ -62,14 +62,26 @@ absl::Status CheckAnswer(const Taxonomy& taxonomy, const ExpertAnswer& answer) {
   return absl::OkStatus();
 }
 
+absl::Status Check(const Taxonomy& taxonomy, std::span<const double> log_domain,
+                   std::span<const ExpertAnswer> answers) {
+  if (answers.empty()) return absl::UnavailableError("no expert answered");
+  ORCHARD_RETURN_IF_ERROR(CheckGates(taxonomy, log_domain));
+  for (const ExpertAnswer& answer : answers) {
+    ORCHARD_RETURN_IF_ERROR(CheckAnswer(taxonomy, answer));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status NothingProbable() {
+  return absl::UnavailableError("no expert that answered gave any class a probability");
+}
+
 absl::StatusOr<std::vector<Candidate>> Candidates(const Taxonomy& taxonomy,
                                                   std::span<const double> log_domain,
                                                   std::span<const ExpertAnswer> answers) {
-  ORCHARD_RETURN_IF_ERROR(CheckGates(taxonomy, log_domain));
   size_t classes = 0;
   std::vector<bool> seen(taxonomy.domains());
   for (const ExpertAnswer& answer : answers) {
-    ORCHARD_RETURN_IF_ERROR(CheckAnswer(taxonomy, answer));
     if (seen[answer.domain]) {
       return absl::InvalidArgumentError(
           absl::StrCat("domain ", answer.domain, " answered twice, once is the limit"));
@@ -88,32 +100,47 @@ absl::StatusOr<std::vector<Candidate>> Candidates(const Taxonomy& taxonomy,
   return candidates;
 }
 
-/// The best `top` concepts. Sums are relative to the best joint, so that what is improbable
-/// everywhere (a pinned domain) doesn't underflow before it is compared.
-std::vector<ConceptProbability> BestConcepts(const Taxonomy& taxonomy,
-                                             std::span<const Candidate> candidates,
-                                             double best_log_joint, size_t top) {
-  std::vector<double> relative(taxonomy.concepts, 0.0);
-  for (const Candidate& candidate : candidates) {
-    relative[taxonomy.concept_of[candidate.domain][candidate.label]] +=
-        std::exp(candidate.log_joint - best_log_joint);
+/// Sets `relative` to the probability of each concept, [concepts], relative to the best joint, so
+/// that what is improbable everywhere (a pinned domain) doesn't underflow before it is compared.
+void SumConcepts(const Taxonomy& taxonomy, std::span<const double> log_domain,
+                 std::span<const ExpertAnswer> answers, double best_log_joint,
+                 std::vector<double>& relative) {
+  relative.assign(taxonomy.concepts, 0.0);
+  for (const ExpertAnswer& answer : answers) {
+    const std::span<const size_t> concept_of = taxonomy.concept_of[answer.domain];
+    const double own = log_domain[answer.domain];
+    for (size_t c = 0; c < concept_of.size(); ++c) {
+      relative[concept_of[c]] +=
+          std::exp(LogJoint(own, answer.log_probabilities[c]) - best_log_joint);
+    }
   }
+}
+
+/// No function, so that sorting inlines it.
+constexpr auto kBetterConcept = [](const ConceptProbability& a, const ConceptProbability& b) {
+  return a.probability != b.probability ? a.probability > b.probability
+                                        : a.concept_index < b.concept_index;
+};
+
+/// The best `top` concepts; the answers have `classes` together.
+std::vector<ConceptProbability> BestConcepts(const Taxonomy& taxonomy,
+                                             std::span<const double> log_domain,
+                                             std::span<const ExpertAnswer> answers,
+                                             double best_log_joint, size_t classes, size_t top) {
+  std::vector<double> relative;
+  SumConcepts(taxonomy, log_domain, answers, best_log_joint, relative);
   std::vector<ConceptProbability> concepts;
-  concepts.reserve(candidates.size());
+  concepts.reserve(std::min(classes, relative.size()));
   for (size_t i = 0; i < relative.size(); ++i) {
     if (relative[i] > 0.0) concepts.push_back({i, relative[i]});
   }
   const size_t count = std::min(top, concepts.size());
   std::ranges::partial_sort(concepts, concepts.begin() + static_cast<std::ptrdiff_t>(count),
-                            [](const ConceptProbability& a, const ConceptProbability& b) {
-                              return a.probability != b.probability
-                                         ? a.probability > b.probability
-                                         : a.concept_index < b.concept_index;
-                            });
+                            kBetterConcept);
   concepts.resize(count);
-  const double best = std::exp(best_log_joint);
+  const double unit = std::exp(best_log_joint);
   for (ConceptProbability& entry : concepts) {
-    entry.probability = std::min(1.0, entry.probability * best);
+    entry.probability = std::min(1.0, entry.probability * unit);
   }
   return concepts;
 }
@@ -140,7 +167,7 @@ double BestLogJoint(std::span<const double> log_domain, std::span<const ExpertAn
 
 absl::StatusOr<Combination> Combine(const Taxonomy& taxonomy, std::span<const double> log_domain,
                                     std::span<const ExpertAnswer> answers, size_t top) {
-  if (answers.empty()) return absl::UnavailableError("no expert answered");
+  ORCHARD_RETURN_IF_ERROR(Check(taxonomy, log_domain, answers));
   if (top == 0) return absl::InvalidArgumentError("top = 0 is out of range: at least 1");
   ORCHARD_ASSIGN_OR_RETURN(std::vector<Candidate> candidates,
                            Candidates(taxonomy, log_domain, answers));
@@ -148,7 +175,7 @@ absl::StatusOr<Combination> Combine(const Taxonomy& taxonomy, std::span<const do
   std::ranges::partial_sort(candidates, candidates.begin() + static_cast<std::ptrdiff_t>(count),
                             Better);
   if (candidates.empty() || candidates.front().log_joint == kMasked) {
-    return absl::UnavailableError("no expert that answered gave any class a probability");
+    return NothingProbable();
   }
 
   Combination combination;
@@ -161,8 +188,28 @@ absl::StatusOr<Combination> Combine(const Taxonomy& taxonomy, std::span<const do
                                    std::min(1.0, std::exp(candidate.log_joint)),
                                    std::min(1.0, std::exp(candidate.log_joint - log_coverage))});
   }
-  combination.concepts = BestConcepts(taxonomy, candidates, combination.best_log_joint, top);
+  combination.concepts = BestConcepts(taxonomy, log_domain, answers, combination.best_log_joint,
+                                      candidates.size(), top);
   return combination;
+}
+
+absl::StatusOr<ConceptProbability> BestConcept(const Taxonomy& taxonomy,
+                                               std::span<const double> log_domain,
+                                               std::span<const ExpertAnswer> answers,
+                                               std::vector<double>& room) {
+  ORCHARD_RETURN_IF_ERROR(Check(taxonomy, log_domain, answers));
+  const double best_log_joint = BestLogJoint(log_domain, answers);
+  if (best_log_joint == kMasked) return NothingProbable();
+  SumConcepts(taxonomy, log_domain, answers, best_log_joint, room);
+  ConceptProbability best;
+  for (const ExpertAnswer& answer : answers) {  // Of the concepts, those that they know.
+    for (const size_t concept_index : taxonomy.concept_of[answer.domain]) {
+      const ConceptProbability other = {concept_index, room[concept_index]};
+      if (kBetterConcept(other, best)) best = other;
+    }
+  }
+  best.probability = std::min(1.0, best.probability * std::exp(best_log_joint));
+  return best;
 }
 
 }  // namespace orchard::moe

@@ -54,4 +54,12 @@ struct Combination {
 absl::StatusOr<Combination> Combine(const Taxonomy& taxonomy, std::span<const double> log_domain,
                                     std::span<const ExpertAnswer> answers, size_t top);
 
+/// The first concept of what Combine() would give. `room` is for the sums: once it has room for
+/// [concepts], nothing is allocated. Errors: those of Combine(); `answers` are of different
+/// domains.
+absl::StatusOr<ConceptProbability> BestConcept(const Taxonomy& taxonomy,
+                                               std::span<const double> log_domain,
+                                               std::span<const ExpertAnswer> answers,
+                                               std::vector<double>& room);
+
 }  // namespace orchard::moe

@@ -15,24 +15,26 @@ bool CouldWin(double log_domain, double best_log_joint) { return log_domain > be
 
 /// kExact's next expert, if it needs one. The most probable unasked one stands for all: when it
 /// can't win, none can.
-std::vector<size_t> NextExact(std::span<const double> log_domain,
-                              std::span<const ExpertState> states, double best_log_joint) {
-  std::vector<size_t> wave;
+std::optional<size_t> NextExact(std::span<const double> log_domain,
+                                std::span<const ExpertState> states, double best_log_joint) {
+  std::optional<size_t> next;
   double most_probable = best_log_joint;
   for (size_t g = 0; g < log_domain.size(); ++g) {
     if (states[g] != ExpertState::kUnasked || !CouldWin(log_domain[g], most_probable)) continue;
     most_probable = log_domain[g];
-    wave.assign(1, g);
+    next = g;
   }
-  return wave;
+  return next;
 }
 
-/// See the header. What would still be asked counts as missing: the caller ran out of time.
+/// See the header; ascending. What would still be asked counts as missing: the caller ran out of
+/// time.
 std::vector<size_t> MissingExact(std::span<const double> log_domain,
                                  std::span<const ExpertState> states, double best_log_joint) {
-  std::vector<size_t> missing = NextExact(log_domain, states, best_log_joint);
+  const std::optional<size_t> next = NextExact(log_domain, states, best_log_joint);
+  std::vector<size_t> missing;
   for (size_t g = 0; g < states.size(); ++g) {
-    if (states[g] == ExpertState::kFailed ||
+    if (states[g] == ExpertState::kFailed || g == next ||
         (states[g] == ExpertState::kDown && CouldWin(log_domain[g], best_log_joint))) {
       missing.push_back(g);
     }
@@ -42,42 +44,44 @@ std::vector<size_t> MissingExact(std::span<const double> log_domain,
 
 }  // namespace
 
-std::vector<size_t> NextWave(const Policy& policy, std::span<const double> log_domain,
-                             std::span<const ExpertState> states, double best_log_joint) {
+void NextWave(const Policy& policy, std::span<const double> log_domain,
+              std::span<const ExpertState> states, double best_log_joint,
+              std::vector<size_t>& wave) {
   assert(log_domain.size() == states.size());
-  if (policy.kind == PolicyKind::kExact) return NextExact(log_domain, states, best_log_joint);
-  std::vector<size_t> wave = Wanted(policy, log_domain);
+  if (policy.kind == PolicyKind::kExact) {
+    const std::optional<size_t> next = NextExact(log_domain, states, best_log_joint);
+    wave.clear();
+    if (next) wave.push_back(*next);
+    return;
+  }
+  Wanted(policy, log_domain, wave);
   std::erase_if(wave, [&](size_t g) { return states[g] != ExpertState::kUnasked; });
-  return wave;
 }
 
-std::vector<size_t> NextForConcept(const Taxonomy& taxonomy, std::span<const double> log_domain,
-                                   std::span<const ExpertState> states, size_t concept_index,
-                                   double probability, double least) {
-  if (probability >= least) return {};
+std::optional<size_t> NextForConcept(const Taxonomy& taxonomy, std::span<const double> log_domain,
+                                     std::span<const ExpertState> states, size_t concept_index,
+                                     double probability, double least) {
+  if (probability >= least) return std::nullopt;
   double reachable = probability;
-  std::vector<size_t> wave;
+  std::optional<size_t> next;
   for (size_t g = 0; g < states.size(); ++g) {
     if (states[g] != ExpertState::kUnasked) continue;
     if (std::ranges::find(taxonomy.concept_of[g], concept_index) == taxonomy.concept_of[g].end()) {
       continue;
     }
     reachable += std::exp(log_domain[g]);
-    if (wave.empty() || log_domain[g] > log_domain[wave.front()]) wave.assign(1, g);
+    if (!next || log_domain[g] > log_domain[*next]) next = g;
   }
-  return reachable >= least ? wave : std::vector<size_t>();
+  return reachable >= least ? next : std::nullopt;
 }
 
 std::vector<size_t> Missing(const Policy& policy, std::span<const double> log_domain,
                             std::span<const ExpertState> states, double best_log_joint) {
   assert(log_domain.size() == states.size());
+  if (policy.kind == PolicyKind::kExact) return MissingExact(log_domain, states, best_log_joint);
   std::vector<size_t> missing;
-  if (policy.kind == PolicyKind::kExact) {
-    missing = MissingExact(log_domain, states, best_log_joint);
-  } else {
-    missing = Wanted(policy, log_domain);
-    std::erase_if(missing, [&](size_t g) { return states[g] == ExpertState::kAnswered; });
-  }
+  Wanted(policy, log_domain, missing);
+  std::erase_if(missing, [&](size_t g) { return states[g] == ExpertState::kAnswered; });
   std::ranges::sort(missing);
   return missing;
 }

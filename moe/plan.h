@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,23 +19,26 @@ enum class ExpertState : std::uint8_t {
   kFailed,  ///< asked, and failed or was too late
 };
 
-/// The experts to ask next, possibly none: then the answer is as complete as it gets.
+/// Sets `wave` to the experts to ask next, possibly none: then the answer is as complete as it
+/// gets.
 ///
 /// `log_domain` and `states` have shape [G]; `best_log_joint` is the largest log p(branch) +
 /// log p(domain) + log p(class) among the answers so far, kMasked without any. A wanted expert that
 /// is down is never asked. Every policy but kExact asks all it wants in one wave; kExact asks the
 /// most probable expert that is neither asked nor down, until no unasked one can win:
-/// best_log_joint >= its log_domain (models.md section 2.7, the exactness bound).
-std::vector<size_t> NextWave(const Policy& policy, std::span<const double> log_domain,
-                             std::span<const ExpertState> states, double best_log_joint);
+/// best_log_joint >= its log_domain (models.md section 2.7, the exactness bound). Allocates nothing
+/// once `wave` has room for [G].
+void NextWave(const Policy& policy, std::span<const double> log_domain,
+              std::span<const ExpertState> states, double best_log_joint,
+              std::vector<size_t>& wave);
 
 /// The expert that kExact asks although no other can win: one that knows the best concept so far,
 /// when that concept's `probability` is under `least` and all unasked experts that know it could
-/// together lift it there. The most probable of them; at most one; none that is down. So a carrot
-/// that fruit and vegetable share is not called uncertain for want of asking.
-std::vector<size_t> NextForConcept(const Taxonomy& taxonomy, std::span<const double> log_domain,
-                                   std::span<const ExpertState> states, size_t concept_index,
-                                   double probability, double least);
+/// together lift it there. The most probable of them; none that is down. So a carrot that fruit and
+/// vegetable share is not called uncertain for want of asking.
+std::optional<size_t> NextForConcept(const Taxonomy& taxonomy, std::span<const double> log_domain,
+                                     std::span<const ExpertState> states, size_t concept_index,
+                                     double probability, double least);
 
 /// Domains that `policy` chose and that did not answer, by index ascending: the `missing` of a
 /// degraded answer. Empty exactly when the policy was carried out in full.

@@ -17,59 +17,49 @@ namespace {
 /// Against the rounding of sums and of exp(log p): 0.42 + 0.24 is a little less than 0.66.
 constexpr double kSlack = 1e-6;
 
-/// How many of the domains, which come in descending probability, a policy wants.
-using Count = size_t (*)(const Policy&, std::span<const double> log_domain,
-                         std::span<const size_t> order);
+/// What is chosen so far, the most probable domains, when the next one is looked at.
+struct Choice {
+  size_t count = 0;          ///< at least 1: the most probable one is always taken
+  double mass = 0.0;         ///< their probability together
+  double probability = 0.0;  ///< of the next one
+};
 
-size_t CountAll(const Policy&, std::span<const double>, std::span<const size_t> order) {
-  return order.size();
+/// Whether a policy takes the next one, too.
+using Takes = bool (*)(const Policy&, const Choice&);
+
+bool TakesAll(const Policy&, const Choice&) { return true; }
+
+bool TakesOne(const Policy&, const Choice&) { return false; }
+
+bool TakesK(const Policy& policy, const Choice& choice) { return choice.count < policy.k; }
+
+bool TakesProbable(const Policy& policy, const Choice& choice) {
+  return choice.probability + kSlack >= policy.tau;
 }
 
-size_t CountOne(const Policy&, std::span<const double>, std::span<const size_t>) { return 1; }
-
-size_t CountK(const Policy& policy, std::span<const double>, std::span<const size_t> order) {
-  return std::min(policy.k, order.size());
-}
-
-/// At least the most probable one, so that an answer is never empty.
-size_t CountProbable(const Policy& policy, std::span<const double> log_domain,
-                     std::span<const size_t> order) {
-  size_t count = 1;
-  while (count < order.size() && std::exp(log_domain[order[count]]) + kSlack >= policy.tau) ++count;
-  return count;
-}
-
-/// The shortest prefix that holds tau of the mass.
-size_t CountNucleus(const Policy& policy, std::span<const double> log_domain,
-                    std::span<const size_t> order) {
-  double sum = 0.0;
-  size_t count = 0;
-  while (count < order.size()) {
-    sum += std::exp(log_domain[order[count]]);
-    ++count;
-    if (sum + kSlack >= policy.tau) break;
-  }
-  return count;
+/// Until tau of the mass is chosen.
+bool TakesNucleus(const Policy& policy, const Choice& choice) {
+  return choice.mass + kSlack < policy.tau;
 }
 
 /// All there is to know of a policy; a new one is a line of kPolicies.
 struct Row {
   PolicyKind kind;
   std::string_view name;
-  Count count;
+  Takes takes;
   bool takes_k;
   double default_tau;  ///< 0: takes none
   bool tau_may_be_one;
 };
 
 constexpr std::array kPolicies = {
-    Row{PolicyKind::kExact, "exact", CountAll, false, 0.0, false},
-    Row{PolicyKind::kHard, "hard", CountOne, false, 0.0, false},
-    Row{PolicyKind::kTopK, "top_k", CountK, true, 0.0, false},
-    Row{PolicyKind::kThreshold, "threshold", CountProbable, false, kDefaultThresholdTau, false},
-    Row{PolicyKind::kNucleus, "nucleus", CountNucleus, false, kDefaultNucleusTau, true},
-    Row{PolicyKind::kDense, "dense", CountAll, false, 0.0, false},
-    Row{PolicyKind::kPinned, "pinned", CountOne, false, 0.0, false},
+    Row{PolicyKind::kExact, "exact", TakesAll, false, 0.0, false},
+    Row{PolicyKind::kHard, "hard", TakesOne, false, 0.0, false},
+    Row{PolicyKind::kTopK, "top_k", TakesK, true, 0.0, false},
+    Row{PolicyKind::kThreshold, "threshold", TakesProbable, false, kDefaultThresholdTau, false},
+    Row{PolicyKind::kNucleus, "nucleus", TakesNucleus, false, kDefaultNucleusTau, true},
+    Row{PolicyKind::kDense, "dense", TakesAll, false, 0.0, false},
+    Row{PolicyKind::kPinned, "pinned", TakesOne, false, 0.0, false},
 };
 
 constexpr auto kKinds = [] {
@@ -135,17 +125,6 @@ std::span<const PolicyKind> AllPolicies() { return kKinds; }
 
 std::string_view Name(PolicyKind kind) { return Of(kind).name; }
 
-absl::StatusOr<PolicyKind> ParsePolicy(std::string_view name) {
-  for (const Row& row : kPolicies) {
-    if (row.name == name) return row.kind;
-  }
-  const std::string names = absl::StrJoin(kPolicies, ", ", [](std::string* out, const Row& row) {
-    absl::StrAppend(out, std::string(row.name));
-  });
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown policy '", std::string(name), "': use one of ", names));
-}
-
 absl::StatusOr<Policy> MakePolicy(PolicyKind kind, std::optional<size_t> k,
                                   std::optional<double> tau, std::optional<size_t> pinned,
                                   size_t domains) {
@@ -162,20 +141,26 @@ absl::StatusOr<Policy> MakePolicy(PolicyKind kind, std::optional<size_t> k,
   return Policy{.kind = kind, .k = *valid_k, .tau = *valid_tau, .pinned = *valid_pin};
 }
 
-std::vector<size_t> ByProbability(std::span<const double> log_domain) {
-  std::vector<size_t> order(log_domain.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::sort(order, [&](size_t a, size_t b) {
-    return log_domain[a] > log_domain[b] || (log_domain[a] == log_domain[b] && a < b);
-  });
-  return order;
-}
-
-std::vector<size_t> Wanted(const Policy& policy, std::span<const double> log_domain) {
-  if (policy.kind == PolicyKind::kPinned) return {policy.pinned};
-  std::vector<size_t> order = ByProbability(log_domain);
-  order.resize(Of(policy.kind).count(policy, log_domain, order));
-  return order;
+void Wanted(const Policy& policy, std::span<const double> log_domain, std::vector<size_t>& wanted) {
+  if (policy.kind == PolicyKind::kPinned) return wanted.assign(1, policy.pinned);
+  wanted.resize(log_domain.size());
+  std::iota(wanted.begin(), wanted.end(), size_t{0});
+  if (policy.kind == PolicyKind::kDense) return;
+  // A heap puts no more in order than is taken: of 200 domains mostly a few.
+  const auto comes_later = [&](size_t a, size_t b) {
+    return log_domain[a] < log_domain[b] || (log_domain[a] == log_domain[b] && a > b);
+  };
+  std::ranges::make_heap(wanted, comes_later);
+  auto rest = wanted.end();  // What is taken moves behind it, the first one last.
+  Choice choice;
+  do {
+    choice.mass += std::exp(log_domain[wanted.front()]);
+    ++choice.count;
+    std::ranges::pop_heap(wanted.begin(), rest--, comes_later);
+    choice.probability = std::exp(log_domain[wanted.front()]);
+  } while (rest != wanted.begin() && Of(policy.kind).takes(policy, choice));
+  std::ranges::reverse(wanted);
+  wanted.resize(choice.count);
 }
 
 }  // namespace orchard::moe

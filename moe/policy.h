@@ -24,11 +24,8 @@ enum class PolicyKind : std::uint8_t {
 /// "exact", "hard", "top_k", "threshold", "nucleus", "dense", "pinned".
 std::string_view Name(PolicyKind kind);
 
-/// All seven, in the order of PolicyKind: for help texts and for tests that walk them.
+/// All seven, in the order of PolicyKind: for settings, help texts and tests that walk them.
 std::span<const PolicyKind> AllPolicies();
-
-/// Errors: INVALID_ARGUMENT naming the value and the seven names.
-absl::StatusOr<PolicyKind> ParsePolicy(std::string_view name);
 
 /// A valid choice of experts. Made by MakePolicy, which checks the ranges.
 struct Policy {
@@ -50,13 +47,12 @@ absl::StatusOr<Policy> MakePolicy(PolicyKind kind, std::optional<size_t> k,
                                   std::optional<double> tau, std::optional<size_t> pinned,
                                   size_t domains);
 
-/// Domains in descending probability, ties towards the lower index. `log_domain` has shape [G].
-std::vector<size_t> ByProbability(std::span<const double> log_domain);
-
-/// The domains that `policy` wants, in descending probability; for kExact all of them, in the
-/// order in which they are to be asked. Never empty. `log_domain` has shape [G]: log p(branch) +
-/// log p(domain | branch), never NaN. Probabilities and their sums are compared with tau with 1e-6
-/// of slack (models.md section 1.3).
-std::vector<size_t> Wanted(const Policy& policy, std::span<const double> log_domain);
+/// Sets `wanted` to the domains that `policy` wants, in descending probability, ties towards the
+/// lower index; for kExact all of them, in the order in which they are to be asked; for kDense, for
+/// which order means nothing, all by index. Never empty.
+/// `log_domain` has shape [G]: log p(branch) + log p(domain | branch), never NaN. Probabilities and
+/// their sums are compared with tau with 1e-6 of slack (models.md section 1.3). Allocates nothing
+/// once `wanted` has room for [G].
+void Wanted(const Policy& policy, std::span<const double> log_domain, std::vector<size_t>& wanted);
 
 }  // namespace orchard::moe

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,7 +54,7 @@ Routing RoutingOf(const GateRow& gates, const Gather& gather) {
 
 absl::StatusOr<Classification> Combine(const Catalogue& catalogue, const GateRow& gates,
                                        const Gather& gather, size_t top) {
-  const std::vector<moe::ExpertAnswer> answers = gather.Answers();
+  const std::span<const moe::ExpertAnswer> answers = gather.Answers();
   if (answers.empty()) return gather.WhyNothing(catalogue.domains);
   absl::StatusOr<moe::Combination> combination =
       moe::Combine(catalogue.taxonomy, gather.log_domain(), answers, top);

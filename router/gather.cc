@@ -50,18 +50,21 @@ Gather::Gather(const moe::Policy& policy, std::span<const double> log_domain,
       reasons_(log_domain.size()),
       asked_(log_domain.size(), false) {}
 
-std::vector<size_t> Gather::Next(std::span<const std::optional<MissingReason>> unavailable) {
+std::span<const size_t> Gather::Next(std::span<const std::optional<MissingReason>> unavailable,
+                                     PlanRoom& room) {
   assert(waiting_ == 0);
   for (size_t domain = 0; domain < states_.size(); ++domain) {
     if (asked_[domain]) continue;
     states_[domain] = unavailable[domain] ? ExpertState::kDown : ExpertState::kUnasked;
     reasons_[domain] = unavailable[domain];
   }
-  std::vector<size_t> wave = moe::NextWave(policy_, log_domain_, states_, best_log_joint_);
+  std::vector<size_t>& wave = room.wave;
+  moe::NextWave(policy_, log_domain_, states_, best_log_joint_, wave);
   wave_reason_ =
       policy_.kind == moe::PolicyKind::kExact ? WaveReason::kCouldWin : WaveReason::kPolicy;
   if (wave.empty()) {
-    wave = NextForConfidence();
+    const std::optional<size_t> domain = NextForConfidence(room.concepts);
+    if (domain) wave.push_back(*domain);
     wave_reason_ = WaveReason::kCouldMakeItSure;
   }
   for (const size_t domain : wave) {
@@ -73,15 +76,15 @@ std::vector<size_t> Gather::Next(std::span<const std::optional<MissingReason>> u
   return wave;
 }
 
-std::vector<size_t> Gather::NextForConfidence() const {
+std::optional<size_t> Gather::NextForConfidence(std::vector<double>& room) const {
   const std::optional<double>& least = catalogue_->thresholds.confidence;
-  if (policy_.kind != moe::PolicyKind::kExact || !least || answers_.empty()) return {};
-  if (std::exp(best_log_joint_) >= *least) return {};  // A concept has at least its best class.
-  const auto best = moe::Combine(catalogue_->taxonomy, log_domain_, Answers(), /*top=*/1);
-  if (!best.ok()) return {};  // Whoever combines in the end says what is wrong.
-  const moe::ConceptProbability& found = best->concepts.front();
-  return moe::NextForConcept(catalogue_->taxonomy, log_domain_, states_, found.concept_index,
-                             found.probability, *least);
+  if (policy_.kind != moe::PolicyKind::kExact || !least || answers_.empty()) return std::nullopt;
+  // A concept has at least its best class.
+  if (std::exp(best_log_joint_) >= *least) return std::nullopt;
+  const auto best = moe::BestConcept(catalogue_->taxonomy, log_domain_, answers_, room);
+  if (!best.ok()) return std::nullopt;  // Whoever combines in the end says what is wrong.
+  return moe::NextForConcept(catalogue_->taxonomy, log_domain_, states_, best->concept_index,
+                             best->probability, *least);
 }
 
 void Gather::Answered(size_t domain, std::shared_ptr<const model::ScoreBatch> scores, size_t row) {
@@ -89,7 +92,8 @@ void Gather::Answered(size_t domain, std::shared_ptr<const model::ScoreBatch> sc
   reasons_[domain].reset();
   const moe::ExpertAnswer answer{.domain = domain, .log_probabilities = scores->Row(row)};
   best_log_joint_ = std::max(best_log_joint_, moe::BestLogJoint(log_domain_, {&answer, 1}));
-  answers_.push_back({domain, std::move(scores), row});
+  answers_.push_back(answer);
+  scores_.push_back(std::move(scores));
   --waiting_;
 }
 
@@ -102,16 +106,6 @@ void Gather::Failed(size_t domain, absl::Status why, MissingReason reason) {
 void Gather::GiveUp() {
   waiting_ = 0;
   gave_up_ = true;
-}
-
-std::vector<moe::ExpertAnswer> Gather::Answers() const {
-  std::vector<moe::ExpertAnswer> answers;
-  answers.reserve(answers_.size());
-  for (const Answer& answer : answers_) {
-    answers.push_back(
-        {.domain = answer.domain, .log_probabilities = answer.scores->Row(answer.row)});
-  }
-  return answers;
 }
 
 std::vector<size_t> Gather::Missing() const {

@@ -20,6 +20,12 @@
 
 namespace orchard::router {
 
+/// What planning writes to. Whoever plans keeps it from plan to plan, so that none allocates.
+struct PlanRoom {
+  std::vector<size_t> wave;
+  std::vector<double> concepts;
+};
+
 /// One picture's answers so far, and what to ask next. No threads, no clock: the scatter has both.
 ///
 /// Use: while Next() gives domains, ask them and report each with Answered() or Failed(); or stop
@@ -33,8 +39,9 @@ class Gather {
 
   /// The next wave, from now on waited for; empty when the answer is as complete as it gets.
   /// Nothing may be waited for. `unavailable`, shape [G]: why a domain can't be asked now; nothing:
-  /// it can.
-  std::vector<size_t> Next(std::span<const std::optional<experts::MissingReason>> unavailable);
+  /// it can. Borrows from `room`.
+  std::span<const size_t> Next(std::span<const std::optional<experts::MissingReason>> unavailable,
+                               PlanRoom& room);
 
   /// Of the last wave.
   WaveReason wave_reason() const { return wave_reason_; }
@@ -50,12 +57,11 @@ class Gather {
   void GiveUp();
 
   bool waiting() const { return waiting_ > 0; }
-  bool gave_up() const { return gave_up_; }
   const moe::Policy& policy() const { return policy_; }
   std::span<const double> log_domain() const { return log_domain_; }
 
   /// In the order in which they came. Borrows from this object.
-  std::vector<moe::ExpertAnswer> Answers() const;
+  std::span<const moe::ExpertAnswer> Answers() const { return answers_; }
 
   bool HasAnswered(size_t domain) const { return states_[domain] == moe::ExpertState::kAnswered; }
 
@@ -79,13 +85,7 @@ class Gather {
   absl::Status WhyNothing(const std::vector<std::string>& names) const;
 
  private:
-  struct Answer {
-    size_t domain;
-    std::shared_ptr<const model::ScoreBatch> scores;  // Shared by the pictures of a sub-batch.
-    size_t row;
-  };
-
-  std::vector<size_t> NextForConfidence() const;
+  std::optional<size_t> NextForConfidence(std::vector<double>& room) const;
 
   const Catalogue* catalogue_;
   moe::Policy policy_;
@@ -94,7 +94,9 @@ class Gather {
   std::vector<absl::Status> faults_;      // by domain; OK: none is known
   std::vector<std::optional<experts::MissingReason>> reasons_;  // of who did not answer (yet)
   std::vector<bool> asked_;
-  std::vector<Answer> answers_;
+  std::vector<moe::ExpertAnswer> answers_;
+  // What they borrow from; shared by the pictures of a sub-batch.
+  std::vector<std::shared_ptr<const model::ScoreBatch>> scores_;
   double best_log_joint_ = core::kMasked;
   size_t waiting_ = 0;
   WaveReason wave_reason_ = WaveReason::kPolicy;

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cassert>
 #include <chrono>
+#include <compare>
+#include <functional>
 #include <limits>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -76,6 +77,12 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
     Watch watch = nullptr;  // Holds the scatter, until the picture goes on.
     bool complete = false;  // There is nobody more to ask.
   };
+  /// A domain that a picture is to be asked about.
+  struct Planned {
+    size_t domain;
+    size_t row;
+    auto operator<=>(const Planned&) const = default;
+  };
   /// One Expert::Score.
   struct Call {
     size_t domain;
@@ -97,6 +104,7 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
   void EndCall(Call& call, experts::Scored scored, Clock::time_point now);
   void Plan();
   void PlanFor(size_t row, Clock::time_point now);
+  std::vector<size_t> TakePlanned(size_t domain);
   void Ask();
   void KeepWatch();
   void GoOn(size_t row);
@@ -115,10 +123,11 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
   // The runner's.
   std::shared_ptr<const core::FeatureBatch> features_;  // Shared with the calls.
   const model::GateBatch gates_;
-  std::vector<Picture> pictures_;                  // by row
-  size_t waiting_;                                 // pictures that have not gone on
-  std::vector<size_t> ready_;                      // rows to plan for
-  std::map<size_t, std::vector<size_t>> planned_;  // domain → rows to ask
+  std::vector<Picture> pictures_;  // by row
+  size_t waiting_;                 // pictures that have not gone on
+  std::vector<size_t> ready_;      // rows to plan for
+  std::vector<Planned> planned_;   // in descending order: the next to ask stands last
+  PlanRoom room_;
   std::vector<std::optional<experts::MissingReason>> unavailable_;  // by domain, as of this plan
   std::vector<Call> calls_;
   std::optional<core::TimerQueue::Timer> timer_;
@@ -132,6 +141,9 @@ Scatter::Scatter(ScatterStage& stage, Encoded encoded, std::vector<RequestPtr> r
       waiting_(requests.size()),
       unavailable_(stage.fleet_.domains()) {
   pictures_.reserve(requests.size());
+  ready_.reserve(requests.size());
+  planned_.reserve(requests.size());
+  room_.wave.reserve(stage.fleet_.domains());
   for (size_t row = 0; row < requests.size(); ++row) {
     const moe::Policy& policy = requests[row]->options.policy;
     pictures_.push_back(
@@ -247,14 +259,17 @@ void Scatter::TakeUpTime(Clock::time_point now) {
 void Scatter::Plan() {
   stage_.Unavailable(unavailable_);
   const Clock::time_point now = Clock::now();
-  for (const size_t row : std::exchange(ready_, {})) PlanFor(row, now);
+  // By index: a picture for which nobody has a place is planned for again.
+  for (size_t i = 0; i < ready_.size(); ++i) PlanFor(ready_[i], now);
+  ready_.clear();
+  std::ranges::sort(planned_, std::greater());
 }
 
 void Scatter::PlanFor(size_t row, Clock::time_point now) {
   Picture& picture = pictures_[row];
   if (!picture.request) return;
   if (now >= picture.request->give_up || picture.request->Cancelled()) return GoOn(row);
-  const std::vector<size_t> wave = picture.gather.Next(unavailable_);
+  const std::span<const size_t> wave = picture.gather.Next(unavailable_, room_);
   if (wave.empty()) {
     picture.complete = true;
     return GoOn(row);
@@ -264,7 +279,7 @@ void Scatter::PlanFor(size_t row, Clock::time_point now) {
   }
   for (const size_t domain : wave) {
     if (stage_.TakePlace(domain)) {
-      planned_[domain].push_back(row);
+      planned_.push_back({.domain = domain, .row = row});
     } else {
       picture.gather.Failed(domain, absl::ResourceExhaustedError("too many rows wait for it"),
                             experts::MissingReason::kOverloaded);
@@ -273,19 +288,29 @@ void Scatter::PlanFor(size_t row, Clock::time_point now) {
   if (!picture.gather.waiting()) ready_.push_back(row);
 }
 
+/// The rows to ask about, ascending, but those that have gone on since they were planned.
+std::vector<size_t> Scatter::TakePlanned(size_t domain) {
+  std::vector<size_t> rows;
+  size_t gone = 0;
+  for (; !planned_.empty() && planned_.back().domain == domain; planned_.pop_back()) {
+    const size_t row = planned_.back().row;
+    const RequestPtr& request = pictures_[row].request;
+    if (request && !request->Cancelled()) {
+      rows.push_back(row);
+    } else {
+      ++gone;  // Its watch will tell us, or has.
+    }
+  }
+  stage_.GiveBackPlaces(domain, gone);
+  return rows;
+}
+
 /// Makes one of the planned calls. It may serve several pictures: it may take as long as the most
 /// patient one waits.
 void Scatter::Ask() {
-  auto node = planned_.extract(planned_.begin());
-  const size_t domain = node.key();
-  std::vector<size_t>& rows = node.mapped();
-  const size_t gone = std::erase_if(rows, [this](size_t row) {
-    const RequestPtr& request = pictures_[row].request;
-    return !request || request->Cancelled();  // Its watch will tell us, or has.
-  });
-  stage_.GiveBackPlaces(domain, gone);
-  if (rows.empty()) return;  // All have gone on since it was planned.
-  std::ranges::sort(rows);
+  const size_t domain = planned_.back().domain;
+  std::vector<size_t> rows = TakePlanned(domain);
+  if (rows.empty()) return;
   const Clock::time_point now = Clock::now();
   Clock::time_point latest = {};
   std::vector<experts::Caller> callers;

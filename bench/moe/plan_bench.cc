@@ -1,3 +1,4 @@
+#include <random>
 #include <string>
 #include <vector>
 
@@ -10,20 +11,27 @@
 namespace orchard::moe {
 namespace {
 
-/// The first wave of each policy over nine domains.
+/// The first wave of each policy.
 void BM_NextWave(benchmark::State& state) {
   const PolicyKind kind = AllPolicies()[static_cast<size_t>(state.range(0))];
   const Policy policy{.kind = kind};
-  const std::vector<float> logits = {1.0F, 0.3F, -2.0F, 4.0F, 2.5F, -1.0F, 0.0F, 0.1F, -3.0F};
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal(0.0F, 3.0F);
+  std::vector<float> logits(static_cast<size_t>(state.range(1)));
+  for (float& logit : logits) logit = normal(random);
   const std::vector<double> log_domain = core::LogSoftmax(logits, 1.0);
   const std::vector<ExpertState> states(log_domain.size(), ExpertState::kUnasked);
+  std::vector<size_t> wave;
   for (auto _ : state) {
-    benchmark::DoNotOptimize(NextWave(policy, log_domain, states, core::kMasked));
+    NextWave(policy, log_domain, states, core::kMasked, wave);
+    benchmark::DoNotOptimize(wave.data());
   }
   state.SetLabel(std::string(Name(kind)));
   state.SetItemsProcessed(state.iterations());  // → pictures per second
 }
-BENCHMARK(BM_NextWave)->ArgName("policy")->DenseRange(0, 6);
+BENCHMARK(BM_NextWave)
+    ->ArgNames({"policy", "domains"})
+    ->ArgsProduct({benchmark::CreateDenseRange(0, 6, 1), {9, 200}});
 
 }  // namespace
 }  // namespace orchard::moe

@@ -191,6 +191,38 @@ TEST(CombineTest, ALogProbabilityAboveZeroByRoundingDoesNotExceedTheDomain) {
   EXPECT_EQ(combination.classes[0].probability, std::exp(picture.log_domain[0]));
 }
 
+TEST(BestConceptTest, IsTheFirstOfTheCombination) {
+  std::mt19937_64 random(12);
+  std::vector<double> room;
+  for (int round = 0; round < 1000; ++round) {
+    const testing::Picture picture = testing::RandomPicture(random);
+    const std::vector<ExpertAnswer> answers = picture.Dense();
+    const ConceptProbability want =
+        Combine(picture.taxonomy, picture.log_domain, answers, kAll).value().concepts.front();
+    const auto best = BestConcept(picture.taxonomy, picture.log_domain, answers, room);
+    ASSERT_TRUE(best.ok()) << best.status();
+    EXPECT_EQ(best->concept_index, want.concept_index);
+    EXPECT_EQ(best->probability, want.probability);
+  }
+}
+
+TEST(BestConceptTest, HasTheErrorsOfTheCombination) {
+  const testing::Picture picture = testing::WorkedExample();
+  std::vector<double> room;
+  const auto best = [&](const std::vector<ExpertAnswer>& answers) {
+    return BestConcept(picture.taxonomy, picture.log_domain, answers, room);
+  };
+  const std::vector<float> three(3, -1.0F);
+  const std::vector<float> masked(2, static_cast<float>(kMasked));
+  EXPECT_THAT(best({}), StatusIs(absl::StatusCode::kUnavailable, "no expert answered"));
+  EXPECT_THAT(best({{0, masked}}),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("gave any class")));
+  EXPECT_THAT(best({{0, three}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("has 2 classes")));
+  EXPECT_THAT(best({{9, masked}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("answer of domain 9")));
+}
+
 TEST(BestLogJointTest, IsMaskedWithoutAnswers) {
   EXPECT_EQ(BestLogJoint(testing::WorkedExample().log_domain, {}), kMasked);
 }

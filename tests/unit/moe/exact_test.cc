@@ -41,7 +41,7 @@ Trace Drive(const testing::Picture& picture, const Policy& policy, const Fates& 
   }
   while (true) {
     const std::vector<size_t> wave =
-        NextWave(policy, picture.log_domain, trace.states, trace.best_log_joint);
+        testing::WaveOf(policy, picture.log_domain, trace.states, trace.best_log_joint);
     if (wave.empty()) break;
     for (const size_t g : wave) {
       trace.asked.push_back(g);
@@ -129,7 +129,7 @@ TEST(ExactTest, IsDegradedIfAndOnlyIfAnExpertItWouldHaveAskedWasDownOrFailed) {
     // The same by taking turns: in descending probability, each expert that could still win.
     std::vector<size_t> want;
     double best = core::kMasked;
-    for (const size_t g : ByProbability(picture.log_domain)) {
+    for (const size_t g : testing::WantedBy({.kind = PolicyKind::kExact}, picture.log_domain)) {
       if (picture.log_domain[g] <= best) break;
       if (fates[g] != ExpertState::kAnswered) {
         want.push_back(g);
@@ -202,7 +202,7 @@ TEST(EveryPolicyTest, MissesWhatItWantedAndDidNotGet) {
       }
       if (kind != PolicyKind::kExact) {
         EXPECT_EQ(trace.answered.size() + trace.missing.size(),
-                  Wanted(policy, picture.log_domain).size());
+                  testing::WantedBy(policy, picture.log_domain).size());
       }
     }
   }

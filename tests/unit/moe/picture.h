@@ -10,6 +10,7 @@
 #include "moe/combine.h"
 #include "moe/moe.h"
 #include "moe/plan.h"
+#include "moe/policy.h"
 
 /// \file
 /// One picture as gates and experts see it: worked out by hand, or drawn at random.
@@ -45,6 +46,19 @@ struct Picture {
 inline std::vector<double> Logs(std::vector<double> probabilities) {
   for (double& p : probabilities) p = std::log(p);
   return probabilities;
+}
+
+inline std::vector<size_t> WantedBy(const Policy& policy, std::span<const double> log_domain) {
+  std::vector<size_t> wanted;
+  Wanted(policy, log_domain, wanted);
+  return wanted;
+}
+
+inline std::vector<size_t> WaveOf(const Policy& policy, std::span<const double> log_domain,
+                                  std::span<const ExpertState> states, double best_log_joint) {
+  std::vector<size_t> wave;
+  NextWave(policy, log_domain, states, best_log_joint, wave);
+  return wave;
 }
 
 /// The picture of models.md section 10, check 1: domains A to E in branches (A, B, C) and (D, E),

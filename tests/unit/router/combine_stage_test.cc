@@ -31,8 +31,7 @@ class CombineStageTest : public ::testing::Test {
     Gather gather(*moe::MakePolicy(moe::PolicyKind::kDense, std::nullopt, std::nullopt,
                                    std::nullopt, testing::kSmallDomains),
                   log_domain_, catalogue_);
-    gather.Next(std::vector<std::optional<MissingReason>>{std::nullopt, MissingReason::kDown,
-                                                          std::nullopt});
+    testing::Next(gather, {std::nullopt, MissingReason::kDown, std::nullopt});
     return gather;
   }
 

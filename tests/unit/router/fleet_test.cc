@@ -1,9 +1,7 @@
 #include "router/fleet.h"
 
-#include <atomic>
-#include <cstdlib>
 #include <map>
-#include <new>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +13,7 @@
 #include "router/fleet_metrics.h"
 #include "tests/testing/fake_expert.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/unit/router/allocations.h"
 
 namespace orchard::router {
 namespace {
@@ -41,10 +40,6 @@ TEST(ExpertFleetTest, ADomainThatNobodyKnowsIsNotAvailable) {
                                        experts::MissingReason::kEjected));
 }
 
-/// Nothing else in the process may allocate while it is counted: these tests have one thread then.
-std::atomic<bool> counting = false;
-std::atomic<size_t> allocations = 0;
-
 TEST(ExpertFleetTest, AskingWhoIsMissingAllocatesNothing) {
   std::vector<std::unique_ptr<experts::Expert>> experts;
   for (size_t domain = 0; domain < 200; ++domain) {
@@ -52,10 +47,7 @@ TEST(ExpertFleetTest, AskingWhoIsMissingAllocatesNothing) {
   }
   const ExpertFleet fleet(std::move(experts));
   std::vector<std::optional<experts::MissingReason>> unavailable(fleet.domains());
-  counting = true;
-  for (int i = 0; i < 10; ++i) fleet.Unavailable(unavailable);
-  counting = false;
-  EXPECT_EQ(allocations, 0U);
+  EXPECT_EQ(testing::CountAllocations([&] { fleet.Unavailable(unavailable); }), 0U);
   EXPECT_EQ(unavailable[7], experts::MissingReason::kDown);
   EXPECT_EQ(unavailable[8], std::nullopt);
 }
@@ -188,12 +180,3 @@ TEST(FleetMetricsTest, CountWhatADomainTells) {
 
 }  // namespace
 }  // namespace orchard::router
-
-// Counted where a test says so. Not inlined: GCC would see free() take what new gave.
-[[gnu::noinline]] void* operator new(size_t size) {
-  if (orchard::router::counting) ++orchard::router::allocations;
-  if (void* const memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }

@@ -44,11 +44,11 @@ std::shared_ptr<const model::ScoreBatch> Says(size_t classes, double first) {
 
 TEST(GatherTest, ExactStopsWhenNobodyElseCouldWin) {
   Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.7, 0.2, 0.1}), kCatalogue);
-  EXPECT_THAT(gather.Next(kAll), ElementsAre(kRiceDisease));
+  EXPECT_THAT(testing::Next(gather, kAll), ElementsAre(kRiceDisease));
   EXPECT_TRUE(gather.waiting());
   gather.Answered(kRiceDisease, Says(2, 0.9), 0);
   EXPECT_FALSE(gather.waiting());
-  EXPECT_THAT(gather.Next(kAll), IsEmpty());
+  EXPECT_THAT(testing::Next(gather, kAll), IsEmpty());
   EXPECT_TRUE(gather.Exact());
   EXPECT_THAT(gather.Missing(), IsEmpty());
   EXPECT_THAT(gather.Activated(), ElementsAre(true, false, false));
@@ -56,11 +56,11 @@ TEST(GatherTest, ExactStopsWhenNobodyElseCouldWin) {
 
 TEST(GatherTest, ExactGoesOnWhileAnotherCouldWin) {
   Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.4, 0.35, 0.25}), kCatalogue);
-  EXPECT_THAT(gather.Next(kAll), ElementsAre(kRiceDisease));
+  EXPECT_THAT(testing::Next(gather, kAll), ElementsAre(kRiceDisease));
   gather.Answered(kRiceDisease, Says(2, 0.5), 0);  // 0.20 < 0.35
-  EXPECT_THAT(gather.Next(kAll), ElementsAre(kFruit));
+  EXPECT_THAT(testing::Next(gather, kAll), ElementsAre(kFruit));
   gather.Answered(kFruit, Says(3, 0.9), 0);  // 0.315 > 0.25
-  EXPECT_THAT(gather.Next(kAll), IsEmpty());
+  EXPECT_THAT(testing::Next(gather, kAll), IsEmpty());
   EXPECT_TRUE(gather.Exact());
 }
 
@@ -82,12 +82,12 @@ Catalogue DemandingCatalogue() {
 TEST(GatherTest, ExactAsksWhoCouldMakeASharedConceptSure) {
   const Catalogue demanding = DemandingCatalogue();
   Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.1, 0.5, 0.4}), demanding);
-  EXPECT_THAT(gather.Next(kAll), ElementsAre(kFruit));
+  EXPECT_THAT(testing::Next(gather, kAll), ElementsAre(kFruit));
   gather.Answered(kFruit, SaysAll({0.05, 0.9, 0.05}), 0);  // A carrot: .45, vegetable can't win.
   EXPECT_TRUE(gather.Exact());
-  EXPECT_THAT(gather.Next(kAll), ElementsAre(kVegetable));
+  EXPECT_THAT(testing::Next(gather, kAll), ElementsAre(kVegetable));
   gather.Answered(kVegetable, SaysAll({0.9, 0.1}), 0);  // .45 + .36
-  EXPECT_THAT(gather.Next(kAll), IsEmpty());
+  EXPECT_THAT(testing::Next(gather, kAll), IsEmpty());
   EXPECT_THAT(gather.Missing(), IsEmpty());
   EXPECT_THAT(gather.Activated(), ElementsAre(false, true, true));
 }
@@ -95,25 +95,25 @@ TEST(GatherTest, ExactAsksWhoCouldMakeASharedConceptSure) {
 TEST(GatherTest, ExactAsksNobodyForAConceptThatOthersDoNotKnow) {
   const Catalogue demanding = DemandingCatalogue();
   Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.1, 0.5, 0.4}), demanding);
-  EXPECT_THAT(gather.Next(kAll), ElementsAre(kFruit));
+  EXPECT_THAT(testing::Next(gather, kAll), ElementsAre(kFruit));
   gather.Answered(kFruit, SaysAll({0.9, 0.05, 0.05}), 0);  // An apple: .45.
-  EXPECT_THAT(gather.Next(kAll), IsEmpty());
+  EXPECT_THAT(testing::Next(gather, kAll), IsEmpty());
 }
 
 TEST(GatherTest, AFailedExpertLeavesTheAnswerInexactAndDegraded) {
   Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.7, 0.2, 0.1}), kCatalogue);
-  gather.Next(kAll);
+  testing::Next(gather, kAll);
   gather.Failed(kRiceDisease, absl::UnavailableError("gone"), MissingReason::kFailed);
-  EXPECT_THAT(gather.Next(kAll), ElementsAre(kFruit));
+  EXPECT_THAT(testing::Next(gather, kAll), ElementsAre(kFruit));
   gather.Answered(kFruit, Says(3, 0.9), 0);
-  EXPECT_THAT(gather.Next(kAll), IsEmpty());
+  EXPECT_THAT(testing::Next(gather, kAll), IsEmpty());
   EXPECT_FALSE(gather.Exact());
   EXPECT_THAT(gather.Missing(), ElementsAre(kRiceDisease));
 }
 
 TEST(GatherTest, AnExpertThatIsDownIsActivatedButNotAsked) {
   Gather gather(Policy(moe::PolicyKind::kDense), Logs({0.7, 0.2, 0.1}), kCatalogue);
-  EXPECT_THAT(gather.Next(kNoFruit), ElementsAre(kRiceDisease, kVegetable));
+  EXPECT_THAT(testing::Next(gather, kNoFruit), ElementsAre(kRiceDisease, kVegetable));
   gather.Answered(kRiceDisease, Says(2, 0.9), 0);
   gather.Answered(kVegetable, Says(2, 0.9), 0);
   EXPECT_THAT(gather.Missing(), ElementsAre(kFruit));
@@ -123,7 +123,7 @@ TEST(GatherTest, AnExpertThatIsDownIsActivatedButNotAsked) {
 
 TEST(GatherTest, GivingUpMakesWhatIsWaitedForMissing) {
   Gather gather(Policy(moe::PolicyKind::kDense), Logs({0.7, 0.2, 0.1}), kCatalogue);
-  gather.Next(kAll);
+  testing::Next(gather, kAll);
   gather.Answered(kFruit, Says(3, 0.9), 0);
   gather.GiveUp();
   EXPECT_FALSE(gather.waiting());
@@ -132,7 +132,7 @@ TEST(GatherTest, GivingUpMakesWhatIsWaitedForMissing) {
 
 TEST(GatherTest, NothingIsUnavailableWhenSomeoneIsDownOrFailed) {
   Gather gather(Policy(moe::PolicyKind::kDense), Logs({0.7, 0.2, 0.1}), kCatalogue);
-  gather.Next(kNoFruit);
+  testing::Next(gather, kNoFruit);
   gather.Failed(kRiceDisease, absl::InternalError("NaN"), MissingReason::kFailed);
   gather.GiveUp();
   EXPECT_THAT(gather.WhyNothing(kNames),
@@ -143,7 +143,7 @@ TEST(GatherTest, NothingIsUnavailableWhenSomeoneIsDownOrFailed) {
 
 TEST(GatherTest, NothingIsLateWhenAllAreMerelyLate) {
   Gather gather(Policy(moe::PolicyKind::kTopK), Logs({0.7, 0.2, 0.1}), kCatalogue);
-  gather.Next(kAll);
+  testing::Next(gather, kAll);
   gather.Failed(kFruit, absl::DeadlineExceededError("too late"), MissingReason::kTimeout);
   gather.GiveUp();
   EXPECT_THAT(gather.WhyNothing(kNames),
@@ -154,16 +154,16 @@ TEST(GatherTest, NothingIsLateWhenAllAreMerelyLate) {
 
 TEST(GatherTest, TimeoutsBeforeTheDeadlineAreUnavailable) {
   Gather gather(Policy(moe::PolicyKind::kHard), Logs({0.7, 0.2, 0.1}), kCatalogue);
-  gather.Next(kAll);
+  testing::Next(gather, kAll);
   gather.Failed(kRiceDisease, absl::DeadlineExceededError("2 s"), MissingReason::kTimeout);
-  EXPECT_THAT(gather.Next(kAll), IsEmpty());
+  EXPECT_THAT(testing::Next(gather, kAll), IsEmpty());
   EXPECT_THAT(gather.WhyNothing(kNames),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("rice_disease is late")));
 }
 
 TEST(GatherTest, WhoWasNotAskedInTimeIsNotNamed) {
   Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.5, 0.3, 0.2}), kCatalogue);
-  EXPECT_THAT(gather.Next(kAll), ElementsAre(kRiceDisease));
+  EXPECT_THAT(testing::Next(gather, kAll), ElementsAre(kRiceDisease));
   gather.GiveUp();  // Fruit would have been next.
   EXPECT_THAT(gather.Missing(), ElementsAre(kRiceDisease, kFruit));
   EXPECT_EQ(gather.WhyMissing(kFruit), MissingReason::kTimeout);
@@ -174,7 +174,7 @@ TEST(GatherTest, WhoWasNotAskedInTimeIsNotNamed) {
 
 TEST(GatherTest, TellsWhyEachIsMissing) {
   Gather gather(Policy(moe::PolicyKind::kDense), Logs({0.7, 0.2, 0.1}), kCatalogue);
-  gather.Next(kNoFruit);
+  testing::Next(gather, kNoFruit);
   gather.Failed(kRiceDisease, absl::ResourceExhaustedError("full"), MissingReason::kOverloaded);
   gather.GiveUp();
   EXPECT_EQ(gather.WhyMissing(kRiceDisease), MissingReason::kOverloaded);
@@ -184,20 +184,20 @@ TEST(GatherTest, TellsWhyEachIsMissing) {
 
 TEST(GatherTest, AWaveHasAReason) {
   Gather top(Policy(moe::PolicyKind::kTopK), Logs({0.7, 0.2, 0.1}), kCatalogue);
-  top.Next(kAll);
+  testing::Next(top, kAll);
   EXPECT_EQ(top.wave_reason(), WaveReason::kPolicy);
   const Catalogue demanding = DemandingCatalogue();
   Gather exact(Policy(moe::PolicyKind::kExact), Logs({0.1, 0.5, 0.4}), demanding);
-  exact.Next(kAll);
+  testing::Next(exact, kAll);
   EXPECT_EQ(exact.wave_reason(), WaveReason::kCouldWin);
   exact.Answered(kFruit, SaysAll({0.05, 0.9, 0.05}), 0);
-  exact.Next(kAll);
+  testing::Next(exact, kAll);
   EXPECT_EQ(exact.wave_reason(), WaveReason::kCouldMakeItSure);
 }
 
 TEST(GatherTest, AnswersPointAtTheirRowOfASharedBatch) {
   Gather gather(Policy(moe::PolicyKind::kHard), Logs({0.7, 0.2, 0.1}), kCatalogue);
-  gather.Next(kAll);
+  testing::Next(gather, kAll);
   auto two = testing::Scores(2, 2, 0.9);
   two.log_probabilities[2] = -3.0F;
   gather.Answered(kRiceDisease, std::make_shared<const model::ScoreBatch>(two), 1);

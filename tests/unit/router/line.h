@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -18,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include <prometheus/registry.h>
 
+#include "router/gather.h"
 #include "router/pipeline.h"
 #include "router/render.h"
 #include "tests/testing/fake_expert.h"
@@ -47,6 +49,14 @@ inline model::ScoreBatch Scores(size_t rows, size_t classes, double first) {
     scores.log_probabilities[row * classes] = static_cast<float>(std::log(first));
   }
   return scores;
+}
+
+/// The next wave of a picture that is planned for alone.
+inline std::vector<size_t> Next(
+    Gather& gather, const std::vector<std::optional<experts::MissingReason>>& unavailable) {
+  PlanRoom room;
+  const std::span<const size_t> wave = gather.Next(unavailable, room);
+  return {wave.begin(), wave.end()};
 }
 
 inline Answer Rendered(const absl::StatusOr<Classification>& given) {
