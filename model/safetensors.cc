@@ -212,6 +212,10 @@ std::vector<float> StoredTensor::Floats() const {
   return values;
 }
 
+std::ostream& operator<<(std::ostream& out, const StoredTensor& tensor) {
+  return out << NameOf(tensor.type) << " [" << absl::StrJoin(tensor.shape, ", ") << "]";
+}
+
 StoredTensor Store(std::vector<std::int64_t> shape, const std::vector<float>& values,
                    StoredType type) {
   StoredTensor tensor{.type = type, .shape = std::move(shape), .bytes = {}};

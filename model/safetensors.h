@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,10 @@ struct StoredTensor {
 /// A float32 tensor stored as it is, or rounded to FP16.
 StoredTensor Store(std::vector<std::int64_t> shape, const std::vector<float>& values,
                    StoredType type);
+
+/// Type and shape, "F16 [81, 1280]", for logs and failed tests. LibTorch 2 declares printing for
+/// every map, so that without this a test that may print a TensorMap does not compile.
+std::ostream& operator<<(std::ostream& out, const StoredTensor& tensor);
 
 /// Tensors by name, in name order.
 using TensorMap = std::map<std::string, StoredTensor>;

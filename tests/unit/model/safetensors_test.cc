@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,12 @@ TEST(SafetensorsTest, HalvesAreRoundedToTheNearestAndTiesToEven) {
   const StoredTensor tensor =
       Store({5}, {1 + ulp / 2, 1 + 1.5F * ulp, 1 + 0.6F * ulp, 6e-8F, 65504}, StoredType::kF16);
   EXPECT_THAT(tensor.Floats(), ElementsAre(1, 1 + 2 * ulp, 1 + ulp, 5.9604645e-8F, 65504));
+}
+
+TEST(SafetensorsTest, ATensorIsPrintedByTypeAndShape) {
+  std::ostringstream out;
+  out << Store({2, 3}, std::vector<float>(6), StoredType::kF16);
+  EXPECT_EQ(out.str(), "F16 [2, 3]");
 }
 
 TEST(SafetensorsTest, MissingFileIsNamed) {
