@@ -236,8 +236,8 @@ TEST(RequestRecordTest, OfACallThatWasLateHasTheAttemptsThatWereOut) {
 
 TEST(RequestRecordTest, OfAPictureThatWasGivenUpHasTheAttemptsThatWereOut) {
   // Long enough to come to the expert on a busy machine.
-  const Kept record = RecordOfUnanswered(
-      {.expert_timeout = 1h}, {}, [] {}, core::Clock::now() + 2s);
+  const Kept record =
+      RecordOfUnanswered({.expert_timeout = 1h}, {}, [] {}, core::Clock::now() + 2s);
   EXPECT_EQ(record.status.code(), absl::StatusCode::kDeadlineExceeded);
   ExpectBothAttempts(record, absl::StatusCode::kDeadlineExceeded);
 }
