@@ -37,8 +37,8 @@ struct HeadArgs {
 
 /// Every argument is a number of channels, and a multiple of this. oneDNN pads channels to 16, and
 /// LibTorch 1.13 gives padded tensors a wrong size in elementwise operations (it warns of a resized
-/// output). And where it computes exponentials (SiLU, sigmoid), what doesn't fill two AVX2
-/// registers goes through another routine: a row's last bit would depend on its place in the batch.
+/// output). A row's bits must not depend on its place in the batch either: for exponentials (SiLU,
+/// sigmoid), which LibTorch computes on pairs of vector registers, exponentials.h sees to that.
 inline constexpr int64_t kChannelStep = 16;
 
 /// An architecture that manifests and recipes may name.

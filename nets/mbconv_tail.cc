@@ -1,6 +1,7 @@
 #include "nets/mbconv_tail.h"
 
 #include "nets/conv_bn.h"
+#include "nets/exponentials.h"
 #include "nets/mobilenet_v2.h"
 
 namespace orchard::nets {
@@ -10,11 +11,11 @@ MbconvTail::MbconvTail(const HeadArgs& args) {
   const int64_t narrow = args.Get("squeeze", 48);
   expand = register_module("expand",
                            torch::nn::Sequential(Convolution({.in = kMapChannels, .out = hidden}),
-                                                 Norm(hidden), torch::nn::SiLU()));
+                                                 Norm(hidden), torch::nn::Functional(Silu)));
   depthwise = register_module(
       "depthwise", torch::nn::Sequential(
                        Convolution({.in = hidden, .out = hidden, .kernel = 3, .groups = hidden}),
-                       Norm(hidden), torch::nn::SiLU()));
+                       Norm(hidden), torch::nn::Functional(Silu)));
   squeeze = register_module("squeeze", Dense(hidden, narrow));
   excite = register_module("excite", Dense(narrow, hidden));
   const torch::nn::BatchNorm2d last = Norm(kMapChannels);
@@ -27,7 +28,7 @@ MbconvTail::MbconvTail(const HeadArgs& args) {
 torch::Tensor MbconvTail::forward(const torch::Tensor& map) {
   torch::Tensor y = depthwise->forward(expand->forward(map));   // [N, h, 7, 7]
   const torch::Tensor mean = y.mean({2, 3}, /*keepdim=*/true);  // [N, h, 1, 1]
-  y = y * torch::sigmoid(excite(torch::silu(squeeze(mean))));   // [N, h, 7, 7]
+  y = y * Sigmoid(excite(Silu(squeeze(mean))));                 // [N, h, 7, 7]
   return End(map + reduce->forward(y));
 }
 
