@@ -200,10 +200,14 @@ TEST(ChoiceTest, EqualReplicasGetEqualSharesOneAfterTheOther) {
   const auto expert =
       Remote({first.address().ToString(), second.address().ToString()}, {.hedge = false});
   ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
-  for (unsigned i = 0; i < 300; ++i) ASSERT_THAT(Ask(*expert, OneRow(i)).get(), IsOk());
-  const double less = std::min(RowsOf(first), RowsOf(second));
-  const double more = std::max(RowsOf(first), RowsOf(second));
-  EXPECT_LE(more, 1.2 * less) << less << " and " << more;
+  // On a busy machine one of them may truly be slow for a moment, and rightly gets less. Two that
+  // are not treated alike never come near.
+  EXPECT_TRUE(Eventually([&] {
+    const double before[] = {RowsOf(first), RowsOf(second)};
+    for (unsigned i = 0; i < 300; ++i) EXPECT_THAT(Ask(*expert, OneRow(i)).get(), IsOk());
+    const double rows[] = {RowsOf(first) - before[0], RowsOf(second) - before[1]};
+    return std::max(rows[0], rows[1]) <= 1.2 * std::min(rows[0], rows[1]);
+  }));
 }
 
 }  // namespace
