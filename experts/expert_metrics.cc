@@ -6,6 +6,10 @@
 namespace orchard::experts {
 namespace {
 
+using server::CounterFamily;
+using server::GaugeFamily;
+using server::HistogramFamily;
+
 /// The codes that a Score can end with; the label's closed set.
 constexpr absl::StatusCode kScoreCodes[] = {
     absl::StatusCode::kOk,
@@ -43,34 +47,30 @@ void DomainMetrics::Waited(core::Clock::duration duration) {
 
 ExpertMetrics::ExpertMetrics(prometheus::Registry& registry, const std::vector<ExpertSpec>& specs,
                              const std::string& model, const std::string& version) {
-  const auto counter = [&](const char* name, const char* help) -> auto& {
-    return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
-  };
-  const auto histogram = [&](const char* name, const char* help) -> auto& {
-    return prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
-  };
-  auto& calls = counter("orchard_expert_server_calls_total", "Score calls answered.");
-  auto& rows = counter("orchard_expert_server_rows_total", "Rows that were computed.");
-  auto& abandoned = counter("orchard_expert_server_abandoned_total",
-                            "Calls whose caller did not wait for the answer.");
+  auto& calls =
+      CounterFamily(registry, "orchard_expert_server_calls_total", "Score calls answered.");
+  auto& rows =
+      CounterFamily(registry, "orchard_expert_server_rows_total", "Rows that were computed.");
+  auto& abandoned = CounterFamily(registry, "orchard_expert_server_abandoned_total",
+                                  "Calls whose caller did not wait for the answer.");
   auto& mismatches =
-      counter("orchard_expert_server_fingerprint_mismatches_total",
-              "Calls refused because their features or their meaning are of another model.");
-  auto& batch_size = histogram("orchard_expert_server_batch_size",
-                               "Rows computed together, of one or more calls.");
-  auto& queue = histogram("orchard_expert_server_queue_seconds",
-                          "From a call's arrival to the start of its batch.");
-  auto& compute = histogram("orchard_expert_server_compute_seconds", "Time of one batch.");
+      CounterFamily(registry, "orchard_expert_server_fingerprint_mismatches_total",
+                    "Calls refused because their features or their meaning are of another model.");
+  auto& batch_size = HistogramFamily(registry, "orchard_expert_server_batch_size",
+                                     "Rows computed together, of one or more calls.");
+  auto& queue = HistogramFamily(registry, "orchard_expert_server_queue_seconds",
+                                "From a call's arrival to the start of its batch.");
+  auto& compute =
+      HistogramFamily(registry, "orchard_expert_server_compute_seconds", "Time of one batch.");
 
-  const auto gauge = [&](const char* name, const char* help) -> auto& {
-    return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
-  };
-  workers_ = &gauge("orchard_workers", "Threads of a stage.").Add({{"stage", kStage}});
-  auto& busy = counter("orchard_worker_busy_seconds_total",
-                       "Time that the threads of a stage worked; added at the end of a piece.")
-                   .Add({{"stage", kStage}});
-  auto& limits = gauge("orchard_expert_server_waiting_limit",
-                       "Calls and rows that may wait, per domain; bytes, of all domains.");
+  workers_ =
+      &GaugeFamily(registry, "orchard_workers", "Threads of a stage.").Add({{"stage", kStage}});
+  auto& busy =
+      CounterFamily(registry, "orchard_worker_busy_seconds_total",
+                    "Time that the threads of a stage worked; added at the end of a piece.")
+          .Add({{"stage", kStage}});
+  auto& limits = GaugeFamily(registry, "orchard_expert_server_waiting_limit",
+                             "Calls and rows that may wait, per domain; bytes, of all domains.");
   waiting_limits_ = {&limits.Add({{"of", "calls"}}), &limits.Add({{"of", "rows"}}),
                      &limits.Add({{"of", "bytes"}})};
 
@@ -94,15 +94,10 @@ ExpertMetrics::ExpertMetrics(prometheus::Registry& registry, const std::vector<E
   }
   foreign_ = std::make_unique<DomainMetrics>();
   add_calls(*foreign_, kForeign);
-  in_flight_ = &prometheus::BuildGauge()
-                    .Name("orchard_expert_server_in_flight")
-                    .Help("Rows waiting or in progress.")
-                    .Register(registry)
-                    .Add({});
-  prometheus::BuildGauge()
-      .Name("orchard_model_info")
-      .Help("The model that is served; always 1.")
-      .Register(registry)
+  in_flight_ =
+      &GaugeFamily(registry, "orchard_expert_server_in_flight", "Rows waiting or in progress.")
+           .Add({});
+  GaugeFamily(registry, "orchard_model_info", "The model that is served; always 1.")
       .Add({{"model", model},
             {"version", version},
             {"fingerprint", specs.empty() ? "" : specs.front().encoder_fingerprint}})

@@ -3,6 +3,8 @@
 #include <optional>
 #include <string>
 
+#include "server/metrics.h"
+
 namespace orchard::router {
 namespace {
 
@@ -11,26 +13,28 @@ constexpr std::array<const char*, 4> kEstimates = {"decode", "pass", "picture", 
 }  // namespace
 
 AdmissionMetrics::AdmissionMetrics(prometheus::Registry& registry) {
-  const auto gauges = [&](const char* name, const char* help) -> auto& {
-    return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
-  };
-  auto& shed = prometheus::BuildCounter()
-                   .Name("orchard_shed_total")
-                   .Help("Requests refused or dropped, by the limit.")
-                   .Register(registry);
+  auto& shed = server::CounterFamily(registry, "orchard_shed_total",
+                                     "Requests refused or dropped, by the limit.");
   for (size_t i = 0; i < kSheds; ++i) {
     shed_[i] = &shed.Add({{"reason", std::string(Name(static_cast<Shed>(i)))}});
   }
-  auto& estimates = gauges("orchard_estimate_seconds", "What admission judges by.");
+  auto& estimates =
+      server::GaugeFamily(registry, "orchard_estimate_seconds", "What admission judges by.");
   for (size_t i = 0; i < kEstimates.size(); ++i) {
     estimates_[i] = &estimates.Add({{"of", kEstimates[i]}});
   }
-  bytes_ = &gauges("orchard_in_flight_bytes", "Bytes of the pictures in progress.").Add({});
-  bytes_limit_ =
-      &gauges("orchard_in_flight_bytes_limit", "Bytes of the pictures in progress at most.")
+  bytes_ = &server::GaugeFamily(registry, "orchard_in_flight_bytes",
+                                "Bytes of the pictures in progress.")
+                .Add({});
+  bytes_limit_ = &server::GaugeFamily(registry, "orchard_in_flight_bytes_limit",
+                                      "Bytes of the pictures in progress at most.")
+                      .Add({});
+  callers_ =
+      &server::GaugeFamily(registry, "orchard_callers", "Callers with a request in progress.")
            .Add({});
-  callers_ = &gauges("orchard_callers", "Callers with a request in progress.").Add({});
-  margin_ = &gauges("orchard_wait_margin", "What a judged wait is multiplied by.").Add({});
+  margin_ =
+      &server::GaugeFamily(registry, "orchard_wait_margin", "What a judged wait is multiplied by.")
+           .Add({});
 }
 
 void AdmissionMetrics::SetBytesLimit(std::uint64_t bytes) {

@@ -2,11 +2,15 @@
 
 #include <utility>
 
+#include "server/metrics.h"
+
 namespace orchard::router {
 namespace {
 
 using experts::EndpointState;
 using experts::HedgeResult;
+using server::CounterFamily;
+using server::GaugeFamily;
 
 constexpr std::array<EndpointState, experts::kEndpointStates> kStates = {
     EndpointState::kUp, EndpointState::kConnecting, EndpointState::kEjected,
@@ -17,20 +21,15 @@ constexpr std::array<const char*, experts::kHedgeResults> kResults = {"won", "lo
 
 FleetMetrics::FleetMetrics(prometheus::Registry& registry, const std::string& model,
                            std::span<const std::string> domains) {
-  const auto counter = [&](const char* name, const char* help) -> auto& {
-    return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
-  };
-  auto& endpoints = prometheus::BuildGauge()
-                        .Name("orchard_expert_endpoints")
-                        .Help("Addresses of a domain's expert, by what is known of them.")
-                        .Register(registry);
-  auto& retries = counter("orchard_expert_retries_total",
-                          "Calls to experts that were made again, at another address.");
+  auto& endpoints = GaugeFamily(registry, "orchard_expert_endpoints",
+                                "Addresses of a domain's expert, by what is known of them.");
+  auto& retries = CounterFamily(registry, "orchard_expert_retries_total",
+                                "Calls to experts that were made again, at another address.");
   auto& ejections =
-      counter("orchard_expert_ejections_total",
-              "Addresses that were left alone because they failed too often in a row.");
-  auto& hedges = counter("orchard_expert_hedges_total",
-                         "Late calls to experts that were joined by one to another address.");
+      CounterFamily(registry, "orchard_expert_ejections_total",
+                    "Addresses that were left alone because they failed too often in a row.");
+  auto& hedges = CounterFamily(registry, "orchard_expert_hedges_total",
+                               "Late calls to experts that were joined by one to another address.");
   for (const std::string& name : domains) {
     Domain& domain = domains_.emplace_back();
     const prometheus::Labels labels = {{"model", model}, {"domain", name}};

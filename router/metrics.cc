@@ -11,6 +11,9 @@ namespace {
 
 using prometheus::Labels;
 using prometheus::Registry;
+using server::CounterFamily;
+using server::GaugeFamily;
+using server::HistogramFamily;
 
 /// The label `stage` of the durations. Waiting between stages is one of them.
 enum StageName : std::uint8_t { kDecode, kQueue, kEncode, kExperts, kCombine };
@@ -18,21 +21,6 @@ constexpr std::array kStageNames = {"decode", "queue", "encode", "experts", "com
 constexpr std::array<const char*, Metrics::kPools> kPoolNames = {"decode", "encode", "combine"};
 constexpr std::array kOutcomes = {moe::Outcome::kOk, moe::Outcome::kLowConfidence,
                                   moe::Outcome::kUnknownDomain};
-
-prometheus::Family<prometheus::Counter>& CounterFamily(Registry& registry, const char* name,
-                                                       const char* help) {
-  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
-}
-
-prometheus::Family<prometheus::Gauge>& GaugeFamily(Registry& registry, const char* name,
-                                                   const char* help) {
-  return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
-}
-
-prometheus::Family<prometheus::Histogram>& HistogramFamily(Registry& registry, const char* name,
-                                                           const char* help) {
-  return prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
-}
 
 std::string CodeName(size_t code) {
   return std::string(rpc::CodeName(static_cast<absl::StatusCode>(code)));

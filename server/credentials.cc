@@ -3,12 +3,10 @@
 #include <chrono>
 #include <utility>
 
-#include <prometheus/counter.h>
-#include <prometheus/gauge.h>
-
 #include "core/status.h"
 #include "server/limited_log.h"
 #include "server/log.h"
+#include "server/metrics.h"
 
 namespace orchard::server {
 namespace {
@@ -80,20 +78,15 @@ void DeclareTls(Settings& settings, TlsSettings& tls, bool has_http) {
 
 struct Credentials::Metrics {
   explicit Metrics(prometheus::Registry& registry)
-      : not_after(prometheus::BuildGauge()
-                      .Name("orchard_tls_certificate_not_after_seconds")
-                      .Help("When the certificate in use ends, seconds since 1970; of "
-                            "authorities the first to end.")
-                      .Register(registry)),
-        failures(prometheus::BuildCounter()
-                     .Name("orchard_tls_reload_failures_total")
-                     .Help("Changes of TLS files that were not taken because they were wrong; "
-                           "the former stay in use.")
-                     .Register(registry)),
-        refused(prometheus::BuildCounter()
-                    .Name("orchard_tls_callers_refused_total")
-                    .Help("Callers turned away because no name of their certificate is allowed.")
-                    .Register(registry)) {}
+      : not_after(GaugeFamily(registry, "orchard_tls_certificate_not_after_seconds",
+                              "When the certificate in use ends, seconds since 1970; of "
+                              "authorities the first to end.")),
+        failures(CounterFamily(registry, "orchard_tls_reload_failures_total",
+                               "Changes of TLS files that were not taken because they were wrong; "
+                               "the former stay in use.")),
+        refused(CounterFamily(
+            registry, "orchard_tls_callers_refused_total",
+            "Callers turned away because no name of their certificate is allowed.")) {}
 
   Family<Gauge>& not_after;
   Family<Counter>& failures;

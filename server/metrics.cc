@@ -7,7 +7,6 @@
 #include <system_error>
 #include <unistd.h>
 
-#include <prometheus/gauge.h>
 #include <prometheus/text_serializer.h>
 
 #include "server/log.h"
@@ -121,12 +120,24 @@ std::vector<prometheus::MetricFamily> ProcessCollector::Collect() const {
   };
 }
 
+prometheus::Family<prometheus::Counter>& CounterFamily(prometheus::Registry& registry,
+                                                       const char* name, const char* help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+}
+
+prometheus::Family<prometheus::Gauge>& GaugeFamily(prometheus::Registry& registry, const char* name,
+                                                   const char* help) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
+}
+
+prometheus::Family<prometheus::Histogram>& HistogramFamily(prometheus::Registry& registry,
+                                                           const char* name, const char* help) {
+  return prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
+}
+
 MetricsPage::MetricsPage(const std::string& program, const std::string& version)
     : registry_(std::make_shared<prometheus::Registry>()) {
-  prometheus::BuildGauge()
-      .Name("orchard_build_info")
-      .Help("Always 1; what is running, as labels.")
-      .Register(*registry_)
+  GaugeFamily(*registry_, "orchard_build_info", "Always 1; what is running, as labels.")
       .Add({{"program", program}, {"version", version}})
       .Set(1.0);
 }

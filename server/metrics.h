@@ -8,6 +8,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include <prometheus/collectable.h>
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
@@ -24,6 +27,14 @@ const prometheus::Histogram::BucketBoundaries& SecondsBuckets();
 
 /// Edges for batch sizes: 1, 2, 4, 8, 16, 32.
 const prometheus::Histogram::BucketBoundaries& BatchSizeBuckets();
+
+/// A metric by its labels, registered. `name` is once in a registry.
+prometheus::Family<prometheus::Counter>& CounterFamily(prometheus::Registry& registry,
+                                                       const char* name, const char* help);
+prometheus::Family<prometheus::Gauge>& GaugeFamily(prometheus::Registry& registry, const char* name,
+                                                   const char* help);
+prometheus::Family<prometheus::Histogram>& HistogramFamily(prometheus::Registry& registry,
+                                                           const char* name, const char* help);
 
 /// orchard_log_lines_dropped_total; and process_resident_memory_bytes, process_open_fds,
 /// process_max_fds, process_cpu_seconds_total and process_start_time_seconds, read from /proc when
