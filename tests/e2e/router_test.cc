@@ -106,7 +106,7 @@ TEST_F(ProcessesTest, AStoppedExpertCostsThePicturesOfOtherDomainsNothing) {
         }
       });
     }
-    while (for_the_hung < 20) std::this_thread::yield();
+    EXPECT_TRUE(testing::Eventually([&] { return for_the_hung >= 20; }));
     for (int n = 0; n < 10; ++n) {
       for (size_t i = 1; i < domains_.size(); ++i) EXPECT_THAT(pinned(domains_[i]), IsOk());
     }
@@ -170,12 +170,12 @@ TEST_F(ProcessesTest, SigtermUnderTrafficLosesNoRequest) {
         }
       });
     }
-    while (answered < 20 && !lost) std::this_thread::yield();
+    EXPECT_TRUE(testing::Eventually([&] { return answered >= 20 || lost; }));
     router->Signal(SIGTERM);
     // Traffic goes on until the world has noticed that it is not ready any more.
-    while (HttpGet(PortIn(ready_, "http"), "/readyz").find("503") == std::string::npos) {
-      std::this_thread::sleep_for(1ms);
-    }
+    EXPECT_TRUE(testing::Eventually([&] {
+      return HttpGet(PortIn(ready_, "http"), "/readyz").find("503") != std::string::npos;
+    }));
     draining = true;
   }
   EXPECT_EQ(router->Wait(), 0);

@@ -12,6 +12,7 @@
 #include "nlohmann/json.hpp"
 #include "rpc/status.h"
 #include "tests/integration/clients/fake_classifier.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/temp_dir.h"
 
 namespace orchard::client {
@@ -151,7 +152,7 @@ TEST_F(BenchCommandTest, WhatIsUnderWayWhenItIsInterruptedIsLost) {
   server_.set_silent(true);
   command_.plan.concurrency = 4;
   std::jthread interrupt([this] {
-    while (server_.calls() < 4) std::this_thread::sleep_for(2ms);
+    EXPECT_TRUE(testing::Eventually([&] { return server_.calls() >= 4; }));
     interrupted_ = true;
   });
   EXPECT_EQ(Run(), kSomeFailed);

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/integration/router/running_router.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/pictures.h"
 #include "tests/testing/status_matchers.h"
 
@@ -81,7 +82,7 @@ TEST_F(HungExpertTest, CostsPicturesOfOtherDomainsNothing) {
                    });
     ++started;
   }
-  while (refused < kPictures - 2) std::this_thread::yield();
+  EXPECT_TRUE(orchard::testing::Eventually([&] { return refused >= kPictures - 2; }));
   hung_->WaitForCalls(1);
   for (size_t i = 1; i < domains.size(); ++i) {
     for (int n = 0; n < 5; ++n) {
@@ -90,7 +91,7 @@ TEST_F(HungExpertTest, CostsPicturesOfOtherDomainsNothing) {
   }
   EXPECT_EQ(refused, kPictures - 2);
   callers.request_stop();
-  while (waiting_gone < 2) std::this_thread::yield();
+  EXPECT_TRUE(orchard::testing::Eventually([&] { return waiting_gone >= 2; }));
   EXPECT_EQ(pipeline.Load().in_flight, 0);
 }
 
@@ -148,12 +149,11 @@ TEST_F(HungExpertTest, TheRecordNamesWhomAPictureAskedInVain) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + 3s);
   EXPECT_FALSE(router_->Classify(context, Leaf(), Pinned(domains[0])).ok());
-  std::vector<experts::AttemptRecord> attempts = keeper.Take();
-  const core::Clock::time_point patience = core::Clock::now() + 30s;
-  while (attempts.empty() && core::Clock::now() < patience) {  // The caller may be first.
-    std::this_thread::yield();
+  std::vector<experts::AttemptRecord> attempts;
+  EXPECT_TRUE(orchard::testing::Eventually([&] {  // The caller may be first.
     attempts = keeper.Take();
-  }
+    return !attempts.empty();
+  }));
   ASSERT_EQ(attempts.size(), 1U);
   EXPECT_EQ(attempts[0].endpoint, hung_->address());
   EXPECT_EQ(attempts[0].kind, experts::AttemptRecord::Kind::kFirst);

@@ -81,7 +81,7 @@ class SilentExperts {
 
   std::string address() const { return host_->address().ToString(); }
   void WaitForCalls(int calls) const {
-    while (service_.calls < calls) std::this_thread::yield();
+    EXPECT_TRUE(orchard::testing::Eventually([&] { return service_.calls >= calls; }));
   }
   /// Whether so many are cancelled by their caller, soon.
   bool WaitForCancelled(int calls) const {

@@ -12,6 +12,7 @@
 #include "server/grpc_host.h"
 #include "server/lifecycle.h"
 #include "tests/integration/server/describe_service.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/status_matchers.h"
 
 namespace orchard::server {
@@ -98,7 +99,8 @@ TEST_P(DrainTest, NoCallFailsWhileOneOfTwoServersGoes) {
   Callers callers(
       "ipv4:" + stays.host->address().ToString() + "," + goes.host->address().ToString(),
       GetParam());
-  while (stays.service.calls() < 100 || goes.service.calls() < 100) std::this_thread::yield();
+  ASSERT_TRUE(orchard::testing::Eventually(
+      [&] { return stays.service.calls() >= 100 && goes.service.calls() >= 100; }));
 
   const int code =
       RunDrain(SIGTERM, {.delay = milliseconds(300),
@@ -106,7 +108,7 @@ TEST_P(DrainTest, NoCallFailsWhileOneOfTwoServersGoes) {
                          .set_not_ready = [&] { goes.host->SetServing(false); },
                          .shutdown = [&](auto deadline) { return goes.host->Shutdown(deadline); }});
   const std::uint64_t before = callers.succeeded();
-  while (callers.succeeded() < before + 100) std::this_thread::yield();
+  EXPECT_TRUE(orchard::testing::Eventually([&] { return callers.succeeded() >= before + 100; }));
   callers.Stop();
 
   EXPECT_EQ(code, 0);

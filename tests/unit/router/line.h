@@ -22,6 +22,7 @@
 #include "router/gather.h"
 #include "router/pipeline.h"
 #include "router/render.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/fake_expert.h"
 #include "tests/unit/router/small_model.h"
 
@@ -223,7 +224,8 @@ struct HeldEncoder {
 
 /// Until `waiting` requests wait for the encoder, which is busy.
 inline void AwaitQueue(Pipeline& pipeline, size_t waiting) {
-  while (pipeline.Load().encode_waiting < waiting) std::this_thread::yield();
+  EXPECT_TRUE(
+      orchard::testing::Eventually([&] { return pipeline.Load().encode_waiting >= waiting; }));
 }
 
 }  // namespace orchard::router::testing

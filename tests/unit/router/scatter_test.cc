@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/testing/eventually.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/router/line.h"
 
@@ -262,7 +263,8 @@ TEST(ScatterTest, AHungDomainHoldsNoMorePlacesThanItsOwn) {
   auto first = line.Start(1, With(v1::HARD), Clock::now() + 1h);
   auto second = line.Start(2, With(v1::HARD), Clock::now() + 1h);
   line.expert(kRiceDisease).WaitForCalls(1);
-  while (line.pipeline().Load().encode_waiting > 0) std::this_thread::yield();
+  EXPECT_TRUE(
+      orchard::testing::Eventually([&] { return line.pipeline().Load().encode_waiting == 0; }));
   for (std::uint8_t i = 0; i < 20; ++i) {
     const auto third = line.Start(3, With(v1::HARD), Clock::now() + 1h).get();
     EXPECT_THAT(third, StatusIs(absl::StatusCode::kUnavailable, HasSubstr("is overloaded")));
@@ -352,11 +354,11 @@ TEST(ScatterTest, FeaturesAreFreedWhenNobodyWaitsThoughTheExpertHangs) {
   Line line({.settings = {.expert_timeout = 1h}, .rice_expert = std::move(owned)});
   std::stop_source caller;
   auto answer = line.Start(1, With(v1::HARD), Clock::now() + 1h, caller.get_token());
-  while (hung.calls() == 0) std::this_thread::yield();
+  EXPECT_TRUE(orchard::testing::Eventually([&] { return hung.calls() > 0; }));
   EXPECT_TRUE(hung.FeaturesLive());
   caller.request_stop();
   EXPECT_EQ(answer.get().status().code(), absl::StatusCode::kCancelled);
-  while (hung.FeaturesLive()) std::this_thread::yield();
+  EXPECT_TRUE(orchard::testing::Eventually([&] { return !hung.FeaturesLive(); }));
   hung.Stop();
 }
 
