@@ -8,6 +8,7 @@
 
 #include "orchard/v1/classifier.grpc.pb.h"
 #include "rpc/status.h"
+#include "tests/testing/classify_options.h"
 
 namespace orchard::testing {
 
@@ -24,18 +25,6 @@ inline absl::StatusOr<v1::ClassifyResponse> Classify(
   const grpc::Status status = stub.Classify(&context, request, &response);
   if (!status.ok()) return rpc::FromGrpc(status);
   return response;
-}
-
-inline v1::ClassifyOptions ByPolicy(v1::Policy policy) {
-  v1::ClassifyOptions options;
-  options.set_policy(policy);
-  return options;
-}
-
-inline v1::ClassifyOptions PinnedTo(const std::string& domain) {
-  v1::ClassifyOptions options;
-  options.set_domain(domain);
-  return options;
 }
 
 }  // namespace orchard::testing

@@ -56,7 +56,7 @@ class FleetTest : public ::testing::Test {
   }
 
   absl::StatusOr<v1::ClassifyResponse> Classify(std::chrono::seconds deadline = 60s) {
-    return testing::Classify(*stub_, picture_, testing::ByPolicy(v1::DENSE), deadline);
+    return testing::Classify(*stub_, picture_, testing::With(v1::DENSE), deadline);
   }
 
   bool Whole() {

@@ -70,7 +70,7 @@ class ProcessesTest : public ::testing::Test {
 
   absl::StatusOr<v1::ClassifyResponse> Classify(v1::Classifier::Stub& stub, v1::Policy policy,
                                                 std::chrono::seconds deadline = 60s) const {
-    return testing::Classify(stub, picture_, testing::ByPolicy(policy), deadline);
+    return testing::Classify(stub, picture_, testing::With(policy), deadline);
   }
 
   const testing::TinyModelFolder model_;
@@ -89,7 +89,7 @@ TEST_F(ProcessesTest, AStoppedExpertCostsThePicturesOfOtherDomainsNothing) {
   ASSERT_NE(PortIn(ready_, "grpc"), 0) << ready_;
   const auto stub = Stub();
   const auto pinned = [&](const std::string& domain) {
-    return testing::Classify(*stub, picture_, testing::PinnedTo(domain)).status();
+    return testing::Classify(*stub, picture_, testing::Pinned(domain)).status();
   };
   ASSERT_THAT(pinned(domains_[0]), IsOk());
   hung->Signal(SIGSTOP);

@@ -114,7 +114,7 @@ class TlsProcessesTest : public ::testing::Test {
   }
 
   absl::StatusOr<v1::ClassifyResponse> Classify(v1::Classifier::Stub& stub) const {
-    return testing::Classify(stub, picture_, testing::ByPolicy(v1::DENSE));
+    return testing::Classify(stub, picture_, testing::With(v1::DENSE));
   }
 
   /// Until a metric's line says what it should.

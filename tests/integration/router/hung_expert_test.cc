@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/integration/router/running_router.h"
+#include "tests/testing/classify_options.h"
 #include "tests/testing/eventually.h"
 #include "tests/testing/pictures.h"
 #include "tests/testing/status_matchers.h"
@@ -20,18 +21,13 @@ namespace orchard::router {
 namespace {
 
 using orchard::testing::IsOk;
+using orchard::testing::Pinned;
 using testing::RunningExperts;
 using testing::RunningRouter;
 using testing::SilentExperts;
 using namespace std::chrono_literals;
 
 std::string Leaf() { return orchard::testing::EncodeJpeg(orchard::testing::DrawLeaf(320, 260, 1)); }
-
-v1::ClassifyOptions Pinned(const std::string& domain) {
-  v1::ClassifyOptions options;
-  options.set_domain(domain);
-  return options;
-}
 
 /// A router whose expert of one domain hangs; those of the others are well.
 class HungExpertTest : public ::testing::Test {

@@ -22,6 +22,7 @@
 #include "router/gather.h"
 #include "router/pipeline.h"
 #include "router/render.h"
+#include "tests/testing/classify_options.h"
 #include "tests/testing/eventually.h"
 #include "tests/testing/fake_expert.h"
 #include "tests/unit/router/small_model.h"
@@ -193,17 +194,8 @@ class Line {
   std::optional<Pipeline> pipeline_;
 };
 
-inline v1::ClassifyOptions With(v1::Policy policy) {
-  v1::ClassifyOptions options;
-  options.set_policy(policy);
-  return options;
-}
-
-inline v1::ClassifyOptions Pinned(const std::string& domain) {
-  v1::ClassifyOptions options;
-  options.set_domain(domain);
-  return options;
-}
+using orchard::testing::Pinned;
+using orchard::testing::With;
 
 /// Holds the first forward pass, so that what comes meanwhile makes one micro-batch.
 struct HeldEncoder {
