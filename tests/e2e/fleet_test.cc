@@ -25,6 +25,7 @@
 namespace orchard {
 namespace {
 
+using ::testing::AnyOf;
 using testing::ChildProcess;
 using testing::Eventually;
 using ::testing::HasSubstr;
@@ -32,6 +33,7 @@ using testing::HttpGet;
 using testing::IsOk;
 using ::testing::Not;
 using testing::PortIn;
+using testing::StatusIs;
 using namespace std::chrono_literals;
 
 class FleetTest : public ::testing::Test {
@@ -140,9 +142,11 @@ TEST_F(FleetTest, OneReplicaThatHangsIsEjectedAndComesBack) {
   for (int i = 0; i < 40; ++i) ASSERT_TRUE(Eventually([&] { return Whole(); }));
 
   first->Signal(SIGSTOP);
-  // Some of these are late, or go without an expert; then all domains have found out.
+  // Some of these are late, or go without an expert, or without any: all four domains may have
+  // chosen the replica that hangs, and hedges are few. Then all domains have found out.
   EXPECT_TRUE(Eventually([&] {
-    EXPECT_THAT(Classify(10s), IsOk());
+    EXPECT_THAT(Classify(10s),
+                AnyOf(IsOk(), StatusIs(absl::StatusCode::kUnavailable, HasSubstr("is late"))));
     const std::string metrics = Metrics();
     return std::ranges::all_of(domains_, [&](const std::string& domain) {
       return metrics.find(EndpointsLine(domain, "ejected", 1)) != std::string::npos;
