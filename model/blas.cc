@@ -2,6 +2,9 @@
 
 #include <cstdlib>
 #include <dlfcn.h>
+#include <filesystem>
+#include <string>
+#include <system_error>
 #include <unistd.h>
 
 namespace orchard::model {
@@ -37,6 +40,11 @@ core::KernelAdvice SettleBlasKernels(char** argv) {
   if (!advice.restart) return advice;
   setenv(kCoreType, advice.better.c_str(), /*overwrite=*/1);
   setenv(kRestartedFrom, kernels.core.c_str(), /*overwrite=*/1);
+  // By its own path, so that the process keeps its name where processes are listed; that path is of
+  // no use when the file was replaced since.
+  std::error_code unread;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", unread);
+  if (!unread) execv(program.c_str(), argv);
   execv("/proc/self/exe", argv);
   // It came back, so nothing has changed: go on slowly, and say so.
   unsetenv(kCoreType);

@@ -2,8 +2,10 @@
 
 Every configuration of every round is measured of both builds, one right after the other, so that a
 noisy minute falls on both; who comes first changes from round to round. The same client asks both.
+Last, both are asked at the same time: what a picture costs then hardly depends on the machine's noise.
 """
 
+import concurrent.futures
 import pathlib
 import statistics
 from typing import NamedTuple
@@ -36,6 +38,7 @@ ROWS = (
     Row("its overhead over the forward pass", "overhead_ms", "ms", 2, less_is_better=True,
         difference=True),
     Row("start to ready, embedded", "start_s", "s", 2, less_is_better=True),
+    Row("CPU time a picture, embedded, both at once", "cpu_ms", "ms", 2, less_is_better=True),
 )
 
 
@@ -68,13 +71,37 @@ def pipeline(mode):
 CONFIGURATIONS = (*map(pipeline, ("reference", "plain", "pipeline", "forward")), embedded, remote)
 
 
+def cpu_at_once(builds, threads, pictures):
+    """{"base": {"cpu_ms": …}, "new": …}: embedded routers of both, loaded at the same time."""
+    def cost(side):
+        server, process = routers[side]
+        before = bench_runs.cpu_seconds(process)
+        builds[side].closed_loop(server, 2 * threads, pictures)
+        return 1000 * (bench_runs.cpu_seconds(process) - before) / pictures
+
+    routers = {}
+    try:
+        for side in SIDES:
+            bound, process = builds[side].router(name="embedded")
+            builds[side].closed_loop(bound["grpc"], threads, threads)  # The first ones cost more.
+            routers[side] = bound["grpc"], process
+        with concurrent.futures.ThreadPoolExecutor(len(SIDES)) as pool:
+            costs = list(pool.map(cost, SIDES))
+    finally:
+        for side in SIDES:
+            builds[side].stop()
+    return {side: {"cpu_ms": ms} for side, ms in zip(SIDES, costs)}
+
+
 def one_round(builds, number, threads, pictures):
     """Figures by side, {"base": {…}, "new": {…}}."""
     figures = {side: {} for side in SIDES}
     for configuration in CONFIGURATIONS:
         for side in SIDES if number % 2 == 0 else reversed(SIDES):
             figures[side] |= configuration(builds[side], threads, pictures)
+    at_once = cpu_at_once(builds, threads, pictures)
     for side in SIDES:
+        figures[side] |= at_once[side]
         figures[side]["overhead_ms"] = bench_runs.overhead_ms(figures[side])
     return figures
 
@@ -82,7 +109,8 @@ def one_round(builds, number, threads, pictures):
 def changes(row, rounds):
     """new / base (or new − base) of every round."""
     pairs = [(figures["new"][row.figure], figures["base"][row.figure]) for figures in rounds]
-    return [new - base if row.difference else new / base for new, base in pairs]
+    return [new - base if row.difference else 1.0 if new == base else new / base
+            for new, base in pairs]
 
 
 def verdict(row, rounds):

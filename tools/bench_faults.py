@@ -192,29 +192,44 @@ def shed(metrics):
     return counts
 
 
-def overload(build, steps=(.5, .75, 1, 1.25, 1.5, 2, 2.5, 3), deadline="1s"):
-    """Goodput of an embedded router on one core, asked by a client on another."""
+def overload_step(build, bound, router, rate, deadline, prefix):
+    """What an open loop of `rate` pictures a second gets."""
+    before = shed(bound["metrics"])
+    result = build.load(bound["grpc"], "--rate", f"{rate:.1f}", "--timeout", deadline, "--slo",
+                        deadline, "--duration", f"{2 * SECONDS}s", "--max-outstanding", "20000",
+                        prefix=prefix)
+    after = shed(bound["metrics"])
+    return {"goodput": result["goodput_per_second"], "ok": result["ok"],
+            "planned": result["planned"], "p50": result["latency_ms"]["p50"],
+            "p99": result["latency_ms"]["p99"], "max": result["latency_ms"]["max"],
+            "errors": result["errors"], "memory": resident_mib(router),
+            "shed": {k: v - before.get(k, 0) for k, v in after.items() if v > before.get(k, 0)}}
+
+
+def overload(build, rounds, steps=(.5, .75, 1, 1.25, 1.5, 2, 2.5, 3), deadline="1s"):
+    """Goodput of an embedded router on one core, asked by a client on another: the capacity, a row
+    a step, and the goodput at the last step over that at the best one, in turn, by round."""
     cores = sorted(os.sched_getaffinity(0))
     server_core, client_core = (["taskset", "-c", str(cores[i])] for i in (0, -1))
     bound, router = build.router(prefix=server_core)
     capacity = build.load(bound["grpc"], "--concurrency", "8", "--duration", f"{SECONDS}s",
                           prefix=client_core)["ok_per_second"]
-    rows = []
-    for step in steps:
-        before = shed(bound["metrics"])
-        result = build.load(bound["grpc"], "--rate", f"{step * capacity:.1f}", "--timeout", deadline,
-                            "--slo", deadline, "--duration", f"{2 * SECONDS}s", "--max-outstanding",
-                            "20000", prefix=client_core)
-        after = shed(bound["metrics"])
-        rows.append({"step": step, "goodput": result["goodput_per_second"], "ok": result["ok"],
-                     "planned": result["planned"], "p50": result["latency_ms"]["p50"],
-                     "p99": result["latency_ms"]["p99"], "max": result["latency_ms"]["max"],
-                     "errors": result["errors"], "memory": resident_mib(router),
-                     "shed": {k: v - before.get(k, 0) for k, v in after.items()
-                              if v > before.get(k, 0)}})
-        print(rows[-1], flush=True)
+
+    def at(step):
+        row = overload_step(build, bound, router, step * capacity, deadline, client_core)
+        print({"step": step, **row}, flush=True)
+        return {"step": step, **row}
+
+    rows = [at(step) for step in steps]
+    # The best of noisy rows is partly luck: it has to show it again, beside the last one.
+    best = max(rows[:-1], key=lambda row: row["goodput"])["step"]
+    ratios = []
+    for number in range(rounds):
+        turn = (best, steps[-1]) if number % 2 == 0 else (steps[-1], best)
+        goodput = {step: at(step)["goodput"] for step in turn}
+        ratios.append(goodput[steps[-1]] / goodput[best])
     build.stop()
-    return capacity, rows
+    return capacity, rows, best, ratios
 
 
 def ratio_row(what, budget, ratios, detail):
@@ -241,13 +256,14 @@ def faults_table(build, rounds):
     ])
 
 
-def overload_table(build):
-    capacity, rows = overload(build)
+def overload_table(build, rounds):
+    capacity, rows, best, ratios = overload(build, rounds)
     peak = max(row["goodput"] for row in rows)
     lines = [
         f"Open loop (Poisson), deadline 1 s, the embedded router on one core and the client on "
         f"another; capacity (closed loop) {capacity:.0f} pictures/s. Goodput at "
-        f"{rows[-1]['step']:g} × is {rows[-1]['goodput'] / peak:.2f} of its peak (budget ≥ 0.95).",
+        f"{rows[-1]['step']:g} × over that at {best:g} ×, the best, in {rounds} rounds in turn: "
+        f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}; budget ≥ 0.95).",
         "",
         "| offered | goodput /s | of the peak | p50 ms | p99 ms | longest ms | refused or late | "
         "resident MiB |",

@@ -6,6 +6,7 @@ Servers are asked by `orchard bench`, everything on loopback.
 import importlib.machinery
 import importlib.util
 import json
+import os
 import pathlib
 import platform
 import subprocess
@@ -150,6 +151,13 @@ def private_mib(process):
     text = pathlib.Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii")
     kib = sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_"))
     return kib / 1024
+
+
+def cpu_seconds(process):
+    """User and system time of a process so far, in steps of the kernel's clock tick."""
+    text = pathlib.Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii")
+    user, system = text.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 # What tables have in common.

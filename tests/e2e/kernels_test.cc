@@ -40,6 +40,7 @@ class KernelsTest : public ::testing::TestWithParam<const char*> {
         environment, testing::ServiceCommand(program, testing::SharedTinyModel().path(),
                                              {"--drain-delay", "0s"})));
     EXPECT_THAT(child.ReadOutUntil("ready"), HasSubstr(program));
+    EXPECT_EQ(child.ListedName(), program) << "restarted under another name";
     child.Signal(SIGTERM);
     std::string said = child.RestOfErr();
     EXPECT_EQ(child.Wait(), 0) << said;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <fcntl.h>
+#include <fstream>
 #include <optional>
 #include <poll.h>
 #include <signal.h>
@@ -70,6 +71,14 @@ class ChildProcess {
   }
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
+
+  /// The name under which the system lists it; the kernel keeps 15 characters.
+  std::string ListedName() const {
+    std::ifstream file("/proc/" + std::to_string(pid_) + "/comm");
+    std::string name;
+    std::getline(file, name);
+    return name;
+  }
 
   void Signal(int signal) const { ::kill(pid_, signal); }
 
