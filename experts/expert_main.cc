@@ -21,6 +21,7 @@
 #include "server/allocator.h"
 #include "server/cgroup.h"
 #include "server/kernels.h"
+#include "server/probe.h"
 #include "server/server.h"
 #include "server/service_process.h"
 #include "server/settings.h"
@@ -106,12 +107,16 @@ absl::StatusOr<Served> Load(const Config& config) {
 int Main(int argc, char** argv) {
   server::PutInheritedRight();
   const absl::Status tuned = server::TuneAllocator();
-  // May start us again, so before a signal could be caught and forgotten.
-  const core::KernelAdvice kernels = model::SettleBlasKernels(argv);
-  server::Signals signals;
   Config config;
   server::Settings settings(kProgram, ORCHARD_VERSION, "Serves the experts of a model over gRPC.");
   Declare(settings, config);
+  if (const std::optional<int> code = server::ProbeMain(kProgram, settings, config.process.probe,
+                                                        config.process.tls, argc, argv)) {
+    return *code;
+  }
+  // May start us again, so before a signal could be caught and forgotten.
+  const core::KernelAdvice kernels = model::SettleBlasKernels(argv);
+  server::Signals signals;
   if (const std::optional<int> code = settings.ParseMain(argc, argv)) return *code;
   server::StartServiceLog(config.process.log_level, tuned);
   server::LogKernels(kernels);

@@ -22,6 +22,7 @@
 #include "server/kernels.h"
 #include "server/lifecycle.h"
 #include "server/log.h"
+#include "server/probe.h"
 #include "server/service_process.h"
 
 namespace orchard::router {
@@ -94,13 +95,17 @@ int Serve(const Config& config, const std::vector<std::string>& arguments,
 int Main(int argc, char** argv) {
   server::PutInheritedRight();
   const absl::Status tuned = server::TuneAllocator();
-  // May start us again, so before a signal could be caught and forgotten.
-  const core::KernelAdvice kernels = model::SettleBlasKernels(argv);
-  server::Signals signals;  // Before anything starts a thread.
   Config config;
   server::Settings settings(kProgram, core::kVersion,
                             "Routes a photograph to the experts that know its domain.");
   Declare(settings, config);
+  if (const std::optional<int> code = server::ProbeMain(kProgram, settings, config.process.probe,
+                                                        config.process.tls, argc, argv)) {
+    return *code;
+  }
+  // May start us again, so before a signal could be caught and forgotten.
+  const core::KernelAdvice kernels = model::SettleBlasKernels(argv);
+  server::Signals signals;  // Before anything starts a thread.
   if (const std::optional<int> code = settings.ParseMain(argc, argv)) return *code;
   server::StartServiceLog(config.process.log_level, tuned);
   server::LogKernels(kernels);

@@ -50,6 +50,11 @@ struct TlsPem {
 /// Errors: INVALID_ARGUMENT naming the file and why.
 absl::StatusOr<TlsPem> ReadTls(const TlsFiles& files, TlsPem::Time now);
 
+/// The first of the subject alternative names in the certificate of a file that is a host, an
+/// address, an e-mail address or a URI, as NameMatches() takes it; not its intermediates'.
+/// Errors: INVALID_ARGUMENT naming the file, when it can't be read or the certificate has none.
+absl::StatusOr<std::string> FirstNameOf(const std::filesystem::path& cert);
+
 /// Whether `name` (as people write it: a host, an address, an e-mail address, a URI such as
 /// spiffe://…) is among a certificate's names. Names of certificates may begin with "*.", which
 /// stands for one label; case does not matter.

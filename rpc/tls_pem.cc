@@ -1,4 +1,5 @@
 // ReadTls: what is in the files, and whether it can be used.
+#include <arpa/inet.h>
 #include <ctime>
 #include <memory>
 #include <utility>
@@ -11,6 +12,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include "core/status.h"
 #include "core/text.h"
@@ -28,6 +30,7 @@ struct Free {
 };
 using Bio = std::unique_ptr<BIO, Free<BIO_free>>;
 using Certificate = std::unique_ptr<X509, Free<X509_free>>;
+using Names = std::unique_ptr<GENERAL_NAMES, Free<GENERAL_NAMES_free>>;
 using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
 using Time = TlsPem::Time;
 
@@ -80,6 +83,31 @@ absl::StatusOr<Time> TimeOf(const std::filesystem::path& file, const ASN1_TIME* 
 
 std::string Date(Time time) {
   return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", absl::FromChrono(time), absl::UTCTimeZone());
+}
+
+/// As people write it; empty for kinds of names that nobody checks.
+std::string TextOf(const GENERAL_NAME& name) {
+  const auto text = [](const ASN1_STRING* string) {
+    return std::string(reinterpret_cast<const char*>(ASN1_STRING_get0_data(string)),
+                       static_cast<size_t>(ASN1_STRING_length(string)));
+  };
+  switch (name.type) {
+    case GEN_DNS:
+      return text(name.d.dNSName);
+    case GEN_URI:
+      return text(name.d.uniformResourceIdentifier);
+    case GEN_EMAIL:
+      return text(name.d.rfc822Name);
+    case GEN_IPADD: {
+      const std::string bytes = text(name.d.iPAddress);
+      char written[INET6_ADDRSTRLEN] = "";
+      inet_ntop(bytes.size() == sizeof(in_addr) ? AF_INET : AF_INET6, bytes.data(), written,
+                sizeof written);
+      return written;
+    }
+    default:
+      return "";
+  }
 }
 
 /// The end of a certificate that holds at `now`.
@@ -147,6 +175,19 @@ absl::StatusOr<TlsPem> ReadTls(const TlsFiles& files, Time now) {
   ORCHARD_ASSIGN_OR_RETURN(pem.cert_not_after, NotAfter(files.cert, *chain.front(), now));
   ORCHARD_RETURN_IF_ERROR(CheckKey(files, pem, *chain.front()));
   return pem;
+}
+
+absl::StatusOr<std::string> FirstNameOf(const std::filesystem::path& cert) {
+  ERR_clear_error();
+  ORCHARD_ASSIGN_OR_RETURN(const std::string text, Read(cert));
+  ORCHARD_ASSIGN_OR_RETURN(const auto chain, ParseCertificates(cert, text));
+  const Names names(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(chain.front().get(), NID_subject_alt_name, nullptr, nullptr)));
+  for (int i = 0; i < sk_GENERAL_NAME_num(names.get()); ++i) {
+    std::string name = TextOf(*sk_GENERAL_NAME_value(names.get(), i));
+    if (!name.empty()) return name;
+  }
+  return Fault(cert, "has no subject alternative name");
 }
 
 bool NameMatches(std::string_view certificate_name, std::string_view name) {

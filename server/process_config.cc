@@ -79,6 +79,7 @@ void DeclareProcess(Settings& settings, ProcessConfig& config) {
       .Add("drain-timeout", config.drain_timeout,
            "After the delay: how long calls in flight may take before they are cancelled.")
       .Range(milliseconds(0), milliseconds(3'600'000));
+  DeclareProbe(settings, config.probe);
 }
 
 }  // namespace orchard::server

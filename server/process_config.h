@@ -7,6 +7,7 @@
 #include "server/address.h"
 #include "server/credentials.h"
 #include "server/log.h"
+#include "server/probe.h"
 #include "server/settings.h"
 
 namespace orchard::server {
@@ -20,6 +21,7 @@ struct ProcessConfig {
   std::chrono::milliseconds drain_delay{1'000};
   std::chrono::milliseconds drain_timeout{30'000};
   TlsSettings tls;
+  ProbeSettings probe;
   // Of the gRPC port: GrpcLimits (grpc_host.h) has the words.
   size_t max_connections = 4096;
   size_t max_buffer_bytes = size_t{512} << 20;
@@ -36,9 +38,8 @@ ProcessConfig ExpertProcessConfig();
 
 /// Declares --listen, --http-listen (when `config.http_listen` has a value), --metrics-listen,
 /// --max-connections, --max-buffer-bytes, --connection-age, --connection-grace, --tls-… (see
-/// credentials.h), --log-level, --drain-delay, --drain-timeout with the values of `config` as
-/// defaults. --config,
-/// --version and --help are Settings' own.
+/// credentials.h), --log-level, --drain-delay, --drain-timeout, --probe… (see probe.h) with the
+/// values of `config` as defaults. --config, --version and --help are Settings' own.
 void DeclareProcess(Settings& settings, ProcessConfig& config);
 
 }  // namespace orchard::server

@@ -7,6 +7,7 @@
 ///   settings.h         one definition per setting: flag, ORCHARD_ variable, file key, range, help
 ///   setting_codec.h    how a type is written in a setting
 ///   process_config.h   the settings that both mains have
+///   probe.h            a program that asks another for its health, and exits
 ///   address.h          HOST:PORT
 ///   allocator.h        malloc, first thing in main
 ///   kernels.h          the line about OpenBLAS's kernels, when they are slow
@@ -27,11 +28,12 @@
 ///   int main(int argc, char** argv) {
 ///     orchard::server::PutInheritedRight();
 ///     const absl::Status tuned = orchard::server::TuneAllocator();
-///     orchard::server::Signals signals;  // before anything starts a thread
 ///     Config config;
 ///     Settings settings("orchard-router", kVersion, "Routes a photograph to its experts.");
 ///     DeclareProcess(settings, config.process);
 ///     settings.Add("in-flight", config.in_flight, "requests in progress").Range(1, 65536);
+///     if (const auto code = ProbeMain(…, settings, …, argc, argv)) return *code;
+///     orchard::server::Signals signals;  // before anything starts a thread
 ///     if (const std::optional<int> code = settings.ParseMain(argc, argv)) return *code;
 ///     StartServiceLog(config.process.log_level, tuned);
 ///     ServiceProcess process("orchard-router", kVersion, config.process, signals);

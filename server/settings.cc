@@ -6,6 +6,7 @@
 #include <deque>
 #include <iostream>
 #include <map>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_join.h"
@@ -27,6 +28,12 @@ std::string DidYouMean(const std::string& name, const std::vector<std::string>& 
   const std::string nearest = internal::Nearest(name, names);
   return nearest.empty() ? "" : absl::StrCat("; did you mean ", prefix, nearest, "?");
 }
+
+std::vector<std::string> ArgumentsOf(int argc, const char* const* argv) {
+  return {argv + std::min(argc, 1), argv + argc};
+}
+
+const char* OfTheProcess(const char* variable) { return std::getenv(variable); }
 
 }  // namespace
 
@@ -66,6 +73,7 @@ struct Settings::Source {
   std::map<std::string, std::vector<std::string>> flags;
   std::map<std::string, std::vector<std::string>> file;
   std::string file_name;
+  bool file_unread = false;  // it is named, and can't be read
   bool help = false;
   bool version = false;
   std::vector<std::string> faults;
@@ -128,6 +136,7 @@ void Settings::Source::ReadConfigFile(State& state, const Environment& environme
   absl::StatusOr<internal::SettingsFile> read = internal::ReadSettingsFile(file_name);
   if (!read.ok()) {
     faults.push_back(absl::StrCat("--config: ", read.status().message(), given->from));
+    file_unread = true;
     return;
   }
   file = std::move(read->values);
@@ -135,9 +144,11 @@ void Settings::Source::ReadConfigFile(State& state, const Environment& environme
   for (const auto& [key, texts] : file) {
     if (key == kConfig) {
       faults.push_back(absl::StrCat("config: a file can't name another file, in ", file_name));
-    } else if (state.Find(key) == nullptr) {
+    } else if (const SettingDefinition* known = state.Find(key); known == nullptr) {
       faults.push_back(
           absl::StrCat(key, ": unknown key in ", file_name, DidYouMean(key, state.Names(), "")));
+    } else if (known->flag_only) {
+      faults.push_back(absl::StrCat(key, ": can only be given as a flag, not in ", file_name));
     }
   }
 }
@@ -147,6 +158,7 @@ std::optional<Settings::Source::Given> Settings::Source::Find(
   if (const auto flag = flags.find(definition.name); flag != flags.end()) {
     return Given{.texts = flag->second, .from = ""};
   }
+  if (definition.flag_only) return std::nullopt;
   for (const std::string& variable : {definition.own_variable, definition.Variable()}) {
     const char* text = variable.empty() ? nullptr : environment(variable.c_str());
     if (text == nullptr || *text == '\0') continue;
@@ -252,17 +264,49 @@ absl::StatusOr<Settings::Next> Settings::Parse(const std::vector<std::string>& a
   return Next::kRun;
 }
 
-std::optional<int> Settings::ParseMain(int argc, const char* const* argv) {
-  const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-  const absl::StatusOr<Next> next =
-      Parse(arguments, [](const char* variable) { return std::getenv(variable); }, std::cout);
-  if (!next.ok()) {
-    const std::string faults = absl::StrReplaceAll(next.status().message(), {{"\n", "\n  "}});
-    std::cerr << state_->program << ": the settings can't be used:\n  " << faults << "\nSee "
-              << state_->program << " --help" << std::endl;
-    return kUsageExitCode;
+absl::Status Settings::ParseOnly(const std::vector<std::string>& names,
+                                 const std::vector<std::string>& arguments,
+                                 const Environment& environment) {
+  Source source;
+  source.ReadFlags(*state_, arguments);
+  std::vector<std::string> faults = std::exchange(source.faults, {});
+  source.ReadConfigFile(*state_, environment);
+  // A file that can't be read may hold what we want; a line of it that can't, does not.
+  if (source.file_unread) faults.insert(faults.end(), source.faults.begin(), source.faults.end());
+  source.faults = std::move(faults);
+  std::vector<const SettingDefinition*> given_settings;
+  for (const std::string& name : names) {
+    const SettingDefinition& definition = *state_->Find(name);
+    const std::optional<Source::Given> given = source.Find(definition, environment);
+    if (!given) continue;
+    source.Accept(definition, *given);
+    given_settings.push_back(&definition);
   }
+  if (!source.faults.empty()) {
+    return absl::InvalidArgumentError(absl::StrJoin(source.faults, "\n"));
+  }
+  for (const SettingDefinition* definition : given_settings) definition->commit();
+  return absl::OkStatus();
+}
+
+int Settings::TellFaults(const absl::Status& faults) const {
+  std::cerr << state_->program << ": the settings can't be used:\n  "
+            << absl::StrReplaceAll(faults.message(), {{"\n", "\n  "}}) << "\nSee "
+            << state_->program << " --help" << std::endl;
+  return kUsageExitCode;
+}
+
+std::optional<int> Settings::ParseMain(int argc, const char* const* argv) {
+  const absl::StatusOr<Next> next = Parse(ArgumentsOf(argc, argv), OfTheProcess, std::cout);
+  if (!next.ok()) return TellFaults(next.status());
   if (*next == Next::kExit) return 0;
+  return std::nullopt;
+}
+
+std::optional<int> Settings::ParseMainOnly(const std::vector<std::string>& names, int argc,
+                                           const char* const* argv) {
+  const absl::Status parsed = ParseOnly(names, ArgumentsOf(argc, argv), OfTheProcess);
+  if (!parsed.ok()) return TellFaults(parsed);
   return std::nullopt;
 }
 

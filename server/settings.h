@@ -46,6 +46,7 @@ struct SettingDefinition {
   bool repeatable = false;
   bool is_switch = false;  ///< --name alone means true
   bool required = false;
+  bool flag_only = false;  ///< no variable and no key of the file
   /// Checks texts and keeps the values. A fault says what the text is not.
   std::function<absl::Status(const std::vector<std::string>& texts)> accept;
   std::function<void()> commit;  ///< writes the kept values to the target
@@ -101,6 +102,13 @@ class Setting {
   /// another program of the same environment: "ORCHARD_ROUTER_MAX_BATCH" beside ORCHARD_MAX_BATCH.
   Setting& OwnVariable(std::string variable) {
     definition_->own_variable = std::move(variable);
+    return *this;
+  }
+
+  /// Is no variable and no key of the file: what makes a program do another thing than usual must
+  /// not come from its surroundings.
+  Setting& FlagOnly() {
+    definition_->flag_only = true;
     return *this;
   }
 
@@ -179,6 +187,16 @@ class Settings {
   absl::StatusOr<Next> Parse(const std::vector<std::string>& arguments,
                              const Environment& environment, std::ostream& out);
 
+  /// The same for the settings of these names alone, for a task beside the program's own: values
+  /// of all others are not looked at, nor the rules, nor what else is wrong in the file. Flags that
+  /// nobody knows are faults still. For a main, without a value: go on; otherwise the exit code, 2.
+  std::optional<int> ParseMainOnly(const std::vector<std::string>& names, int argc,
+                                   const char* const* argv);
+
+  /// The same without the process. Errors: as Parse().
+  absl::Status ParseOnly(const std::vector<std::string>& names,
+                         const std::vector<std::string>& arguments, const Environment& environment);
+
   /// What --help prints.
   std::string Help() const;
 
@@ -187,6 +205,7 @@ class Settings {
   struct State;
 
   SettingDefinition& Define(SettingDefinition definition);
+  int TellFaults(const absl::Status& faults) const;
 
   template <typename T>
   static absl::StatusOr<T> Accept(const SettingCodec<T>& codec,

@@ -37,9 +37,10 @@ std::string RenderSetting(const SettingDefinition& setting) {
   if (!setting.default_text.empty()) {
     facts.push_back(absl::StrCat("[default: ", setting.default_text, "]"));
   }
-  facts.push_back(absl::StrCat("[env: ", setting.own_variable,
-                               setting.own_variable.empty() ? "" : ", else ", setting.Variable(),
-                               "]"));
+  facts.push_back(setting.flag_only ? std::string("[a flag only]")
+                                    : absl::StrCat("[env: ", setting.own_variable,
+                                                   setting.own_variable.empty() ? "" : ", else ",
+                                                   setting.Variable(), "]"));
   std::string line;
   for (const std::string& fact : facts) absl::StrAppend(&line, line.empty() ? "" : " ", fact);
   return absl::StrCat(text, Wrap(line, 6));

@@ -132,6 +132,21 @@ TEST_F(TlsTest, ABadReloadKeepsWhatWasGoodAndTellsItOnce) {
   EXPECT_EQ(in_use, std::vector<std::string>({before->cert, (*source)->pem()->cert}));
 }
 
+TEST_F(TlsTest, TheFirstNameOfACertificateIsOneThatItMatches) {
+  for (const std::string first : {"DNS:farm.test", "IP:10.0.0.1", "IP:2001:db8::1",
+                                  "URI:spiffe://farm/router", "email:a@farm.test", "DNS:*.farm"}) {
+    const Identity own = ca_.Issue(dir_.path(), "own", {.names = first + ",DNS:other.test"});
+    const auto name = FirstNameOf(own.cert);
+    ASSERT_THAT(name, IsOk());
+    EXPECT_EQ(*name, first.substr(first.find(':') + 1));
+    EXPECT_TRUE(NameMatches(*name, *name));
+  }
+  EXPECT_THAT(FirstNameOf(ca_.cert()), StatusIs(absl::StatusCode::kInvalidArgument,
+                                                HasSubstr("has no subject alternative name")));
+  EXPECT_THAT(FirstNameOf("/none.pem"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("/none.pem")));
+}
+
 TEST(NameMatchesTest, KnowsHostsAddressesUrisAndWildcards) {
   EXPECT_TRUE(NameMatches("Router.example", "router.EXAMPLE"));
   EXPECT_TRUE(NameMatches("spiffe://farm/router", "spiffe://farm/router"));

@@ -9,10 +9,14 @@
 namespace orchard::server {
 namespace {
 
+using ::orchard::testing::IsOk;
 using ::orchard::testing::IsOkAndHolds;
+using ::orchard::testing::StatusIs;
 using std::chrono::milliseconds;
+using ::testing::AllOf;
 using testing::App;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::WriteConfig;
 
@@ -207,6 +211,46 @@ TEST(SettingsTest, VersionIsOneLineAndEndsTheProgram) {
   ASSERT_THAT(app.Parse({"--version", "--in-flight", "1"}), IsOkAndHolds(Settings::Next::kExit));
   EXPECT_EQ(app.out.str(), "small-app 1.2.3\n");
   EXPECT_EQ(app.in_flight, 256);
+}
+
+TEST(SettingsTest, SomeMayBeReadAloneWhateverTheOthersSay) {
+  App app;
+  const std::string file = WriteConfig("tau = 0.25\nin-flight = 0\nno such line\nnobody = 1\n");
+  const auto environment = [](const char* name) -> const char* {
+    return std::string(name) == "ORCHARD_MOOD" ? "sad" : nullptr;
+  };
+  ASSERT_THAT(
+      app.settings.ParseOnly({"tau", "note"},
+                             {"--config", file, "--note=x", "--drain-delay", "soon"}, environment),
+      IsOk());
+  EXPECT_EQ(app.tau, 0.25);
+  EXPECT_EQ(app.note, "x");
+  EXPECT_EQ(app.in_flight, 256);
+}
+
+TEST(SettingsTest, OfThoseReadAloneFaultsAreTold) {
+  App app;
+  const auto nothing = [](const char*) -> const char* { return nullptr; };
+  EXPECT_THAT(app.settings.ParseOnly({"tau"}, {"--tau", "2", "--moot", "calm"}, nothing),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("--tau: \"2\" is not a number from 0 to 1"),
+                             HasSubstr("--moot: unknown flag; did you mean --mood?"))));
+  EXPECT_THAT(app.settings.ParseOnly({"tau"}, {"--config", "/none.toml"}, nothing),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("/none.toml")));
+  EXPECT_EQ(app.tau, 0.5);
+}
+
+TEST(SettingsTest, WhatIsAFlagOnlyIsNoVariableAndNoKeyOfTheFile) {
+  App app;
+  ASSERT_THAT(app.Parse({}, {{"ORCHARD_PROBE", "127.0.0.1:1"}}),
+              IsOkAndHolds(Settings::Next::kRun));
+  EXPECT_EQ(app.process.probe.address, std::nullopt);
+  const std::string file = WriteConfig("probe = \"127.0.0.1:1\"\n");
+  EXPECT_THAT(app.Parse({"--config", file}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "probe: can only be given as a flag, not in " + file));
+  ASSERT_THAT(app.Parse({"--probe", "127.0.0.1:1"}), IsOkAndHolds(Settings::Next::kRun));
+  EXPECT_EQ(app.process.probe.address->port, 1);
 }
 
 TEST(SettingsTest, HelpWinsOverFaults) {
