@@ -43,7 +43,9 @@ std::string_view Name(EndpointState state) {
   return "down";
 }
 
-Verdict Judge(std::span<const EndpointFacts> endpoints) {
+bool IsSound(const EndpointFacts& facts) { return Reachable(facts) && !facts.bad; }
+
+Verdict Judge(std::span<const EndpointFacts> endpoints, size_t most_ejected) {
   Verdict verdict;
   std::vector<size_t> bad;
   size_t reachable = 0;
@@ -57,7 +59,7 @@ Verdict Judge(std::span<const EndpointFacts> endpoints) {
   std::stable_sort(bad.begin(), bad.end(), [&](size_t a, size_t b) {
     return endpoints[a].bad_since < endpoints[b].bad_since;
   });
-  if (!verdict.all_bad) bad.resize(std::min(bad.size(), endpoints.size() / 2));
+  if (!verdict.all_bad) bad.resize(std::min(bad.size(), most_ejected));
   for (const size_t i : bad) verdict.states[i] = EndpointState::kEjected;
 
   bool some = false;

@@ -39,6 +39,9 @@ struct EndpointFacts {
   bool trial = false;  ///< it is bad, a probe was answered, and no call is on its way: try one
 };
 
+/// Worth a call without a doubt: connected or being connected, of our model, and not failing.
+bool IsSound(const EndpointFacts& facts);
+
 /// What follows for the domain.
 struct Verdict {
   std::vector<EndpointState> states;  ///< by address
@@ -49,9 +52,14 @@ struct Verdict {
   bool all_bad = false;
 };
 
-/// At most half of a domain's addresses are ejected, those that turned bad first; the others that
-/// are bad are still asked. When all that can be reached are bad, all are out: nobody would answer,
-/// and waiting for them costs the callers' time.
-Verdict Judge(std::span<const EndpointFacts> endpoints);
+/// At most `most_ejected` addresses are ejected, those that turned bad first; the others that are
+/// bad are still asked. When all that can be reached are bad, all are out: nobody would answer, and
+/// waiting for them costs the callers' time.
+Verdict Judge(std::span<const EndpointFacts> endpoints, size_t most_ejected);
+
+/// The same with at most half of them.
+inline Verdict Judge(std::span<const EndpointFacts> endpoints) {
+  return Judge(endpoints, endpoints.size() / 2);
+}
 
 }  // namespace orchard::experts

@@ -14,6 +14,7 @@
 ///   metadata.h            what travels beside the messages
 ///   remote_expert.h       an Expert over one or more addresses; its parts, all pure:
 ///     target.h              where they are, as a setting says it
+///     subset.h              which of many addresses this router connects to
 ///     endpoint_load.h       how busy and how quick an address is
 ///     endpoint_choice.h     which one gets a call
 ///     ejection.h            when one is left alone

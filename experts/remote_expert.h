@@ -54,6 +54,9 @@ struct RemoteExpertOptions {
   core::TimerQueue* timers = nullptr;
   FleetEvents events{};
   std::uint64_t seed = 0;  ///< of the choice between endpoints
+  /// Endpoints to connect to at most, of those that can be used (subset.h); 0: all.
+  size_t subset = 0;
+  std::uint64_t router = 0;  ///< who we are, where a subset is chosen
 };
 
 /// An expert behind one or more addresses. Thread-safe; no thread per call.
@@ -109,7 +112,7 @@ class RemoteExpert final : public Expert {
     double latency_seconds = 0.0;                   ///< 0 before the first answer
     std::string part_version, encoder_fingerprint;  ///< as it said itself; empty before
   };
-  /// For listings and gauges.
+  /// For listings and gauges: those that are connected to, or were tried in vain.
   std::vector<EndpointInfo> Endpoints() const;
 
   /// Attempts and probes in progress.

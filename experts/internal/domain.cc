@@ -67,8 +67,8 @@ Domain::Domain(ExpertSpec spec, RemoteExpertOptions options, Resolver& resolver,
       choices_(options_.seed),
       retries_(kRetries),
       hedges_(kHedges),
-      board_(ChannelOf(spec_, options_), resolver, options_.events.on_transition,
-             options_.events.on_look_up_failed),
+      board_(ChannelOf(spec_, options_), {.size = options_.subset, .router = options_.router},
+             resolver, options_.events.on_transition, options_.events.on_look_up_failed),
       tending_(std::make_shared<Tending>()) {}
 
 void Domain::Begin(std::vector<Target> targets) {

@@ -1,16 +1,19 @@
 #include "experts/internal/endpoint_board.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <set>
 #include <utility>
 
+#include "experts/subset.h"
 #include "server/address.h"
 
 namespace orchard::experts::internal {
 
-EndpointBoard::EndpointBoard(ChannelOptions channel, Resolver& resolver, OnTransition on_transition,
-                             OnLookUpFailed on_look_up_failed)
+EndpointBoard::EndpointBoard(ChannelOptions channel, Subset subset, Resolver& resolver,
+                             OnTransition on_transition, OnLookUpFailed on_look_up_failed)
     : channel_(std::move(channel)),
+      subset_(subset),
       resolver_(resolver),
       on_transition_(std::move(on_transition)),
       on_look_up_failed_(std::move(on_look_up_failed)),
@@ -92,27 +95,71 @@ std::vector<EndpointBoard::Place> EndpointBoard::Places() const {
   return places;
 }
 
+/// In the order in which we want them; all are wanted alike where there is no choice to be made.
+std::vector<EndpointBoard::Place> EndpointBoard::Ranked(std::vector<Place> places) const {
+  if (subset_.size == 0 || places.size() <= subset_.size) return places;
+  std::vector<std::string> addresses;
+  addresses.reserve(places.size());
+  for (const Place& place : places) addresses.push_back(place.address);
+  std::vector<Place> ranked;
+  ranked.reserve(places.size());
+  for (const size_t index : RendezvousOrder(subset_.router, addresses)) {
+    ranked.push_back(std::move(places[index]));
+  }
+  return ranked;
+}
+
 void EndpointBoard::Rebuild() {
   {
-    core::MutexLock names_lock(names_mutex_);  // So that the newest list is the last to be set.
-    EndpointSet next;
-    for (const auto& [address, authority] : Places()) {
-      const auto known = Snapshot();
-      const auto same = std::ranges::find_if(*known, [&](const auto& endpoint) {
-        return endpoint->address() == address && endpoint->authority() == authority;
-      });
-      next.push_back(
-          same != known->end() ? *same : std::make_shared<Endpoint>(address, authority, channel_));
-    }
-    core::MutexLock lock(set_mutex_);
-    for (const auto& endpoint : *set_) {
-      if (std::ranges::find(next, endpoint) == next.end()) retired_.push_back(endpoint);
-    }
-    set_ = std::make_shared<const EndpointSet>(std::move(next));
+    core::MutexLock lock(names_mutex_);
+    places_ = Ranked(Places());
+    Fit();
   }
   const auto endpoints = Snapshot();  // Held: another list may come meanwhile.
   for (const auto& endpoint : *endpoints) endpoint->Look();  // Begins to connect.
   Review();
+}
+
+/// Connects to as many of the places as are wanted, and to no more. Returns the endpoints that are
+/// new. Under the lock of the names, so that the newest list is the last to be set.
+EndpointSet EndpointBoard::Fit() {
+  const auto known = Snapshot();
+  EndpointSet next, fresh;
+  size_t sound = 0;
+  for (const Place& place : places_) {
+    if (subset_.size > 0 && sound == subset_.size) break;
+    const auto is_same = [&](const auto& endpoint) {
+      return endpoint->address() == place.address && endpoint->authority() == place.authority;
+    };
+    // Most of the time nothing has changed, and each stands where it stood.
+    const auto there =
+        known->begin() + static_cast<std::ptrdiff_t>(std::min(next.size(), known->size()));
+    const auto same = there != known->end() && is_same(*there)
+                          ? there
+                          : std::find_if(known->begin(), known->end(), is_same);
+    if (same != known->end()) {
+      next.push_back(*same);
+      if (IsSound((*same)->Facts())) ++sound;
+    } else {
+      fresh.push_back(std::make_shared<Endpoint>(place.address, place.authority, channel_));
+      next.push_back(fresh.back());
+      ++sound;  // Until it turns out not to be.
+    }
+  }
+  if (next == *known) return fresh;
+  core::MutexLock lock(set_mutex_);
+  for (const auto& endpoint : *set_) {
+    if (std::ranges::find(next, endpoint) == next.end()) retired_.push_back(endpoint);
+  }
+  set_ = std::make_shared<const EndpointSet>(std::move(next));
+  return fresh;
+}
+
+/// Half of a domain's addresses, and everyone for whom another one stands in.
+size_t EndpointBoard::MostEjected(size_t connected, size_t known) const {
+  const size_t standing_in =
+      subset_.size > 0 && connected > subset_.size ? connected - subset_.size : 0;
+  return std::max(known / 2, standing_in);
 }
 
 std::shared_ptr<const EndpointSet> EndpointBoard::Snapshot() const {
@@ -130,11 +177,19 @@ void EndpointBoard::Review() {
   bool lost = false;
   {
     core::MutexLock one_at_a_time(review_mutex_);
+    EndpointSet fresh;
+    size_t known = 0;
+    {
+      core::MutexLock lock(names_mutex_);
+      fresh = Fit();
+      known = places_.size();
+    }
+    for (const auto& endpoint : fresh) endpoint->Look();  // Begins to connect.
     const auto endpoints = Snapshot();
     std::vector<EndpointFacts> facts;
     facts.reserve(endpoints->size());
     for (const auto& endpoint : *endpoints) facts.push_back(endpoint->Facts());
-    const Verdict verdict = Judge(facts);
+    const Verdict verdict = Judge(facts, MostEjected(facts.size(), known));
     bool all_up = true;
     for (size_t i = 0; i < endpoints->size(); ++i) {
       Endpoint& endpoint = *(*endpoints)[i];

@@ -28,14 +28,23 @@ using EndpointSet = std::vector<std::shared_ptr<Endpoint>>;
 ///
 /// Targets and look-ups make a new snapshot; endpoints of addresses that stay are kept as they are,
 /// and those that went are kept until nobody uses them. Asks nobody anything by itself.
+///
+/// With a subset it connects to the first addresses in the router's own order (subset.h) until so
+/// many are sound, or all are tried: one that can't be used has the next one stand in until it can
+/// again. So no more than that are up at a time.
 class EndpointBoard {
  public:
   using OnTransition = std::function<void(const EndpointTransition&)>;
   using OnLookUpFailed = std::function<void(const std::string& host, const absl::Status&)>;
 
+  struct Subset {
+    size_t size = 0;           ///< endpoints that are wanted; 0: all
+    std::uint64_t router = 0;  ///< who we are
+  };
+
   /// `resolver` outlives it.
-  EndpointBoard(ChannelOptions channel, Resolver& resolver, OnTransition on_transition,
-                OnLookUpFailed on_look_up_failed);
+  EndpointBoard(ChannelOptions channel, Subset subset, Resolver& resolver,
+                OnTransition on_transition, OnLookUpFailed on_look_up_failed);
   ~EndpointBoard() { Close(); }
   EndpointBoard(const EndpointBoard&) = delete;
   EndpointBoard& operator=(const EndpointBoard&) = delete;
@@ -85,9 +94,13 @@ class EndpointBoard {
       ABSL_LOCKS_EXCLUDED(names_mutex_, set_mutex_, review_mutex_);
   void Rebuild() ABSL_LOCKS_EXCLUDED(names_mutex_, set_mutex_, review_mutex_);
   std::vector<Place> Places() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mutex_);
+  std::vector<Place> Ranked(std::vector<Place> places) const;
+  EndpointSet Fit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mutex_) ABSL_LOCKS_EXCLUDED(set_mutex_);
+  size_t MostEjected(size_t connected, size_t known) const;
   void HurryNames() ABSL_LOCKS_EXCLUDED(names_mutex_);
 
   const ChannelOptions channel_;
+  const Subset subset_;
   Resolver& resolver_;
   const OnTransition on_transition_;
   const OnLookUpFailed on_look_up_failed_;
@@ -96,12 +109,14 @@ class EndpointBoard {
   mutable core::Mutex names_mutex_;
   std::vector<Target> targets_ ABSL_GUARDED_BY(names_mutex_);
   std::map<std::string, Name> names_ ABSL_GUARDED_BY(names_mutex_);
+  // All that are known, in the order in which they are wanted; set_ has endpoints of the first.
+  std::vector<Place> places_ ABSL_GUARDED_BY(names_mutex_);
 
   mutable core::Mutex set_mutex_;  // Innermost.
   std::shared_ptr<const EndpointSet> set_ ABSL_GUARDED_BY(set_mutex_);
   EndpointSet retired_ ABSL_GUARDED_BY(set_mutex_);
 
-  core::Mutex review_mutex_;  // One Review() at a time.
+  core::Mutex review_mutex_;  // One Review() at a time; before names_mutex_.
   std::atomic<std::int8_t> unavailable_ = static_cast<std::int8_t>(MissingReason::kDown);
   std::atomic<bool> all_bad_ = false;
   std::atomic<bool> all_up_ = false;

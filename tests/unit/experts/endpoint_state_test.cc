@@ -72,5 +72,21 @@ TEST(JudgeTest, Table) {
   }
 }
 
+TEST(JudgeTest, AsManyAreEjectedAsThereMayBe) {
+  const std::vector<EndpointFacts> endpoints = {Bad(1), Bad(2), Up()};
+  EXPECT_THAT(Judge(endpoints, 0).states,
+              ElementsAre(EndpointState::kUp, EndpointState::kUp, EndpointState::kUp));
+  EXPECT_THAT(Judge(endpoints, 2).states,
+              ElementsAre(EndpointState::kEjected, EndpointState::kEjected, EndpointState::kUp));
+}
+
+TEST(IsSoundTest, IsWhoMayBeAskedWithoutADoubt) {
+  EXPECT_TRUE(IsSound(Up()));
+  EXPECT_TRUE(IsSound(Connecting()));
+  for (const EndpointFacts& facts : {Bad(), Trial(), Foreign(), Down()}) {
+    EXPECT_FALSE(IsSound(facts));
+  }
+}
+
 }  // namespace
 }  // namespace orchard::experts
