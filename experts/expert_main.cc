@@ -37,6 +37,7 @@ struct Config {
   Config() {
     const server::Allowance allowance = server::OwnAllowance();
     service.workers = server::DivideWorkers(allowance, 0).encode;
+    service.cpus = allowance.cpus;
     service.max_waiting_bytes = server::AtMostAnEighth(allowance, service.max_waiting_bytes);
   }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "absl/strings/str_join.h"
 
 #include "core/clock.h"
+#include "core/cpu_time.h"
 #include "core/trace_context.h"
 #include "experts/internal/score_pool.h"
 #include "experts/internal/score_queue.h"
@@ -28,6 +30,8 @@ constexpr std::chrono::milliseconds kPushback{50};
 std::string Micros(Clock::duration duration) {
   return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(duration).count());
 }
+
+std::string Nanos(double seconds) { return std::to_string(std::llround(seconds * 1e9)); }
 
 constexpr int kNamedCallers = 8;  // a line is for people
 
@@ -122,6 +126,11 @@ class ExpertService::ScoreCall final : public grpc::ServerUnaryReactor,
     context_.AddTrailingMetadata(kQueueTrailer, Micros(timing.queue));
     context_.AddTrailingMetadata(kComputeTrailer, Micros(timing.compute));
     context_.AddTrailingMetadata(kInFlightTrailer, std::to_string(in_flight));
+    if (domain_ != nullptr) {
+      if (const std::optional<double> seconds = domain_->queue->service_seconds()) {
+        context_.AddTrailingMetadata(kServiceTrailer, Nanos(*seconds));
+      }
+    }
     Count(status);
     grpc::ServerUnaryReactor::Finish(
         status.ok() ? grpc::Status::OK : rpc::ToGrpc(ForCaller(status), context_, kPushback));
@@ -198,7 +207,10 @@ ExpertService::ExpertService(std::vector<ServedExpert> experts, const std::strin
       pool_(std::make_unique<internal::ScorePool>(
           internal::ScorePoolOptions{.workers = options.workers,
                                      .max_waiting_bytes = options.max_waiting_bytes,
-                                     .start_worker = options.start_worker})) {
+                                     .start_worker = options.start_worker,
+                                     .service_time = {.domains = experts_.size(),
+                                                      .cpus = options.cpus,
+                                                      .cpu_time = core::ProcessCpuTime}})) {
   metrics_.SetCapacity({.workers = options.workers,
                         .waiting_calls = options.max_waiting,
                         .waiting_rows = options.max_waiting_rows,
@@ -207,7 +219,8 @@ ExpertService::ExpertService(std::vector<ServedExpert> experts, const std::strin
     const ExpertSpec& spec = experts_[i].spec;
     auto queue = std::make_unique<internal::ScoreQueue>(
         spec, experts_[i].scorer, metrics_.domain(i),
-        internal::ScoreQueueOptions{.max_batch = options.max_batch,
+        internal::ScoreQueueOptions{.domain = i,
+                                    .max_batch = options.max_batch,
                                     .max_waiting = options.max_waiting,
                                     .max_waiting_rows = options.max_waiting_rows},
         *pool_);
@@ -263,6 +276,8 @@ grpc::ServerUnaryReactor* ExpertService::Describe(grpc::CallbackServerContext* c
     domain.set_encoder_fingerprint(expert.spec.encoder_fingerprint);
     domain.set_feature_kind(ToWire(expert.spec.kind));
     domain.set_part_digest(expert.spec.part_digest);
+    const Domain* const served = Find(expert.spec.domain);
+    domain.set_service_seconds(served->queue->service_seconds().value_or(0.0));
   }
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);

@@ -32,6 +32,7 @@ struct ExpertServiceOptions {
   size_t max_waiting_rows = 4096;  ///< rows that wait, per domain
   std::uint64_t max_waiting_bytes = std::uint64_t{256} << 20;  ///< of features, over all domains
   size_t workers = 1;                    ///< threads that compute, shared by all domains
+  double cpus = 1.0;                     ///< cores that the process may use, for service_time.h
   std::function<void()> start_worker{};  ///< runs first on each worker; may be empty
 };
 

@@ -24,6 +24,8 @@
 ///   fleet_events.h        what a RemoteExpert tells about itself
 ///   expert_service.h      v1::Expert: queue → batch across callers → head → answer; over
 ///                         internal/score_queue.h, and internal/score_pool.h for the threads
+///   service_time.h        what a row takes of a process, as the service says it;
+///   mean_service_time.h   and as a router takes it from all who say it
 ///   expert_metrics.h      what the service measures (docs/metrics.md, "Expert service")
 /// Conventions: rows are pictures; log-probabilities are natural, calibrated, in the order of the
 /// domain's classes; energies are before the temperature. A row's answer does not depend on the

@@ -109,6 +109,8 @@ std::vector<RemoteExpert::EndpointInfo> RemoteExpert::Endpoints() const {
   return infos;
 }
 
+std::optional<double> RemoteExpert::ServiceSeconds() const { return domain_->ServiceSeconds(); }
+
 size_t RemoteExpert::outstanding() const { return domain_->calls().size(); }
 
 }  // namespace orchard::experts

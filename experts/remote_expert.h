@@ -115,6 +115,10 @@ class RemoteExpert final : public Expert {
   /// For listings and gauges: those that are connected to, or were tried in vain.
   std::vector<EndpointInfo> Endpoints() const;
 
+  /// What a row takes of one replica, over all of them (mean_service_time.h); nothing before the
+  /// first one said so.
+  std::optional<double> ServiceSeconds() const;
+
   /// Attempts and probes in progress.
   size_t outstanding() const;
 

@@ -83,6 +83,15 @@ class ExpertFleet {
                    : std::vector<experts::RemoteExpert::EndpointInfo>();
   }
 
+  /// Whether experts run elsewhere, so that there are replicas of them.
+  bool remote() const { return remote_ != nullptr; }
+
+  /// What a row takes of one replica of a domain's expert; nothing before one said so, and where it
+  /// runs in this process.
+  std::optional<double> ServiceSeconds(size_t domain) const {
+    return remote_ ? remote_->experts[domain]->ServiceSeconds() : std::nullopt;
+  }
+
   /// Where experts are from now on, and a look-up of every name at once. Calls in progress end as
   /// they began. Errors: FAILED_PRECONDITION when the experts run in this process; INVALID_ARGUMENT
   /// when no domain has a target, and nothing changes.

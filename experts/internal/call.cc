@@ -175,7 +175,8 @@ CallHost::AttemptEnd Call::End(Attempt& attempt, const absl::Status& status, boo
       .took = now - attempt.record.begin,
       .foreign = IsForeign(status.code()),
       .message = std::string(status.message()),
-      .part_version = attempt.response.part_version()};
+      .part_version = attempt.response.part_version(),
+      .service_seconds = static_cast<double>(Trailer(*attempt.grpc, kServiceTrailer)) * 1e-9};
 }
 
 /// Tries another endpoint, if there is one and the budget allows.

@@ -52,9 +52,10 @@ class CallHost {
     Endpoint& endpoint;
     Endpoint::Ended ended;
     core::Clock::duration took = {};
-    bool foreign = false;      ///< it holds another model
-    std::string message;       ///< of a failure
-    std::string part_version;  ///< of an answer
+    bool foreign = false;          ///< it holds another model
+    std::string message;           ///< of a failure
+    std::string part_version;      ///< of an answer
+    double service_seconds = 0.0;  ///< what a row takes of it, as it said; 0: it did not
   };
   virtual void Ended(const AttemptEnd& end) = 0;
 

@@ -196,6 +196,7 @@ void Domain::Ended(const AttemptEnd& end) {
     {
       core::MutexLock lock(mutex_);
       delay_.Answered(end.took);
+      service_.Said(end.service_seconds, Clock::now());
       usual = delay_.Delay();
     }
     if (usual) end.endpoint.SetFade(std::clamp(kFadeCalls * *usual, kLeastFade, kMostFade));
@@ -229,6 +230,7 @@ void Domain::Probe(const std::shared_ptr<Endpoint>& endpoint) {
         if (status.ok()) {
           ours = IsOurs(question->answer, part);
           endpoint->SetPart(part);
+          if (ours) NoteServiceTime(question->answer);
         } else if (absl::IsUnimplemented(status)) {
           status = absl::OkStatus();  // It answers, and says nothing.
         }
@@ -264,6 +266,13 @@ bool Domain::IsOurs(const v1::ExpertDescription& description, PartSeen& part) co
     return same_model && same_meaning && part.encoder_fingerprint == spec_.encoder_fingerprint;
   }
   return false;
+}
+
+void Domain::NoteServiceTime(const v1::ExpertDescription& description) {
+  core::MutexLock lock(mutex_);
+  for (const v1::ExpertDomain& domain : description.domains()) {
+    if (domain.domain() == spec_.domain) service_.Described(domain.service_seconds());
+  }
 }
 
 absl::Status Domain::Nobody() const {

@@ -18,6 +18,7 @@
 #include "experts/internal/call.h"
 #include "experts/internal/call_group.h"
 #include "experts/internal/endpoint_board.h"
+#include "experts/mean_service_time.h"
 #include "experts/ratio_budget.h"
 #include "experts/remote_expert.h"
 
@@ -37,6 +38,12 @@ class Domain final : public CallHost {
   void Begin(std::vector<Target> targets);
   void Score(SubBatch batch, CallContext context, Expert::Done done);
   void Stop();
+
+  /// RemoteExpert::ServiceSeconds().
+  std::optional<double> ServiceSeconds() ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    return service_.seconds();
+  }
 
   EndpointBoard& board() { return board_; }
   const EndpointBoard& board() const { return board_; }
@@ -68,6 +75,7 @@ class Domain final : public CallHost {
   static void TendAgain(const std::shared_ptr<Tending>& tending);
   void Probe(const std::shared_ptr<Endpoint>& endpoint);
   bool IsOurs(const v1::ExpertDescription& description, PartSeen& part) const;
+  void NoteServiceTime(const v1::ExpertDescription& description) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Nobody() const;
   void NoteForeign(Endpoint& endpoint, const std::string& message);
 
@@ -79,6 +87,7 @@ class Domain final : public CallHost {
   HedgeDelay delay_ ABSL_GUARDED_BY(mutex_);
   RatioBudget retries_ ABSL_GUARDED_BY(mutex_);
   RatioBudget hedges_ ABSL_GUARDED_BY(mutex_);
+  MeanServiceTime service_ ABSL_GUARDED_BY(mutex_);
   EndpointBoard board_;
   const std::shared_ptr<Tending> tending_;
   CallGroup calls_;  // Last: what it waits for uses the rest.

@@ -2,11 +2,25 @@
 
 #include <utility>
 
+#include "core/clock.h"
 #include "experts/internal/score_queue.h"
 
 namespace orchard::experts::internal {
 
-ScorePool::ScorePool(ScorePoolOptions options) : options_(std::move(options)) {
+using core::Clock;
+
+namespace {
+
+ServiceTime::Options WithWorkers(ServiceTime::Options options, size_t workers) {
+  options.workers = workers;
+  return options;
+}
+
+}  // namespace
+
+ScorePool::ScorePool(ScorePoolOptions options)
+    : options_(std::move(options)),
+      service_time_(WithWorkers(options_.service_time, options_.workers)) {
   for (size_t i = 0; i < options_.workers; ++i) workers_.emplace_back([this] { Work(); });
 }
 
@@ -21,17 +35,21 @@ void ScorePool::Stop() {
 
 void ScorePool::Work() {
   if (options_.start_worker) options_.start_worker();
-  bool busy = false;
+  ScoreQueue* queue = nullptr;  // that was worked for
+  size_t rows = 0;
+  Clock::time_point began, ended;
   while (true) {
-    ScoreQueue* queue = nullptr;
     std::vector<PendingScore*> batch;
     {
       core::MutexLock lock(mutex_);
-      if (busy) --busy_;
+      if (queue != nullptr) {
+        --busy_;
+        service_time_.Worked(queue->domain(), rows, ended - began, ended);
+        queue->SetServiceSeconds(service_time_.Seconds(queue->domain()));
+      }
       while (ready_.empty() && !stopping_) lock.Wait(changed_);
       if (ready_.empty()) return;
       ++busy_;
-      busy = true;
       queue = ready_.front();
       ready_.pop_front();
       // Other domains that wait have a worker of their own before a second one joins in here.
@@ -44,7 +62,9 @@ void ScorePool::Work() {
         changed_.notify_one();
       }
     }
-    queue->Process(batch);
+    began = Clock::now();
+    rows = queue->Process(batch);
+    ended = Clock::now();
   }
 }
 

@@ -11,6 +11,7 @@
 #include "absl/base/thread_annotations.h"
 
 #include "core/mutex.h"
+#include "experts/service_time.h"
 
 namespace orchard::experts::internal {
 
@@ -20,6 +21,7 @@ struct ScorePoolOptions {
   size_t workers = 1;  ///< threads, whatever the number of domains
   std::uint64_t max_waiting_bytes = std::uint64_t{256} << 20;  ///< of features, over all domains
   std::function<void()> start_worker{};  ///< runs first on each worker; may be empty
+  ServiceTime::Options service_time{};   ///< its `workers` are the pool's
 };
 
 /// The threads that compute, shared by the queues of all domains of a process. Domains with calls
@@ -47,6 +49,7 @@ class ScorePool {
   std::deque<ScoreQueue*> ready_ ABSL_GUARDED_BY(mutex_);  // with calls that wait; the next first
   std::uint64_t waiting_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t busy_ ABSL_GUARDED_BY(mutex_) = 0;  // workers that compute
+  ServiceTime service_time_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::jthread> workers_;  // Last, so that they are joined before what they use dies.
 };

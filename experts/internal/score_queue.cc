@@ -116,7 +116,7 @@ std::vector<PendingScore*> ScoreQueue::TakeBatch(size_t workers) {
   return batch;
 }
 
-void ScoreQueue::Process(const std::vector<PendingScore*>& calls) {
+size_t ScoreQueue::Process(const std::vector<PendingScore*>& calls) {
   const auto begin = Clock::now();
   std::vector<PendingScore*> batch, gone;
   size_t rows = 0;
@@ -129,11 +129,12 @@ void ScoreQueue::Process(const std::vector<PendingScore*>& calls) {
     batch.push_back(call);
   }
   FailGone(gone);
-  if (!batch.empty()) Run(batch, rows);
+  const size_t computed = batch.empty() ? 0 : Run(batch, rows);
   metrics_.Worked(Clock::now() - begin);
+  return computed;
 }
 
-void ScoreQueue::Run(const std::vector<PendingScore*>& calls, size_t rows) {
+size_t ScoreQueue::Run(const std::vector<PendingScore*>& calls, size_t rows) {
   const auto started = Clock::now();
   const size_t width = spec_.RowWidth();
   // Not a vector: every float is about to be written.
@@ -150,7 +151,7 @@ void ScoreQueue::Run(const std::vector<PendingScore*>& calls, size_t rows) {
     sound_rows += call->rows();
     sound.push_back(call);
   }
-  if (sound.empty()) return;
+  if (sound.empty()) return 0;
 
   absl::StatusOr<model::ScoreBatch> scores =
       scorer_({features.get(), sound_rows * width}, sound_rows);
@@ -176,6 +177,7 @@ void ScoreQueue::Run(const std::vector<PendingScore*>& calls, size_t rows) {
     }
     first += count;
   }
+  return sound_rows;
 }
 
 }  // namespace orchard::experts::internal

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <deque>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -43,6 +45,7 @@ class PendingScore {
 };
 
 struct ScoreQueueOptions {
+  size_t domain = 0;               ///< its number among the queues of the pool
   size_t max_batch = 32;           ///< rows computed together, unless one call has more
   size_t max_waiting = 256;        ///< calls; one more is refused
   size_t max_waiting_rows = 4096;  ///< rows of these calls; one alone may have more
@@ -68,6 +71,13 @@ class ScoreQueue {
   /// bytes wait; UNAVAILABLE while stopping.
   absl::Status Submit(PendingScore* call) ABSL_LOCKS_EXCLUDED(pool_.mutex_);
 
+  /// What a row takes of this process (service_time.h); nothing before the first one was computed.
+  /// Reads a value.
+  std::optional<double> service_seconds() const {
+    const double seconds = service_seconds_.load(std::memory_order_relaxed);
+    return seconds > 0.0 ? std::optional(seconds) : std::nullopt;
+  }
+
  private:
   friend class ScorePool;
 
@@ -88,9 +98,14 @@ class ScoreQueue {
   }
   void Forget(const PendingScore& call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(pool_.mutex_);
 
-  /// On a worker of the pool, without a lock.
-  void Process(const std::vector<PendingScore*>& calls);
-  void Run(const std::vector<PendingScore*>& calls, size_t rows);
+  size_t domain() const { return options_.domain; }
+  void SetServiceSeconds(std::optional<double> seconds) {
+    service_seconds_.store(seconds.value_or(0.0), std::memory_order_relaxed);
+  }
+
+  /// On a worker of the pool, without a lock. They return how many rows were computed.
+  size_t Process(const std::vector<PendingScore*>& calls);
+  size_t Run(const std::vector<PendingScore*>& calls, size_t rows);
 
   const ExpertSpec& spec_;
   const Scorer scorer_;
@@ -100,6 +115,7 @@ class ScoreQueue {
   std::deque<PendingScore*> waiting_ ABSL_GUARDED_BY(pool_.mutex_);
   size_t waiting_rows_ ABSL_GUARDED_BY(pool_.mutex_) = 0;
   core::LinearTime time_ ABSL_GUARDED_BY(pool_.mutex_);  // by rows
+  std::atomic<double> service_seconds_ = 0.0;            // of a row; 0: not known yet
 };
 
 }  // namespace orchard::experts::internal

@@ -102,6 +102,34 @@ TEST(ExpertServiceTest, AnswersAndSaysHowBusyItIs) {
   EXPECT_EQ(RowsOf(server), 2);
 }
 
+TEST(ExpertServiceTest, SaysWhatARowTakesOnceOneWasComputed) {
+  constexpr auto kBusy = 20ms;
+  ExpertServer server({.scorer =
+                           [&](std::span<const float> features, size_t rows) {
+                             const auto until = core::Clock::now() + kBusy;
+                             while (core::Clock::now() < until) {
+                             }
+                             return SampleScores(features, rows);
+                           },
+                       .service = {.workers = 2}});
+  const auto stub = server.Stub();
+  const auto describe = [&] {
+    v1::ExpertDescription description;
+    grpc::ClientContext context;
+    EXPECT_TRUE(stub->Describe(&context, {}, &description).ok());
+    return description.domains(0).service_seconds();
+  };
+  EXPECT_EQ(describe(), 0.0);
+  Reply reply = Score(*stub, Request(4));
+  ASSERT_THAT(reply.status, IsOk());
+  EXPECT_FALSE(reply.trailers.contains(kServiceTrailer)) << "it is not over when it is answered";
+  ASSERT_TRUE(Eventually([&] { return describe() > 0.0; }));
+  reply = Score(*stub, Request(4));
+  ASSERT_TRUE(reply.trailers.contains(kServiceTrailer));
+  // 20 ms of two workers, four rows: 2.5 ms of the process, and what the machine held it up.
+  EXPECT_GE(std::stoll(reply.trailers.at(kServiceTrailer)), 2'500'000);
+}
+
 TEST(ExpertServiceTest, ConcurrentCallersShareABatchAndGetTheAnswersOfASoloCall) {
   HeldScorer held;
   ExpertServer server({.scorer = held.scorer()});

@@ -53,6 +53,19 @@ TEST(RemoteExpertTest, GivesTheAnswersOfTheSameExpertInProcess) {
   }
 }
 
+TEST(RemoteExpertTest, LearnsWhatARowTakesFromAnswersAndFromDescriptions) {
+  ExpertServer server;
+  const auto expert = Remote({server.address()});
+  EXPECT_EQ(expert->ServiceSeconds(), std::nullopt);
+  EXPECT_TRUE(Eventually([&] {
+    EXPECT_THAT(Ask(*expert, OneRow()).get(), IsOk());
+    return expert->ServiceSeconds().has_value();
+  }));
+  EXPECT_GT(*expert->ServiceSeconds(), 0.0);
+  const auto later = Remote({server.address()});  // It asks what the endpoint is, and no more.
+  EXPECT_TRUE(Eventually([&] { return later->ServiceSeconds().has_value(); }));
+}
+
 TEST(RemoteExpertTest, TravelsInTwoBytesWhenTold) {
   ExpertServer server;
   for (const v1::DType dtype : {v1::FP16, v1::BF16}) {
