@@ -58,6 +58,22 @@ void NextWave(const Policy& policy, std::span<const double> log_domain,
   std::erase_if(wave, [&](size_t g) { return states[g] != ExpertState::kUnasked; });
 }
 
+void PassedOver(const Policy& policy, std::span<const double> log_domain,
+                std::span<const ExpertState> states, double best_log_joint,
+                std::span<const size_t> wave, std::vector<size_t>& passed) {
+  assert(log_domain.size() == states.size());
+  if (policy.kind != PolicyKind::kExact) {
+    Wanted(policy, log_domain, passed);
+    std::erase_if(passed, [&](size_t g) { return states[g] != ExpertState::kDown; });
+    return;
+  }
+  passed.clear();
+  const double least = wave.empty() ? best_log_joint : log_domain[wave.front()];
+  for (size_t g = 0; g < states.size(); ++g) {
+    if (states[g] == ExpertState::kDown && CouldWin(log_domain[g], least)) passed.push_back(g);
+  }
+}
+
 std::optional<size_t> NextForConcept(const Taxonomy& taxonomy, std::span<const double> log_domain,
                                      std::span<const ExpertState> states, size_t concept_index,
                                      double probability, double least) {

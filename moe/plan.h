@@ -32,6 +32,14 @@ void NextWave(const Policy& policy, std::span<const double> log_domain,
               std::span<const ExpertState> states, double best_log_joint,
               std::vector<size_t>& wave);
 
+/// Sets `passed` to the experts that NextWave would have asked before or beside those of `wave`,
+/// which it just gave, had they not been down: all that the policy wants; for kExact the more
+/// probable ones, or, where `wave` is empty, those that could win. So in the end they are, with
+/// those that were asked, what the policy chose. Allocates nothing once `passed` has room for [G].
+void PassedOver(const Policy& policy, std::span<const double> log_domain,
+                std::span<const ExpertState> states, double best_log_joint,
+                std::span<const size_t> wave, std::vector<size_t>& passed);
+
 /// The expert that kExact asks although no other can win: one that knows the best concept so far,
 /// when that concept's `probability` is under `least` and all unasked experts that know it could
 /// together lift it there. The most probable of them; none that is down. So a carrot that fruit and

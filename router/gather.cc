@@ -48,18 +48,26 @@ Gather::Gather(const moe::Policy& policy, std::span<const double> log_domain,
       states_(log_domain.size(), ExpertState::kUnasked),
       faults_(log_domain.size()),
       reasons_(log_domain.size()),
-      asked_(log_domain.size(), false) {}
+      asked_(log_domain.size(), false),
+      wanted_(log_domain.size(), false) {}
 
 std::span<const size_t> Gather::Next(std::span<const std::optional<MissingReason>> unavailable,
                                      PlanRoom& room) {
   assert(waiting_ == 0);
+  bool any_down = false;
   for (size_t domain = 0; domain < states_.size(); ++domain) {
     if (asked_[domain]) continue;
     states_[domain] = unavailable[domain] ? ExpertState::kDown : ExpertState::kUnasked;
+    any_down = any_down || unavailable[domain];
     reasons_[domain] = unavailable[domain];
   }
   std::vector<size_t>& wave = room.wave;
   moe::NextWave(policy_, log_domain_, states_, best_log_joint_, wave);
+  room.wanted.clear();
+  if (any_down) {
+    moe::PassedOver(policy_, log_domain_, states_, best_log_joint_, wave, room.passed);
+    NoteWanted(room.passed, room);
+  }
   wave_reason_ =
       policy_.kind == moe::PolicyKind::kExact ? WaveReason::kCouldWin : WaveReason::kPolicy;
   if (wave.empty()) {
@@ -67,6 +75,7 @@ std::span<const size_t> Gather::Next(std::span<const std::optional<MissingReason
     if (domain) wave.push_back(*domain);
     wave_reason_ = WaveReason::kCouldMakeItSure;
   }
+  NoteWanted(wave, room);
   for (const size_t domain : wave) {
     asked_[domain] = true;
     states_[domain] = ExpertState::kFailed;
@@ -74,6 +83,14 @@ std::span<const size_t> Gather::Next(std::span<const std::optional<MissingReason
   }
   waiting_ = wave.size();
   return wave;
+}
+
+void Gather::NoteWanted(std::span<const size_t> domains, PlanRoom& room) {
+  for (const size_t domain : domains) {
+    if (wanted_[domain]) continue;
+    wanted_[domain] = true;
+    room.wanted.push_back(domain);
+  }
 }
 
 std::optional<size_t> Gather::NextForConfidence(std::vector<double>& room) const {

@@ -23,6 +23,10 @@ namespace orchard::router {
 /// What planning writes to. Whoever plans keeps it from plan to plan, so that none allocates.
 struct PlanRoom {
   std::vector<size_t> wave;
+  std::vector<size_t> passed;  // over, because they can't be asked
+  /// What Next() found to be wanted of the domains, and had not before: its wave, and those that it
+  /// would have asked if they could be. Each once a picture.
+  std::vector<size_t> wanted;
   std::vector<double> concepts;
 };
 
@@ -39,7 +43,7 @@ class Gather {
 
   /// The next wave, from now on waited for; empty when the answer is as complete as it gets.
   /// Nothing may be waited for. `unavailable`, shape [G]: why a domain can't be asked now; nothing:
-  /// it can. Borrows from `room`.
+  /// it can. Borrows from `room`, and leaves there what is wanted.
   std::span<const size_t> Next(std::span<const std::optional<experts::MissingReason>> unavailable,
                                PlanRoom& room);
 
@@ -86,6 +90,7 @@ class Gather {
 
  private:
   std::optional<size_t> NextForConfidence(std::vector<double>& room) const;
+  void NoteWanted(std::span<const size_t> domains, PlanRoom& room);
 
   const Catalogue* catalogue_;
   moe::Policy policy_;
@@ -94,6 +99,7 @@ class Gather {
   std::vector<absl::Status> faults_;      // by domain; OK: none is known
   std::vector<std::optional<experts::MissingReason>> reasons_;  // of who did not answer (yet)
   std::vector<bool> asked_;
+  std::vector<bool> wanted_;  // asked, or passed over
   std::vector<moe::ExpertAnswer> answers_;
   // What they borrow from; shared by the pictures of a sub-batch.
   std::vector<std::shared_ptr<const model::ScoreBatch>> scores_;

@@ -20,6 +20,7 @@
 #include "router/catalogue.h"
 #include "router/combine_stage.h"
 #include "router/decode_stage.h"
+#include "router/demand_meter.h"
 #include "router/encode_stage.h"
 #include "router/estimates.h"
 #include "router/fair_share.h"
@@ -77,6 +78,8 @@ class Pipeline {
     size_t combine_workers = 2;  ///< threads that plan and combine what remote experts answer
     size_t max_batch = 4;        ///< pictures a forward pass
     std::function<void()> start_encode_worker = nullptr;  ///< first thing on each encode thread
+    /// Counts what pictures want of each domain; null: nobody counts. Outlives the pipeline.
+    DemandMeter* demand = nullptr;
   };
 
   /// Everything given outlives the pipeline. `fleet` has one entry a domain of `catalogue`.

@@ -144,6 +144,7 @@ Scatter::Scatter(ScatterStage& stage, Encoded encoded, std::vector<RequestPtr> r
   ready_.reserve(requests.size());
   planned_.reserve(requests.size());
   room_.wave.reserve(stage.fleet_.domains());
+  room_.wanted.reserve(stage.fleet_.domains());
   for (size_t row = 0; row < requests.size(); ++row) {
     const moe::Policy& policy = requests[row]->options.policy;
     pictures_.push_back(
@@ -270,6 +271,9 @@ void Scatter::PlanFor(size_t row, Clock::time_point now) {
   if (!picture.request) return;
   if (now >= picture.request->give_up || picture.request->Cancelled()) return GoOn(row);
   const std::span<const size_t> wave = picture.gather.Next(unavailable_, room_);
+  if (stage_.options_.demand != nullptr) {
+    for (const size_t domain : room_.wanted) stage_.options_.demand->Wanted(domain, now);
+  }
   if (wave.empty()) {
     picture.complete = true;
     return GoOn(row);

@@ -18,6 +18,7 @@
 #include "core/timer_queue.h"
 #include "experts/expert.h"
 #include "router/catalogue.h"
+#include "router/demand_meter.h"
 #include "router/encode_stage.h"
 #include "router/estimates.h"
 #include "router/fleet.h"
@@ -66,6 +67,8 @@ class ScatterStage {
     core::Clock::duration expert_timeout = std::chrono::seconds(2);
     size_t expert_in_flight = 0;  ///< rows a domain; 0: no limit
     bool keep_waves = false;      ///< whether requests are to hold what was asked in which wave
+    /// Counts what pictures want of each domain; null: nobody counts. Outlives the stage.
+    DemandMeter* demand = nullptr;
   };
   /// Takes a picture on, on an encode worker or the pool.
   using Next = std::function<void(Gathered)>;

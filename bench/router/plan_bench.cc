@@ -11,9 +11,11 @@
 
 #include <benchmark/benchmark.h>
 
+#include "core/clock.h"
 #include "core/timer_queue.h"
 #include "experts/remote_expert.h"
 #include "experts/resolver.h"
+#include "router/demand_meter.h"
 #include "router/fleet.h"
 #include "router/gather.h"
 
@@ -96,6 +98,23 @@ BENCHMARK(BM_PlanStep)
     ->ArgNames({"policy", "domains", "endpoints"})
     ->ArgsProduct({benchmark::CreateDenseRange(0, 6, 1), {200}, {10}})
     ->Args({0, 9, 1});
+
+/// What a planned picture pays besides, for each domain that it wants; in threads that want the
+/// same one, as encode workers do.
+void BM_Wanted(benchmark::State& state) {
+  static DemandMeter meter(/*domains=*/9, {});
+  for (auto _ : state) meter.Wanted(/*domain=*/3, core::Clock::now());
+  state.SetItemsProcessed(state.iterations());  // → pictures per second
+}
+BENCHMARK(BM_Wanted)->Threads(1)->Threads(2);
+
+/// What a scrape, or an autoscaler, pays for a domain.
+void BM_ReadDemand(benchmark::State& state) {
+  DemandMeter meter(/*domains=*/9, {});
+  meter.Wanted(3, core::Clock::now());
+  for (auto _ : state) benchmark::DoNotOptimize(meter.Read(3, 0.001, core::Clock::now()));
+}
+BENCHMARK(BM_ReadDemand);
 
 }  // namespace
 }  // namespace orchard::router

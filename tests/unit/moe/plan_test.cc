@@ -1,5 +1,6 @@
 #include "moe/plan.h"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <string>
@@ -262,6 +263,56 @@ TEST_F(ConceptTest, AsksNobodyInVain) {
   EXPECT_EQ(Next({kAnswered, kAnswered, kUnasked}, 0.4, 0.6),
             std::nullopt);  // Nobody else knows it.
 }
+
+struct PassedOverCase {
+  std::string name;
+  Policy policy;
+  std::vector<ExpertState> states;
+  double best_joint;  ///< 0: nothing answered
+  std::vector<size_t> passed;
+};
+
+class PassedOverTest : public ::testing::TestWithParam<PassedOverCase> {};
+
+TEST_P(PassedOverTest, IsWhoWouldHaveBeenAskedWereItNotDown) {
+  const PassedOverCase& param = GetParam();
+  const std::vector<double> log_domain = testing::WorkedExample().log_domain;
+  const double best = param.best_joint == 0.0 ? kMasked : std::log(param.best_joint);
+  const std::vector<size_t> wave = testing::WaveOf(param.policy, log_domain, param.states, best);
+  std::vector<size_t> passed = {7};  // Of the plan before.
+  PassedOver(param.policy, log_domain, param.states, best, wave, passed);
+  std::ranges::sort(passed);
+  EXPECT_EQ(passed, param.passed);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, PassedOverTest,
+    ::testing::Values(
+        PassedOverCase{"NobodyIsDown",
+                       kDensePolicy,
+                       {kUnasked, kUnasked, kUnasked, kUnasked, kUnasked},
+                       0.0,
+                       {}},
+        PassedOverCase{
+            "AllThatThePolicyWants", kTopTwo, {kUnasked, kDown, kDown, kDown, kDown}, 0.0, {3}},
+        PassedOverCase{
+            "NotOneThatItDoesNot", kHardPolicy, {kUnasked, kDown, kDown, kDown, kDown}, 0.0, {}},
+        PassedOverCase{"ExactTheMoreProbableOnes",
+                       kExactPolicy,
+                       {kDown, kUnasked, kDown, kDown, kDown},
+                       0.0,
+                       {0, 3}},
+        PassedOverCase{"ExactThoseThatCouldWinWhenNobodyIsAsked",
+                       kExactPolicy,
+                       {kAnswered, kDown, kDown, kDown, kDown},
+                       0.22,
+                       {3}},
+        PassedOverCase{"ExactAllWhenAllAreDown",
+                       kExactPolicy,
+                       {kDown, kDown, kDown, kDown, kDown},
+                       0.0,
+                       {0, 1, 2, 3, 4}}),
+    [](const auto& param_info) { return param_info.param.name; });
 
 }  // namespace
 }  // namespace orchard::moe

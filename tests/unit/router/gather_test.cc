@@ -205,5 +205,62 @@ TEST(GatherTest, AnswersPointAtTheirRowOfASharedBatch) {
   EXPECT_EQ(gather.Answers()[0].log_probabilities[0], -3.0F);
 }
 
+/// Plans as the scatter does; what is wanted now and was not before.
+std::vector<size_t> WantedNext(Gather& gather, const Unavailable& unavailable) {
+  PlanRoom room;
+  gather.Next(unavailable, room);
+  std::ranges::sort(room.wanted);
+  return room.wanted;
+}
+
+TEST(GatherWantsTest, WhatIsAskedIsWantedOnce) {
+  Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.4, 0.35, 0.25}), kCatalogue);
+  EXPECT_THAT(WantedNext(gather, kAll), ElementsAre(kRiceDisease));
+  gather.Answered(kRiceDisease, Says(2, 0.5), 0);  // 0.20 < 0.35
+  EXPECT_THAT(WantedNext(gather, kAll), ElementsAre(kFruit));
+  gather.Answered(kFruit, Says(3, 0.9), 0);  // 0.315 > 0.25
+  EXPECT_THAT(WantedNext(gather, kAll), IsEmpty());
+}
+
+TEST(GatherWantsTest, ExactWantsWhoIsDownWhenItsTurnComes) {
+  Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.4, 0.35, 0.25}), kCatalogue);
+  EXPECT_THAT(WantedNext(gather, kNoFruit), ElementsAre(kRiceDisease));
+  gather.Answered(kRiceDisease, Says(2, 0.5), 0);
+  // Fruit's turn is before vegetable's, which is asked in its place.
+  EXPECT_THAT(WantedNext(gather, kNoFruit), ElementsAre(kFruit, kVegetable));
+  gather.Answered(kVegetable, Says(2, 0.9), 0);
+  EXPECT_THAT(WantedNext(gather, kNoFruit), IsEmpty());
+}
+
+TEST(GatherWantsTest, ExactWantsNobodyWhoCouldNotWin) {
+  Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.7, 0.2, 0.1}), kCatalogue);
+  EXPECT_THAT(WantedNext(gather, kNoFruit), ElementsAre(kRiceDisease));
+  gather.Answered(kRiceDisease, Says(2, 0.9), 0);
+  EXPECT_THAT(WantedNext(gather, kNoFruit), IsEmpty());
+  EXPECT_THAT(gather.Missing(), IsEmpty());
+}
+
+TEST(GatherWantsTest, WhoComesBackMeanwhileIsAskedAndNotWantedAgain) {
+  Gather gather(Policy(moe::PolicyKind::kExact), Logs({0.35, 0.4, 0.25}), kCatalogue);
+  EXPECT_THAT(WantedNext(gather, kNoFruit), ElementsAre(kRiceDisease, kFruit));
+  gather.Answered(kRiceDisease, Says(2, 0.5), 0);
+  EXPECT_THAT(WantedNext(gather, kAll), IsEmpty());
+  EXPECT_TRUE(gather.waiting()) << "for fruit";
+}
+
+TEST(GatherWantsTest, InTheEndItIsWhatThePolicyChose) {
+  const Unavailable unavailable = {MissingReason::kCold, MissingReason::kOverloaded,
+                                   MissingReason::kEjected};
+  for (const moe::PolicyKind kind : moe::AllPolicies()) {
+    const moe::Policy policy = *moe::MakePolicy(
+        kind, std::nullopt, std::nullopt,
+        kind == moe::PolicyKind::kPinned ? std::optional<size_t>(kVegetable) : std::nullopt, 3);
+    Gather gather(policy, Logs({0.7, 0.2, 0.1}), kCatalogue);
+    const std::vector<size_t> wanted = WantedNext(gather, unavailable);
+    EXPECT_EQ(wanted, gather.Missing()) << moe::Name(kind);
+    EXPECT_FALSE(gather.Missing().empty());
+  }
+}
+
 }  // namespace
 }  // namespace orchard::router
