@@ -16,8 +16,8 @@ import unittest
 import tree
 
 PATIENCE_S = 120
-TOOLS = ("demo", "bench", "bench_budgets.py", "bench_build.py", "bench_compare.py", "bench_faults.py",
-         "bench_runs.py")
+TOOLS = ("demo", "monitoring.py", "bench", "bench_budgets.py", "bench_build.py", "bench_compare.py",
+         "bench_faults.py", "bench_runs.py")
 
 # Every program writes down that it was called: build, program, and what tells one call from another.
 HEAD = r"""#!/bin/sh

@@ -63,19 +63,38 @@ sys.exit(code)
 '''
 
 
+# Listens as Prometheus would and says that it is ready; "Configuration" is what it was given.
+PROMETHEUS = HEAD + r'''
+import http.server, os, pathlib, signal, sys
+ME = pathlib.Path(sys.argv[0])
+(ME.parent / "started" / str(os.getpid())).touch()
+config = next(a.split("=", 1)[1] for a in sys.argv if a.startswith("--config.file="))
+(ME.parent / "config").write_text(config + "\n" + pathlib.Path(config).read_text())
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/-/ready" else 404)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page).serve_forever()
+'''
+
+
 class Demo:
     """A planted build folder, model and pictures, and the demo on them."""
 
     def __init__(self, root):
         self.root = root
-        for name in ("orchard", "orchard-router", "orchard-expert"):
+        for name in ("orchard", "orchard-router", "orchard-expert", "prometheus"):
             (root / "bin" / name).chmod(0o755)
         (root / "bin/started").mkdir()
 
     def start(self, **settings):
         environment = {name: value for name, value in os.environ.items()
-                       if name not in ("ONCE", "IMAGES", "MODEL")}
-        environment |= {"IMAGES": str(self.root / "images"), "MODEL": str(self.root / "model"),
+                       if name not in ("ONCE", "DASH", "IMAGES", "MODEL")}
+        environment |= {"PATH": f"{self.root}/bin:{os.environ['PATH']}",
+                        "IMAGES": str(self.root / "images"), "MODEL": str(self.root / "model"),
                         **settings}
         return subprocess.Popen([sys.executable, "-B", DEMO, self.root / "bin"], env=environment,
                                 text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -96,6 +115,7 @@ class Demo:
 @contextlib.contextmanager
 def planted(*images):
     files = {"bin/orchard": CLIENT, "bin/orchard-router": SERVER, "bin/orchard-expert": SERVER,
+             "bin/prometheus": PROMETHEUS,
              "model/1/manifest.json": json.dumps({"experts": [{"domain": "rice"}]})}
     with tree.planted(files | {f"images/{name}.jpg": "" for name in images}) as root:
         yield Demo(root)
@@ -168,6 +188,34 @@ class DemoTest(unittest.TestCase):
             self.assertEqual(code, 1)
             self.assertIn("encoder.safetensors: checksum differs", err)
             self.assertNotIn("taken", out)
+            self.assertEqual(demo.left(), [])
+
+    def test_prometheus_is_beside_it_when_asked_for_and_goes_with_it(self):
+        with planted("a") as demo:
+            code, out, err = demo.run(ONCE="1", DASH="1")
+            self.assertEqual((code, err), (0, ""), out)
+            self.assertEqual(demo.left(), [])
+            file, config = (demo.root / "bin/config").read_text().split("\n", 1)
+        self.assertRegex(out, r"http://127\.0\.0\.1:\d+/graph\?\S*orchard%3Aexpert_load_share")
+        # Each process is scraped once, at the address that it said.
+        for job in ("orchard-router", "orchard-expert"):
+            self.assertRegex(config, rf'job_name: {job}\n(.*\n)*? +- targets: \["127.0.0.1:\d+"\]\n')
+        self.assertNotIn("9093", config)
+        self.assertFalse(pathlib.Path(file).parent.exists(), "the storage is gone")
+
+    def test_without_being_asked_there_is_no_prometheus(self):
+        with planted("a") as demo:
+            code, out, err = demo.run(ONCE="1", DASH="0")
+            self.assertEqual((code, err), (0, ""), out)
+            self.assertFalse((demo.root / "bin/config").exists())
+        self.assertNotIn("Prometheus", out)
+
+    def test_a_prometheus_that_does_not_start_fails_the_demo_with_its_words(self):
+        with planted("a") as demo:
+            (demo.root / "bin/prometheus").write_text("#!/bin/sh\necho no room >&2\nexit 3\n")
+            code, _, err = demo.run(ONCE="1", DASH="1")
+            self.assertEqual(code, 1)
+            self.assertIn("prometheus ended with 3:\nno room", err)
             self.assertEqual(demo.left(), [])
 
     def test_settings_that_name_nothing_are_refused_before_anything_starts(self):

@@ -22,7 +22,7 @@ class Dev:
     def run(self, *arguments, **environment):
         """(exit code, lines of stdout, stderr), called in the folder `here`."""
         clean = {name: value for name, value in os.environ.items()
-                 if name not in ("ONCE", "IMAGES", "MODEL", "ROUNDS", "BASE", "PRESET")}
+                 if name not in ("ONCE", "DASH", "IMAGES", "MODEL", "ROUNDS", "BASE", "PRESET")}
         clean["PATH"] = f"{self.root}/path:{clean['PATH']}"
         run = subprocess.run(["bash", "../dev", *arguments], cwd=self.root / "here",
                              env=clean | environment, capture_output=True, text=True, check=False)
@@ -73,7 +73,7 @@ class DevTest(unittest.TestCase):
                     code, out, err = dev.run("demo", argument)
                     self.assertEqual((code, out), (2, []))
                     self.assertIn(f'unknown setting "{argument}"', err)
-                    for name in ("PRESET", "ONCE", "IMAGES", "MODEL"):
+                    for name in ("PRESET", "ONCE", "DASH", "IMAGES", "MODEL"):
                         self.assertIn(name, err)
 
     def test_the_demo_refuses_what_it_would_ignore(self):
