@@ -5,7 +5,8 @@ or the panel is repeated for each domain; areas of a stack are as many as the wh
 alerts look at is read from the recorded series that they look at.
 """
 
-from panels import board, graph, highest, mean, quantile, ratio, row, share, stat, total
+from panels import (board, graph, highest, mean, quantile, ratio, row, share, stat, total,
+                    whole_quantile)
 
 # Labels. With "All" chosen, a variable is .*, which series without that label match as well.
 HERE = 'namespace=~"$namespace"'
@@ -158,7 +159,7 @@ def routing():
                         "0 is the same, 1 nothing in common."),
             graph("How many experts does a picture ask?", "none",
                   ("mean", mean("orchard_experts_asked", ROUTER)),
-                  ("95 %", quantile(0.95, "orchard_experts_asked", ROUTER)), width=6,
+                  ("95 %", whole_quantile(0.95, "orchard_experts_asked", ROUTER)), width=6,
                   about="Experts activated for a picture. It grows when the gates are unsure, and "
                         "with policies that ask more."),
             graph("How much of what was chosen answered?", SHARE, ("answered", answered), most=1,
@@ -194,8 +195,9 @@ def experts():
             graph("Which fail?", SHARE,
                   ("{{domain}}", highest(ratio(total(calls, failed, "domain"),
                                                total(calls, ROUTER_MODEL, "domain")))),
-                  width=6, about="Calls without an answer, of all calls to that domain. Cancelled "
-                                 "ones are not counted: nobody waited for them."),
+                  width=6, about="Calls without an answer, of all calls to that domain, without "
+                                 "cancelled ones. Where nothing is up no call is made: then look at "
+                                 "what is missing."),
             graph("Which are slow?", "s",
                   ("{{domain}}", highest(quantile(0.95, "orchard_expert_call_duration_seconds",
                                                   ROUTER_MODEL, "domain"))),
@@ -212,7 +214,8 @@ def experts():
                   alert="OrchardExpertUnderscaled",
                   about="Replicas that the routers' demand wants more than there are."),
             graph("Which pictures wait for an expert to start?", "none",
-                  ("{{domain}}", highest(f"sum by (domain) (orchard_cold_waiting{{{ROUTER_DOMAIN}}})")),
+                  ("{{domain}}",
+                   highest(f"sum by (domain) (orchard_cold_waiting{{{ROUTER_DOMAIN}}})")),
                   about="Pictures that are held while the first replica of a domain starts "
                         "(--cold-start-wait)."),
             graph("Who asks again, or twice?", SHARE,
@@ -260,8 +263,8 @@ def experts():
                   about="What the routers' demand wants, unrounded, and the processes that serve it."),
             graph("How many rows are computed together?", "none",
                   ("mean", mean("orchard_expert_server_batch_size", EXPERT_DOMAIN)),
-                  ("95 %", quantile(0.95, "orchard_expert_server_batch_size", EXPERT_DOMAIN)), width=6,
-                  about="Rows of a batch of its replicas."),
+                  ("95 %", whole_quantile(0.95, "orchard_expert_server_batch_size", EXPERT_DOMAIN)),
+                  width=6, about="Rows of a batch of its replicas."),
             graph("Why is it missing?", PER_SECOND,
                   ("{{reason}}", highest(total("orchard_missing_total", ROUTER_DOMAIN, "reason"))),
                   width=6, about="Activations without an answer a second, five reasons."),
@@ -295,7 +298,7 @@ def latency():
         row("Batches",
             graph("How many pictures does a forward pass take?", "none",
                   ("mean", mean("orchard_micro_batch_size", ROUTER)),
-                  ("95 %", quantile(0.95, "orchard_micro_batch_size", ROUTER)),
+                  ("95 %", whole_quantile(0.95, "orchard_micro_batch_size", ROUTER)),
                   about="Micro-batches of the encoder; it never waits for more. Near --max-batch the "
                         "encoder is behind."),
             graph("How many rows do experts compute together?", "none",

@@ -61,6 +61,11 @@ def quantile(share, histogram, labels, by=""):
     return f"histogram_quantile({share}, {total(f'{histogram}_bucket', labels, groups)})"
 
 
+def whole_quantile(share, histogram, labels):
+    """Of a histogram that counts things: between the edges of a bucket there are none."""
+    return f"ceil({quantile(share, histogram, labels)})"
+
+
 def highest(query):
     """As many series as can be told apart."""
     return f"topk({FEW}, {query})"

@@ -38,13 +38,8 @@ MAY_BE_EMPTY = {
 }
 
 
-def awaited(expression):
-    """Whether a query needs a metric that is not built yet."""
-    return any(name in expression for name in promql.AWAITED) or "desired_replicas" in expression
-
-
 def may_be_empty(board, panel, target):
-    return (awaited(target["expr"]) or (board, panel["title"], "") in MAY_BE_EMPTY
+    return (promql.awaited(target["expr"]) or (board, panel["title"], "") in MAY_BE_EMPTY
             or (board, panel["title"], target["legendFormat"]) in MAY_BE_EMPTY)
 
 
@@ -136,7 +131,7 @@ class LiveBoardsTest(unittest.TestCase):
     def test_every_recorded_series_is_there(self):
         def missing():
             return [name for name, rule in promql.rules("record").items()
-                    if not awaited(rule["expr"]) and not self.ask(name)]
+                    if not promql.awaited(rule["expr"]) and not self.ask(name)]
         self.assertEqual(self.eventually(missing), [])
 
     def test_rules_are_evaluated_without_errors_and_only_the_dead_mans_switch_fires(self):

@@ -1,5 +1,6 @@
 """What the tests of rules and boards share: which metrics there are, and which a query names."""
 
+import functools
 import re
 
 import yaml
@@ -38,10 +39,11 @@ def listed_metrics():
     return series
 
 
-def groups(folder=RULES):
+@functools.lru_cache(maxsize=None)
+def groups():
     """The rule groups of every file, with `file` in each rule."""
     found = []
-    for file in sorted(folder.glob("*.yaml")):
+    for file in sorted(RULES.glob("*.yaml")):
         for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]:
             found.append(group | {"rules": [rule | {"file": file.name} for rule in group["rules"]]})
     return found
@@ -75,6 +77,13 @@ def _aggregates(text, match):
 def faults(expression, known):
     """Metrics of an expression that are not `known`."""
     return sorted(names(expression) - known - BUILT_IN - AWAITED)
+
+
+def awaited(expression):
+    """Whether an expression, or a recorded series in it, reads a metric that is not there yet."""
+    recorded = rules("record")
+    return any(name in AWAITED or (name in recorded and awaited(recorded[name]["expr"]))
+               for name in names(expression))
 
 
 def all_known():

@@ -24,6 +24,12 @@ class NamesTest(unittest.TestCase):
                                        {"orchard_requests_total"}), ["orchard_request_total"])
 
 
+    def test_what_stands_on_something_awaited_is_awaited(self):
+        for metric in promql.AWAITED:
+            self.assertTrue(promql.awaited(f"sum({metric})"))
+        self.assertFalse(promql.awaited("sum(orchard:expert_load_share:rate5m)"))
+
+
 class ListTest(unittest.TestCase):
 
     def test_histograms_are_their_series(self):

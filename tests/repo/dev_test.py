@@ -16,7 +16,7 @@ class Dev:
 
     def __init__(self, root):
         self.root = root.resolve()
-        for name in ("tools/install-packages", "tools/demo", "tools/bench", "path/cmake"):
+        for name in ("tools/install-packages", "tools/demo", "tools/bench", "tools/boards", "path/cmake"):
             (root / name).chmod(0o755)
 
     def run(self, *arguments, **environment):
@@ -33,7 +33,7 @@ class Dev:
 def planted():
     with tree.planted({"dev": (tree.ROOT / "dev").read_bytes(), "here/x": "",
                        "tools/install-packages": NOTHING, "path/cmake": NOTHING,
-                       "tools/demo": SHOW, "tools/bench": SHOW}) as root:
+                       "tools/demo": SHOW, "tools/bench": SHOW, "tools/boards": SHOW}) as root:
         yield Dev(root)
 
 
@@ -65,6 +65,16 @@ class DevTest(unittest.TestCase):
             wanted = [f"BASE={dev.root}/here/../old/bin", "build/release/bin compare"]
             code, out, err = dev.run("bench", "compare", "BASE=../old/bin")
             self.assertEqual((code, out[4:]), (0, wanted), err)
+
+    def test_only_boards_asks_for_what_draws_them(self):
+        with planted() as dev:
+            (dev.root / "tools/install-packages").write_text('#!/bin/sh\necho "packages $*"\n')
+            code, out, err = dev.run("boards", "IMAGES=photos")
+            self.assertEqual((code, out), (0, [
+                "packages gnuplot-nox", "packages ", "ONCE=", f"IMAGES={dev.root}/here/photos", "MODEL=",
+                "ROUNDS=", "BASE=", "build/release/bin"]), err)
+            _, out, _ = dev.run("demo")
+            self.assertEqual(out[0], "packages ")
 
     def test_an_unknown_setting_is_refused_with_the_known_ones(self):
         with planted() as dev:
