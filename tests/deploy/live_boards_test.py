@@ -72,6 +72,14 @@ class Fleet:
                  router["grpc"], "--concurrency", "2", "--policy", "dense", "--timeout", "30s",
                  "--duration", f"{4 * PATIENCE_S}s", pictures], stdout=log, stderr=log)
 
+    def stop_experts(self):
+        """Both of them; the router goes on."""
+        for started in [one for one in self.processes.running if one[0].startswith("expert-")]:
+            self.processes.running.remove(started)
+            started[1].terminate()
+            started[1].wait()
+            started[1].stdout.close()
+
     def stop(self):
         if self.load:
             self.load.terminate()
@@ -84,7 +92,8 @@ class Fleet:
 @unittest.skipUnless(shutil.which("prometheus"), "prometheus is missing: run ./dev deps")
 @unittest.skipUnless(all((BIN_DIR / name).is_file() for name in PROGRAMS),
                      f"not built in {BIN_DIR}: {', '.join(PROGRAMS)}")
-class LiveBoardsTest(unittest.TestCase):
+class FleetTest(unittest.TestCase):
+    """Something to ask, for the tests below."""
 
     @classmethod
     def setUpClass(cls):
@@ -107,6 +116,27 @@ class LiveBoardsTest(unittest.TestCase):
             self.assertIsNone(self.fleet.load.poll(), "the load has ended")
             time.sleep(1)
         return left
+
+
+class FaultTest(FleetTest):
+
+    def test_experts_that_stop_under_load_raise_the_alarm_for_each_domain(self):
+        def missing_load():
+            return [] if any(value > 0 for _, value in self.ask("orchard:expert_load:rate5m")) else [1]
+        self.assertEqual(self.eventually(missing_load), [])
+        domains = set(bench_runs.demo.domains_of(MODEL))
+
+        def missing_alarms():
+            """Pending: two minutes later they would fire."""
+            raised = {labels["domain"]
+                      for labels, _ in self.ask('ALERTS{alertname="OrchardExpertDown"}')}
+            return sorted(domains - raised)
+        self.assertEqual(missing_alarms(), sorted(domains))
+        self.fleet.stop_experts()
+        self.assertEqual(self.eventually(missing_alarms), [])
+
+
+class LiveBoardsTest(FleetTest):
 
     def test_every_query_of_every_board_is_answered(self):
         waiting = {}  # what it is called: query
