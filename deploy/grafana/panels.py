@@ -84,13 +84,17 @@ def thresholds(comparison, limit):
     return {"mode": "absolute", "steps": steps}
 
 
+def link(kind, title, url="", **more):
+    """Every field, as Grafana's schema asks for it."""
+    return {"type": kind, "title": title, "url": url, "icon": "doc", "tooltip": "", "tags": [],
+            "asDropdown": False, "includeVars": False, "keepTime": False, "targetBlank": True} | more
+
+
 def links(alert, section):
     """To the runbook of the panel's alert, else to what the documents say of the board."""
     if alert:
-        title, url = f"Runbook: {alert}", f"${{docs}}/operations.md#{alert.lower()}"
-    else:
-        title, url = "How to read this", f"${{docs}}/observability.md#{section}"
-    return [{"title": title, "url": url, "targetBlank": True}]
+        return [link("link", f"Runbook: {alert}", f"${{docs}}/operations.md#{alert.lower()}")]
+    return [link("link", "How to read this", f"${{docs}}/observability.md#{section}")]
 
 
 def _panel(kind, title, unit, queries, about, alert, width, custom, most):
@@ -135,7 +139,8 @@ def stat(title, unit, query, *, about, alert=None, width=3):
     panel["options"] = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "colorMode": "background" if alert else "none", "graphMode": "area", "textMode": "value",
-        "justifyMode": "auto", "orientation": "auto"}
+        "justifyMode": "auto", "orientation": "auto", "wideLayout": True,
+        "showPercentChange": False, "percentChangeColorMode": "standard"}
     return panel
 
 
@@ -156,8 +161,8 @@ def _variable(name, label, query):
 
 VARIABLES = [
     {"type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus",
-     "hide": 0, "multi": False, "includeAll": False, "refresh": 1, "regex": "", "current": {},
-     "options": []},
+     "hide": 0, "multi": False, "includeAll": False, "refresh": 1, "regex": "", "options": [],
+     "current": {"selected": False, "text": "default", "value": "default"}},
     # Where the documents are: links of panels begin with it. Put your own copy here.
     {"type": "constant", "name": "docs", "label": "Documents", "hide": 2,
      "query": "https://orchard.example/docs",
@@ -207,8 +212,8 @@ def board(uid, title, section, rows):
             "expr": 'ALERTS{alertname=~"Orchard.*",alertname!="OrchardWatchdog",'
                     'alertstate="firing",namespace=~"$namespace"}',
             "titleFormat": "{{alertname}}", "textFormat": "{{domain}}", "step": "30s"}]},
-        "links": [{"type": "dashboards", "title": "Boards", "tags": ["orchard"], "asDropdown": True,
-                   "includeVars": True, "keepTime": True, "targetBlank": False, "url": ""}],
+        "links": [link("dashboards", "Boards", tags=["orchard"], asDropdown=True, includeVars=True,
+                       keepTime=True, targetBlank=False, icon="external link")],
         "templating": {"list": VARIABLES},
         "panels": _place(rows, section),
     }
