@@ -121,6 +121,11 @@ void Declare(server::Settings& settings, Config& config) {
   });
   settings.Add("dns-interval", config.dns_interval, "Between two look-ups of an expert's name.")
       .Range(std::chrono::milliseconds(100), std::chrono::hours(1));
+  settings
+      .Add("expert-subset", config.expert_subset,
+           "Addresses of a domain's expert to connect to at most, of those that can be used; each "
+           "router chooses others. 0: all.")
+      .Range(0, 65536);
   settings.AddChoice("hedge", config.hedge, {{"auto", true}, {"off", false}},
                      "Whether a late call to an expert is joined by one to another address.");
   settings.Section("Pictures");
@@ -188,6 +193,7 @@ absl::StatusOr<Engine::Config> EngineConfigOf(const Config& config) {
   engine.expert_in_flight = config.expert_in_flight;
   engine.pipeline.expert_timeout = config.expert_timeout;
   engine.dns_interval = config.dns_interval;
+  engine.expert_subset = config.expert_subset;
   engine.hedge = config.hedge;
   engine.encoder_precision = config.encoder_precision;
   engine.pipeline.limits = {.max_bytes = config.max_image_bytes,

@@ -28,6 +28,7 @@ struct Config {
   moe::PolicyKind default_policy = moe::PolicyKind::kExact;
   std::vector<std::string> experts;  ///< [MODEL/]DOMAIN=TARGET[,TARGET]
   std::chrono::milliseconds dns_interval{5'000};
+  size_t expert_subset = 0;  ///< 0: all
   bool hedge = true;
   rpc::TlsFiles expert_tls;  ///< of connections to experts; empty: plain
   std::uint64_t max_image_bytes = std::uint64_t{16} << 20;

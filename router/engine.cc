@@ -34,6 +34,7 @@ absl::StatusOr<std::unique_ptr<ExpertFleet>> MakeFleet(const Engine::Config& con
                      {.dns_interval = config.dns_interval,
                       .hedge = config.hedge,
                       .credentials = config.expert_credentials,
+                      .subset = config.expert_subset,
                       .events_of = [&metrics, &fleet_metrics](size_t domain) {
                         return fleet_metrics.EventsOf(
                             domain, [&metrics, domain] { metrics.FingerprintMismatch(domain); });

@@ -160,9 +160,13 @@ absl::StatusOr<std::unique_ptr<ExpertFleet>> RemoteFleet(const v1::ModelManifest
       .look_up = options.look_up});
   for (const experts::ExpertSpec& spec : specs) remote->domains.push_back(spec.domain);
   WarnOfDomainsWithoutTarget(remote->domains, targets);
+  // Who we are: drawn, not named, so that no two routers are the same one by mistake (decision 17).
+  const std::uint64_t router = Random64();
   std::vector<std::unique_ptr<experts::Expert>> fleet;
   for (size_t domain = 0; domain < specs.size(); ++domain) {
     experts::RemoteExpertOptions expert;
+    expert.subset = options.subset;
+    expert.router = router;
     expert.credentials = options.credentials;
     expert.hedge = options.hedge;
     expert.resolver = &remote->resolver;

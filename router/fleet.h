@@ -117,6 +117,8 @@ struct RemoteFleetOptions {
   std::chrono::milliseconds dns_interval{5'000};  ///< between two look-ups of a name
   bool hedge = true;
   std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;  ///< null: in the clear
+  /// Endpoints of a domain to connect to at most (experts/subset.h); 0: all.
+  size_t subset = 0;
   experts::Resolver::LookUp look_up = experts::LookUpHost;
   /// Counters of a domain; on_transition and on_look_up_failed are wrapped: both are logged too.
   std::function<experts::FleetEvents(size_t domain)> events_of = nullptr;
