@@ -1,0 +1,110 @@
+// What goes out from a micro-batch: whom its pictures ask next, and the calls.
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "core/trace_context.h"
+#include "router/internal/scatter_run.h"
+
+namespace orchard::router {
+
+using core::Clock;
+
+void Scatter::Plan() {
+  stage_.Unavailable(unavailable_);
+  const Clock::time_point now = Clock::now();
+  // By index: a picture for which nobody has a place is planned for again.
+  for (size_t i = 0; i < ready_.size(); ++i) PlanFor(ready_[i], now);
+  ready_.clear();
+  std::ranges::sort(planned_, std::greater());
+}
+
+void Scatter::PlanFor(size_t row, Clock::time_point now) {
+  Picture& picture = pictures_[row];
+  if (!picture.request) return;
+  if (now >= picture.request->give_up || picture.request->Cancelled()) return GoOn(row);
+  const std::span<const size_t> wave = picture.gather.Next(unavailable_, room_);
+  if (stage_.options_.demand != nullptr) {
+    for (const size_t domain : room_.wanted) stage_.options_.demand->Wanted(domain, now);
+  }
+  if (wave.empty()) {
+    picture.complete = true;
+    return GoOn(row);
+  }
+  if (stage_.options_.keep_waves) {
+    picture.request->waves.push_back({.reason = picture.gather.wave_reason(), .calls = {}});
+  }
+  for (const size_t domain : wave) {
+    if (stage_.TakePlace(domain)) {
+      planned_.push_back({.domain = domain, .row = row});
+    } else {
+      picture.gather.Failed(domain, absl::ResourceExhaustedError("too many rows wait for it"),
+                            experts::MissingReason::kOverloaded);
+    }
+  }
+  if (!picture.gather.waiting()) ready_.push_back(row);
+}
+
+/// The rows to ask about, ascending, but those that have gone on since they were planned.
+std::vector<size_t> Scatter::TakePlanned(size_t domain) {
+  std::vector<size_t> rows;
+  size_t gone = 0;
+  for (; !planned_.empty() && planned_.back().domain == domain; planned_.pop_back()) {
+    const size_t row = planned_.back().row;
+    const RequestPtr& request = pictures_[row].request;
+    if (request && !request->Cancelled()) {
+      rows.push_back(row);
+    } else {
+      ++gone;  // Its watch will tell us, or has.
+    }
+  }
+  stage_.GiveBackPlaces(domain, gone);
+  return rows;
+}
+
+/// Makes one of the planned calls. It may serve several pictures: it may take as long as the most
+/// patient one waits.
+void Scatter::Ask() {
+  const size_t domain = planned_.back().domain;
+  std::vector<size_t> rows = TakePlanned(domain);
+  if (rows.empty()) return;
+  const Clock::time_point now = Clock::now();
+  Clock::time_point latest = {};
+  std::vector<experts::Caller> callers;
+  callers.reserve(rows.size());
+  for (const size_t row : rows) {
+    Request& request = *pictures_[row].request;
+    latest = std::max(latest, request.give_up);
+    callers.push_back(
+        {.request_id = request.id, .traceparent = core::ToTraceparent(request.trace)});
+    if (!stage_.options_.keep_waves) continue;
+    request.waves.back().calls.push_back({.domain = domain});  // Its place; Keep() fills it.
+  }
+  const size_t index = calls_.size();
+  const Call& call = calls_.emplace_back(Call{
+      .domain = domain,
+      .rows = rows,
+      .waiting = rows.size(),
+      .begin = now,
+      .deadline = std::min(latest, now + stage_.options_.expert_timeout),
+      .attempts = stage_.options_.keep_waves ? std::make_shared<experts::AttemptLog>() : nullptr});
+  experts::CallContext context{.deadline = call.deadline,
+                               .callers = std::move(callers),
+                               .cancelled = call.cancel.get_token(),
+                               .attempts = call.attempts};
+  const size_t places = rows.size();
+  stage_.fleet_.expert(domain).Score(
+      {.features = features_, .rows = std::move(rows)}, std::move(context),
+      [self = shared_from_this(), index, domain, places](experts::Scored scored) {
+        self->stage_.GiveBackPlaces(domain, places);
+        self->Post([&](Inbox& inbox) {
+          inbox.answers.push_back(
+              {.call = index, .when = Clock::now(), .scored = std::move(scored)});
+        });
+      });
+}
+
+}  // namespace orchard::router
