@@ -18,6 +18,7 @@ import markdown
 import tree
 
 PROGRAM = re.compile(r"(?:^|(?<=[\s/(]))(orchard(?:-router|-expert|-train)?)(?=\s|$)")
+OTHERS = re.compile(r"\s*(helm|kubectl|kind|docker)\s")  # "orchard" is a release or an image to these
 FLAG = re.compile(r"(?:^|(?<=[\s\[(|]))(--[a-z][a-z0-9-]*)")
 METRIC = re.compile(r"(?<![\w/.:-])orchard_[a-z0-9_]+\b(?!\()")
 SUFFIX = re.compile(r"_(bucket|sum|count)$")  # what Prometheus makes of a histogram
@@ -39,6 +40,8 @@ def documents(root, everywhere=False):
 def uses(command):
     """(program, words that follow it, flags) for every program of ours in a command line."""
     for part in re.split(r"[|;&]+|(?<!\S)#\s", command):
+        if OTHERS.match(part):
+            continue
         places = list(PROGRAM.finditer(part))
         for place, following in zip(places, places[1:] + [None]):
             arguments = part[place.end():following.start() if following else None]
@@ -188,6 +191,9 @@ class FlagsTest(unittest.TestCase):
 
     def test_a_flag_is_a_whole_word(self):
         self.check("`orchard-router --list`\n", "--list")
+
+    def test_a_release_of_our_name_is_no_program(self):
+        self.check("```\nhelm install orchard chart --wait\nkubectl get x && orchard --odd\n```\n", "--odd")
 
     def test_skips_programs_that_are_not_built(self):
         found, skipped = self.faults("`orchard-train --data x`\n")
