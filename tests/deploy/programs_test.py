@@ -1,5 +1,7 @@
 """The programs start with the flags and the settings files that the chart gives them."""
 
+import base64
+import contextlib
 import os
 import pathlib
 import re
@@ -17,12 +19,40 @@ STOP_TIMEOUT_S = 60
 
 class ProgramsTest(unittest.TestCase):
 
-    def start(self, name, component):
-        """Runs the first pod's program of a component on loopback until it is ready, then ends it;
-        returns its ready line."""
-        binary = renders.BIN / f"orchard-{component}"
+    def program(self, name):
+        binary = renders.BIN / name
         if not binary.is_file():
             self.skipTest(f"not built: {binary}")
+        return binary
+
+    @contextlib.contextmanager
+    def running(self, command, folder):
+        """The ready line of a program, which is ended afterwards and must then have drained."""
+        with open(pathlib.Path(folder, "log"), "w+", encoding="utf-8") as log:
+            process = subprocess.Popen([*command, "--drain-delay=0s"], text=True, stdout=subprocess.PIPE,
+                                       stderr=log)
+            watchdog = threading.Timer(READY_TIMEOUT_S, process.kill)
+            watchdog.start()
+            try:
+                line = process.stdout.readline()
+                watchdog.cancel()
+                if " ready " not in line:
+                    process.wait(STOP_TIMEOUT_S)
+                    log.seek(0)
+                    self.fail(f"it did not start:\n{log.read()}")
+                yield line
+                process.send_signal(signal.SIGTERM)
+                self.assertEqual(process.wait(STOP_TIMEOUT_S), 0)
+            finally:
+                watchdog.cancel()
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+                process.stdout.close()
+
+    def start(self, name, component):
+        """Runs the first pod's program of a component on loopback; returns its ready line."""
+        binary = self.program(f"orchard-{component}")
         spec = next(spec for _, labels, spec in renders.pods(name)
                     if labels["app.kubernetes.io/component"] == component)
         (volume,) = [v["configMap"] for v in spec["volumes"] if v["name"] == "settings"]
@@ -33,25 +63,8 @@ class ProgramsTest(unittest.TestCase):
             arguments = [re.sub(r"^(--[a-z-]*listen)=.*$", r"\1=127.0.0.1:0", a)
                          .replace(f"/etc/orchard/{component}.toml", str(file))
                          for a in spec["containers"][0]["args"]]
-            with open(pathlib.Path(folder, "log"), "w+", encoding="utf-8") as log:
-                process = subprocess.Popen([binary, *arguments, "--drain-delay=0s"], text=True,
-                                           stdout=subprocess.PIPE, stderr=log)
-                watchdog = threading.Timer(READY_TIMEOUT_S, process.kill)
-                watchdog.start()
-                try:
-                    line = process.stdout.readline()
-                    process.send_signal(signal.SIGTERM)
-                    code = process.wait(STOP_TIMEOUT_S)
-                finally:
-                    watchdog.cancel()
-                    if process.poll() is None:
-                        process.kill()
-                        process.wait()
-                    process.stdout.close()
-                log.seek(0)
-                self.assertIn(f"orchard-{component} ready", line, log.read())
-                self.assertEqual(code, 0)
-        return line
+            with self.running([binary, *arguments], folder) as line:
+                return line
 
     def test_a_router(self):
         self.assertRegex(self.start("default", "router"), r"http=127\.0\.0\.1:\d+ metrics=")
@@ -63,6 +76,25 @@ class ProgramsTest(unittest.TestCase):
         if renders.AWAITED:
             self.skipTest(f"the router has no {', '.join(sorted(renders.AWAITED))} yet")
         self.start("scale_to_zero", "router")
+
+    def test_what_helm_test_asks_is_answered(self):
+        (pod,) = renders.of_kind("default", "Pod")
+        (test,) = [o for o in renders.of_kind("default", "ConfigMap") if "binaryData" in o]
+        client, router = self.program("orchard"), self.program("orchard-router")
+        listens = [f"--{port}=127.0.0.1:0" for port in ("listen", "http-listen", "metrics-listen")]
+        with tempfile.TemporaryDirectory() as folder:
+            picture = pathlib.Path(folder, "picture.png")
+            picture.write_bytes(base64.b64decode(test["binaryData"]["picture.png"]))
+            with self.running([router, *listens], folder) as line:
+                for container in renders.containers(pod["spec"]):
+                    environment = {e["name"]: e["value"] for e in container["env"]}
+                    environment["ORCHARD_SERVER"] = re.search(r"grpc=(\S+)", line)[1]
+                    arguments = [a.replace("/pictures/picture.png", str(picture))
+                                 for a in container["args"]]
+                    run = subprocess.run([client, *arguments], env=environment, capture_output=True,
+                                         text=True, check=False, timeout=READY_TIMEOUT_S)
+                    self.assertEqual(run.returncode, 0, run.stderr)
+                    self.assertTrue(run.stdout.strip(), f"{arguments}: no answer")
 
 
 if __name__ == "__main__":
