@@ -41,6 +41,9 @@ REFUSED = (
     ("KEDA without a certificate",
      "{autoscaling: {kind: keda}, tls: {enabled: true, routerSecret: r, expertSecret: e}}",
      ["tls.clientSecret is empty"]),
+    ("KEDA with routers that don't know each other",
+     "{autoscaling: {kind: keda}, tls: {enabled: true, routerSecret: r, expertSecret: e, "
+     "callers: {verify: false}}}", ["tls.callers.verify is false", "keda"]),
     ("no issuer", "tls: {enabled: true, certManager: {enabled: true}}", ["tls.certManager.issuer is empty"]),
     ("certificates for nothing", "tls: {certManager: {enabled: true}}",
      ["tls.certManager.enabled", "tls.enabled"]),

@@ -220,7 +220,7 @@ class PodTest(GoldenCase):
                 for probe in ("startupProbe", "readinessProbe"):
                     asked = container[probe]
                     where = asked["grpc"]["port"] if "grpc" in asked else \
-                        int(asked["exec"]["command"][-1].rpartition(":")[2])
+                        int(asked["exec"]["command"][1].rpartition(":")[2])
                     if where != PORTS[component]["grpc"]:
                         yield f"{label(o)}: {probe} asks port {where}"
                 alive = container["livenessProbe"]["httpGet"]
@@ -244,7 +244,7 @@ class PodTest(GoldenCase):
                 used = set(flags_of(container)) | set(self.settings_of(name, spec, component))
                 for probe in ("startupProbe", "readinessProbe"):
                     command = container[probe].get("exec", {}).get("command", [])
-                    used |= {w.removeprefix("--") for w in command if w.startswith("--")}
+                    used |= set(flags_of({"args": command[1:]}))
                     if command and command[0] != f"/opt/orchard/bin/orchard-{component}":
                         yield f"{label(o)}: {probe} runs {command[0]}"
                 yield from (f"{label(o)}: there is no --{flag}" for flag in sorted(used - known))

@@ -70,10 +70,13 @@ set instead. */}}
 {{- if and .enabled .certManager.enabled (not .certManager.issuer) -}}
 {{- fail "tls.certManager.issuer is empty: name the Issuer or ClusterIssuer (tls.certManager.issuerKind) that signs the certificates" -}}
 {{- end -}}
+{{- if and .enabled (not .callers.verify) (eq $.Values.autoscaling.kind "keda") -}}
+{{- fail "tls.callers.verify is false, but autoscaling.kind is \"keda\": routers add up their demand over TLS and know each other by ca.crt alone; set tls.callers.verify=true, or another kind" -}}
+{{- end -}}
 {{- if and .enabled (not .certManager.enabled) -}}
 {{- $needed := list "routerSecret" -}}
 {{- if $.Values.experts }}{{ $needed = append $needed "expertSecret" }}{{ end -}}
-{{- if and .callers.verify (eq $.Values.autoscaling.kind "keda") }}{{ $needed = append $needed "clientSecret" }}{{ end -}}
+{{- if eq $.Values.autoscaling.kind "keda" }}{{ $needed = append $needed "clientSecret" }}{{ end -}}
 {{- range $needed -}}
 {{- if not (get $.Values.tls .) -}}
 {{- fail (printf "tls.%s is empty, but tls.enabled is true: name a Secret with tls.crt, tls.key and ca.crt, or set tls.certManager.enabled=true" .) -}}

@@ -24,7 +24,14 @@ for, the program asks itself. */}}
 {{- define "orchard.pod.health" -}}
 {{- if .root.Values.tls.enabled -}}
 exec:
-  command: [/opt/orchard/bin/orchard-{{ .component }}, --config, /etc/orchard/{{ .component }}.toml, --probe, "127.0.0.1:{{ .port }}"]
+  command:
+  - /opt/orchard/bin/orchard-{{ .component }}
+  - --probe=127.0.0.1:{{ .port }}
+  - --tls-cert=/tls/tls.crt
+  - --tls-key=/tls/tls.key
+  {{- if or (eq .component "expert") .root.Values.tls.callers.verify }}
+  - --tls-client-ca=/tls/ca.crt
+  {{- end }}
 timeoutSeconds: 5
 {{- else -}}
 grpc:
