@@ -217,17 +217,26 @@ class PodTest(GoldenCase):
                     (value,) = flags[listens[port]]
                     if value.rpartition(":")[2] != str(number):
                         yield f"{label(o)}: --{listens[port]}={value}"
-                for probe in ("startupProbe", "readinessProbe"):
-                    asked = container[probe]
-                    where = asked["grpc"]["port"] if "grpc" in asked else \
-                        int(asked["exec"]["command"][1].rpartition(":")[2])
-                    if where != PORTS[component]["grpc"]:
-                        yield f"{label(o)}: {probe} asks port {where}"
-                alive = container["livenessProbe"]["httpGet"]
-                if alive != {"path": "/healthz", "port": PORTS[component].get(
-                        "http", PORTS[component]["metrics"])}:
-                    yield f"{label(o)}: livenessProbe {alive}"
+                yield from self.probe_faults(o, container, PORTS[component])
         self.check(faults)
+
+    @staticmethod
+    def probe_faults(o, container, ports):
+        http = ports.get("http", ports["metrics"])
+        tls = any(m["name"] == "tls" for m in container["volumeMounts"])
+        started, ready = container["startupProbe"], container["readinessProbe"]
+        if tls:
+            address = started["exec"]["command"][1]
+            if address != f"--probe=127.0.0.1:{ports['grpc']}":
+                yield f"{label(o)}: its own probe asks {address}"
+            if ready.get("httpGet") != {"path": "/readyz", "port": http}:
+                yield f"{label(o)}: readinessProbe {ready}"
+        else:
+            yield from (f"{label(o)}: a probe asks {probe.get('grpc')}" for probe in (started, ready)
+                        if probe.get("grpc") != {"port": ports["grpc"]})
+        alive = container["livenessProbe"].get("httpGet")
+        if alive != {"path": "/healthz", "port": http}:
+            yield f"{label(o)}: livenessProbe {alive}"
 
     def test_flags_and_settings_are_those_of_the_programs(self):
         missing = [p for p in ("orchard-router", "orchard-expert") if renders.flags(p) is None]
@@ -242,11 +251,10 @@ class PodTest(GoldenCase):
                 known = renders.flags(f"orchard-{component}") | renders.AWAITED
                 (container,) = spec["containers"]
                 used = set(flags_of(container)) | set(self.settings_of(name, spec, component))
-                for probe in ("startupProbe", "readinessProbe"):
-                    command = container[probe].get("exec", {}).get("command", [])
-                    used |= set(flags_of({"args": command[1:]}))
-                    if command and command[0] != f"/opt/orchard/bin/orchard-{component}":
-                        yield f"{label(o)}: {probe} runs {command[0]}"
+                command = container["startupProbe"].get("exec", {}).get("command", [])
+                used |= set(flags_of({"args": command[1:]}))
+                if command and command[0] != f"/opt/orchard/bin/orchard-{component}":
+                    yield f"{label(o)}: its probe runs {command[0]}"
                 yield from (f"{label(o)}: there is no --{flag}" for flag in sorted(used - known))
         self.check(faults)
 
