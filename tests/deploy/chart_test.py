@@ -96,6 +96,13 @@ class ChartTest(unittest.TestCase):
     def test_a_domain_can_be_taken_out(self):
         self.assertNotIn("pistachio", render("experts: {pistachio: null}"))
 
+    def test_the_old_set_can_be_taken_out(self):
+        text = render("expertSets: {b: {tag: 0.2.0}}", "--set", "expertSets.a=null")
+        self.assertIn("image: orchard-expert:0.2.0", text)
+        self.assertIn("name: orchard-expert-rice-b\n", text)
+        self.assertNotIn("orchard-expert-rice-a", text)
+        self.assertNotIn("orchard-expert:0.1.0", text)
+
     def test_without_experts_all_run_in_the_routers(self):
         none = {domain: None for domain in ("fruit", "vegetable", "flower", "pistachio", "rice", "almond",
                                             "rice_disease", "tomato_disease", "orange_disease")}

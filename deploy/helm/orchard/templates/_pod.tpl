@@ -29,9 +29,7 @@ exec:
   - --probe=127.0.0.1:{{ .port }}
   - --tls-cert=/tls/tls.crt
   - --tls-key=/tls/tls.key
-  {{- if or (eq .component "expert") .root.Values.tls.callers.verify }}
   - --tls-client-ca=/tls/ca.crt
-  {{- end }}
 timeoutSeconds: 10
 {{- else -}}
 grpc:

@@ -32,7 +32,7 @@ expert = [
 {{- end }}
 ]
 {{- end }}
-{{- if eq $values.autoscaling.kind "keda" }}
+{{- if and (eq $values.autoscaling.kind "keda") $values.experts }}
 router-peers = "dns:///{{ include "orchard.router.headless" . }}:8001"
 {{- end }}
 {{- if $values.tls.enabled }}
