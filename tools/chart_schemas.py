@@ -10,8 +10,10 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 
-import yaml  # Debian: python3-yaml
+sys.path.append("/usr/lib/python3/dist-packages")  # of Debian's packages, where another Python runs us
+import yaml  # noqa: E402  (python3-yaml)
 
 KUBERNETES = ("k8s.io/kubernetes", "v1.36.3")
 # (module, version, pattern of the files) of each project whose kinds the chart uses.

@@ -7,7 +7,8 @@ import re
 import subprocess
 import sys
 
-import yaml  # Debian: python3-yaml
+sys.path.append("/usr/lib/python3/dist-packages")  # of Debian's packages, where another Python runs us
+import yaml  # noqa: E402  (python3-yaml)
 
 ROOT = pathlib.Path(os.environ.get("ORCHARD_SOURCE_DIR") or pathlib.Path(__file__).resolve().parents[2])
 BIN = pathlib.Path(os.environ.get("ORCHARD_BIN_DIR") or ROOT / "build/release/bin")
