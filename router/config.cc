@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "core/status.h"
+#include "experts/target.h"
 #include "model/store.h"
 #include "server/cgroup.h"
 #include "vision/sniff.h"
@@ -168,6 +169,23 @@ void Declare(server::Settings& settings, Config& config) {
       .Range(1, 4096);
   settings.Add("default-deadline", config.default_deadline, "Of a call that has none of its own.")
       .Range(std::chrono::milliseconds(1), std::chrono::hours(1));
+  settings.Section("Scaling of experts");
+  settings
+      .Add("target-utilisation", config.target_utilisation,
+           "How busy replicas of an expert are to be, of what they can do.")
+      .Range(0.01, 1.0);
+  settings
+      .Add("demand-window", config.demand_window,
+           "For how long the demand for an expert is remembered.")
+      .Range(std::chrono::seconds(1), std::chrono::hours(1));
+  settings
+      .Add("router-peers", config.router_peers,
+           "The routers of this fleet, whose demand is added to ours when an autoscaler asks: "
+           "HOST:PORT, or dns:///NAME:PORT for every address behind a name. This one may be among "
+           "them.")
+      .Must([](const std::string& text) { return experts::ParseTargets(text).status(); })
+      .Placeholder("TARGET[,TARGET]")
+      .DefaultText("none");
 }
 
 absl::StatusOr<std::vector<std::string>> ReadExperts(
@@ -211,6 +229,7 @@ absl::StatusOr<Engine::Config> EngineConfigOf(const Config& config) {
   engine.pipeline.decode_workers = config.decode_workers.value_or(DecodeWorkersFor(config));
   engine.pipeline.encode_workers = config.encode_workers;
   engine.pipeline.max_batch = config.max_batch;
+  engine.demand = {.window = config.demand_window, .target_utilisation = config.target_utilisation};
   return engine;
 }
 

@@ -46,6 +46,9 @@ struct Config {
   size_t max_batch = 4;
   size_t stream_in_flight = 16;
   std::chrono::milliseconds default_deadline{10'000};
+  double target_utilisation = 0.7;
+  std::chrono::milliseconds demand_window{30'000};
+  std::string router_peers;  ///< TARGET[,TARGET]; empty: none
 };
 
 void Declare(server::Settings& settings, Config& config);

@@ -74,7 +74,17 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Config& config,
       std::make_unique<FleetMetrics>(registry, manifest.name(), engine->catalogue_.domains);
   ORCHARD_ASSIGN_OR_RETURN(engine->fleet_, MakeFleet(config, engine->manifest(), engine->catalogue_,
                                                      *engine->metrics_, *engine->fleet_metrics_));
+  engine->demand_metrics_ =
+      std::make_unique<DemandMetrics>(registry, manifest.name(), engine->catalogue_.domains);
+  const ExpertFleet& fleet = *engine->fleet_;
+  engine->demand_ = std::make_unique<DemandBoard>(
+      manifest.name(), engine->catalogue_.domains,
+      DemandBoard::Options{
+          .meter = config.demand,
+          .scalable = fleet.remote(),
+          .service_seconds = [&fleet](size_t domain) { return fleet.ServiceSeconds(domain); }});
   Pipeline::Settings settings = config.pipeline;
+  settings.demand = &engine->demand_->meter();
   settings.profile = ProfileOf(encoder.preprocessing());
   settings.start_encode_worker = model::PrepareInferenceThread;
   if (!config.experts.empty()) {
@@ -96,6 +106,7 @@ absl::Status Engine::ReloadExperts(std::span<const std::string> settings) {
 void Engine::RefreshMetrics() {
   metrics_->Refresh(pipeline_->Load(), core::Clock::now());
   fleet_metrics_->Refresh(*fleet_);
+  demand_metrics_->Refresh(demand_->Own());
 }
 
 }  // namespace orchard::router

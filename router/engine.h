@@ -13,6 +13,9 @@
 
 #include "model/loaded_model.h"
 #include "router/catalogue.h"
+#include "router/demand_board.h"
+#include "router/demand_meter.h"
+#include "router/demand_metrics.h"
 #include "router/fleet.h"
 #include "router/fleet_metrics.h"
 #include "router/metrics.h"
@@ -46,6 +49,8 @@ class Engine {
     std::optional<size_t> expert_in_flight = std::nullopt;
     /// Hear of each request when it has ended, beside the metrics; they outlive the engine.
     std::vector<Observer*> observers = {};
+    /// How the need for replicas of experts is reckoned.
+    DemandMeter::Options demand = {};
   };
 
   /// Loads and warms up. The registry outlives the engine.
@@ -61,6 +66,8 @@ class Engine {
   Metrics& metrics() { return *metrics_; }
   ExpertFleet& fleet() { return *fleet_; }
   const ExpertFleet& fleet() const { return *fleet_; }
+  DemandBoard& demand() { return *demand_; }
+  DemandMetrics& demand_metrics() { return *demand_metrics_; }
 
   /// Where experts are from now on: as Config::experts, and every name is looked up at once.
   /// Errors: INVALID_ARGUMENT with every fault at once (or when there is none), and nothing
@@ -81,8 +88,10 @@ class Engine {
   const Catalogue catalogue_;
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<FleetMetrics> fleet_metrics_;  // Before the fleet, which counts in it.
+  std::unique_ptr<DemandMetrics> demand_metrics_;
   std::unique_ptr<ExpertFleet> fleet_;
-  std::unique_ptr<Pipeline> pipeline_;  // Last: it uses everything above.
+  std::unique_ptr<DemandBoard> demand_;  // Reads the fleet.
+  std::unique_ptr<Pipeline> pipeline_;   // Last: it uses everything above.
 };
 
 }  // namespace orchard::router

@@ -21,9 +21,13 @@
 ///   refused.h          the end of what did not come in
 ///   pipeline.h         the line, assembled
 ///   fleet.h            the experts that this router knows
+///   demand_meter.h     how many replicas of each are needed, by how many pictures want it (pure);
+///                      total_demand.h adds up over routers (pure), demand_board.h keeps it all and
+///                      tells, peer_watch.h and peer.h listen to other routers
 ///   catalogue.h        the model's names, by index
 ///   metrics.h          what is measured (docs/metrics.md)
 ///   engine.h           a model on disk → a pipeline, for the main and the evaluation
-///   classify_call.h, stream_call.h, classifier_service.h   the wire; the only gRPC in here
+///   classify_call.h, stream_call.h, classifier_service.h   the wire: pictures
+///   external_scaler.h, demand_service.h, over state_streams.h   the wire: demand
 /// Conventions: domains are indexed as in the manifest; a stage never calls an earlier one, and
 /// holds no lock across the next. Degraded is a result, not an error.

@@ -10,14 +10,19 @@
 
 #include "core/blas_kernels.h"
 #include "core/clock.h"
+#include "core/status.h"
 #include "core/version.h"
+#include "experts/target.h"
 #include "model/blas.h"
 #include "model/encoder.h"
 #include "orchard/v1/classifier.grpc.pb.h"
 #include "router/access_log.h"
 #include "router/classifier_service.h"
 #include "router/config.h"
+#include "router/demand_service.h"
 #include "router/engine.h"
+#include "router/external_scaler.h"
+#include "router/peer_watch.h"
 #include "server/allocator.h"
 #include "server/kernels.h"
 #include "server/lifecycle.h"
@@ -51,6 +56,32 @@ void ReloadExperts(Engine& engine, const std::vector<std::string>& arguments) {
   }
 }
 
+/// Null: none are named. Connections to peers are as connections to us: our own certificate, and
+/// the authorities of our callers.
+absl::StatusOr<std::unique_ptr<PeerWatch>> MakePeers(const Config& config,
+                                                     server::ServiceProcess& process,
+                                                     DemandBoard& board) {
+  if (config.router_peers.empty()) return nullptr;
+  ORCHARD_ASSIGN_OR_RETURN(std::vector<experts::Target> targets,
+                           experts::ParseTargets(config.router_peers));
+  const server::TlsSettings& own = config.process.tls;
+  rpc::TlsFiles tls;
+  if (!own.cert.empty()) tls = {.ca = own.client_ca, .cert = own.cert, .key = own.key};
+  ORCHARD_ASSIGN_OR_RETURN(std::shared_ptr<grpc::ChannelCredentials> credentials,
+                           process.ChannelCredentials("peer", std::move(tls)));
+  return std::make_unique<PeerWatch>(board,
+                                     PeerWatch::Options{.targets = std::move(targets),
+                                                        .credentials = std::move(credentials),
+                                                        .dns_interval = config.dns_interval});
+}
+
+/// Streams end before their connections do: at four fifths of their age.
+ExternalScaler::Options ScalerOptionsOf(const Config& config) {
+  ExternalScaler::Options options;
+  options.stream_age = config.process.connection_age * 4 / 5;
+  return options;
+}
+
 int Serve(const Config& config, const std::vector<std::string>& arguments,
           server::Signals& signals) {
   server::ServiceProcess process(kProgram, core::kVersion, config.process, signals);
@@ -76,15 +107,29 @@ int Serve(const Config& config, const std::vector<std::string>& arguments,
                {"encoder_precision", model::Name((*engine)->encoder().precision())},
                {"ms", core::Milliseconds(core::Clock::now() - begin)}});
   Engine& ready = **engine;
+  absl::StatusOr<std::unique_ptr<PeerWatch>> made = MakePeers(config, process, ready.demand());
+  if (!made.ok()) return Refuse(kProgram, made.status());
+  const std::unique_ptr<PeerWatch> peers = *std::move(made);
   ClassifierService service(ready, {.max_stream_in_flight = config.stream_in_flight});
+  ExternalScaler scaler(ready.demand(), peers.get(), ScalerOptionsOf(config));
+  DemandService demand(ready.demand());
   const absl::Status bound =
       process.StartGrpc({{.name = v1::Classifier::service_full_name(),
                           .service = &service,
-                          .end_streams = [&service] { service.EndStreams(); }}},
+                          .end_streams = [&service] { service.EndStreams(); }},
+                         {.name = externalscaler::ExternalScaler::service_full_name(),
+                          .service = &scaler,
+                          .end_streams = [&scaler] { scaler.EndStreams(); }},
+                         {.name = v1::Demand::service_full_name(),
+                          .service = &demand,
+                          .end_streams = [&demand] { demand.EndStreams(); }}},
                         LimitsOf(config));
   if (!bound.ok()) return Refuse(kProgram, bound);
   // Not before all may go wrong that can: a scrape must not outlive the engine.
-  process.metrics().OnScrape([&ready] { ready.RefreshMetrics(); });
+  process.metrics().OnScrape([&ready, &peers] {
+    ready.RefreshMetrics();
+    if (peers) ready.demand_metrics().RefreshPeers(peers->Counts());
+  });
   if (!config.experts.empty()) {
     process.OnHangup([&ready, &arguments] { ReloadExperts(ready, arguments); });
   }

@@ -10,6 +10,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include "externalscaler/externalscaler.grpc.pb.h"
 #include "orchard/v1/classifier.grpc.pb.h"
 #include "tests/e2e/classify.h"
 #include "tests/testing/child_process.h"
@@ -203,6 +204,58 @@ TEST_F(FleetTest, TargetsAreReadAgainOnSighup) {
   EXPECT_EQ(Describe().domains(0).endpoints(0).address(),
             "127.0.0.1:" + std::to_string(second_port));
   EXPECT_TRUE(Eventually([&] { return Whole(); }));
+}
+
+TEST_F(FleetTest, AnAutoscalerIsToldOfPicturesAndOfThoseOfOtherRouters) {
+  int port = 0;
+  const auto expert = SpawnExpert(domains_, port);
+  std::vector<std::string> flags = {"--demand-window", "3s", "--drain-delay", "0s"};
+  for (const std::string& domain : domains_) {
+    flags.insert(flags.end(), {"--expert", domain + "=127.0.0.1:" + std::to_string(port)});
+  }
+  SpawnRouter(flags);
+  const std::string first = "127.0.0.1:" + std::to_string(PortIn(ready_, "grpc"));
+  flags.insert(flags.end(), {"--router-peers", first});
+  ChildProcess second(testing::ServiceCommand("orchard-router", model_.path(), flags));
+  const std::string second_ready = second.ReadOutUntil("orchard-router ready");
+  const auto scaler = externalscaler::ExternalScaler::NewStub(
+      grpc::CreateChannel("127.0.0.1:" + std::to_string(PortIn(second_ready, "grpc")),
+                          grpc::InsecureChannelCredentials()));
+
+  externalscaler::ScaledObjectRef ref;
+  (*ref.mutable_scalermetadata())["domain"] = domains_[0];
+  externalscaler::IsActiveResponse active;
+  grpc::ClientContext context;
+  const auto stream = scaler->StreamIsActive(&context, ref);
+  ASSERT_TRUE(stream->Read(&active));
+  EXPECT_FALSE(active.result());
+  ASSERT_TRUE(Whole());  // At the first router.
+  ASSERT_TRUE(stream->Read(&active));
+  EXPECT_TRUE(active.result());
+
+  const std::string labels = "{domain=\"" + domains_[0] + "\",model=\"tiny\"} ";
+  EXPECT_TRUE(Eventually([&] {
+    EXPECT_TRUE(Whole());
+    const std::string page = Metrics();
+    return page.find("orchard_expert_desired_replicas" + labels + "0\n") == std::string::npos &&
+           page.find("orchard_expert_service_seconds" + labels + "0\n") == std::string::npos;
+  }));
+  externalscaler::GetMetricsRequest request;
+  *request.mutable_scaledobjectref() = ref;
+  request.set_metricname("desired-replicas");
+  externalscaler::GetMetricsResponse metrics;
+  grpc::ClientContext metrics_context;
+  ASSERT_TRUE(scaler->GetMetrics(&metrics_context, request, &metrics).ok());
+  EXPECT_GT(metrics.metricvalues(0).metricvaluefloat(), 0.0);
+  EXPECT_THAT(HttpGet(PortIn(second_ready, "metrics"), "/metrics"),
+              HasSubstr("orchard_router_peers{state=\"up\"} 1\n"));
+
+  ASSERT_TRUE(stream->Read(&active));  // A window passes without a picture.
+  EXPECT_FALSE(active.result());
+  second.Signal(SIGTERM);
+  EXPECT_FALSE(stream->Read(&active));
+  EXPECT_TRUE(stream->Finish().ok()) << "so that it comes again soon";
+  EXPECT_EQ(second.Wait(), 0);
 }
 
 TEST_F(FleetTest, ADomainWithoutAnExpertIsSaidAtTheStart) {

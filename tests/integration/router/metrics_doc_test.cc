@@ -9,6 +9,7 @@
 
 #include "core/text.h"
 #include "experts/expert_metrics.h"
+#include "router/demand_metrics.h"
 #include "router/fleet_metrics.h"
 #include "router/metrics.h"
 #include "server/credentials.h"
@@ -53,6 +54,7 @@ TEST(MetricsPageTest, OfTheRouterIsWhatTheDocumentSays) {
   const std::vector<std::string> domains = {"apple"};
   const Metrics metrics(page.registry(), domains, {});
   const FleetMetrics fleet(page.registry(), "tiny", domains);
+  const DemandMetrics demand(page.registry(), "tiny", domains);
   EXPECT_EQ(Exposed(page), Documented("Every process|Router"));
 }
 

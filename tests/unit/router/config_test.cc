@@ -136,7 +136,12 @@ INSTANTIATE_TEST_SUITE_P(
         Number("max-batch", "7", [](const Config& c) { return c.max_batch == 7; }),
         Number("stream-in-flight", "7", [](const Config& c) { return c.stream_in_flight == 7; }),
         Text("default-deadline", "250ms",
-             [](const Config& c) { return c.default_deadline == 250ms; })),
+             [](const Config& c) { return c.default_deadline == 250ms; }),
+        Number("target-utilisation", "0.5",
+               [](const Config& c) { return c.target_utilisation == 0.5; }),
+        Text("demand-window", "1min", [](const Config& c) { return c.demand_window == 1min; }),
+        Text("router-peers", "dns:///routers:8001",
+             [](const Config& c) { return c.router_peers == "dns:///routers:8001"; })),
     [](const auto& param_info) {
       std::string name = param_info.param.key;
       std::erase(name, '-');
