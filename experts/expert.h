@@ -52,7 +52,7 @@ enum class MissingReason : std::uint8_t {
   kEjected,     ///< it failed too often lately
   kForeign,     ///< it serves another model, or means something else by this part
   kFailed,      ///< it answered with an error, or with what is no answer
-  kCold,        ///< it is being started
+  kCold,        ///< it has no address, or had none and is being started
 };
 inline constexpr size_t kMissingReasons = 7;
 
@@ -87,6 +87,10 @@ class Expert {
 
   /// Why nobody would answer; nothing: worth asking. Reads a value: no lock, no allocation, no I/O.
   virtual std::optional<MissingReason> Unavailable() const = 0;
+
+  /// Somebody waits for it while it is being started: looks whether it is there. May come often,
+  /// and is quick: what takes time is done elsewhere, and not more often than makes sense.
+  virtual void Hurry() {}
 };
 
 }  // namespace orchard::experts

@@ -31,6 +31,7 @@ struct FleetEvents {
   std::function<void(const EndpointTransition&)> on_transition{};
   /// An endpoint turned out to serve another encoder's expert, or one that means something else.
   std::function<void()> on_mismatch{};
+  /// NOT_FOUND: it has no address (any more); said once. Otherwise each time.
   std::function<void(const std::string& host, const absl::Status& why)> on_look_up_failed{};
   std::function<void()> on_retry{};
   std::function<void(HedgeResult)> on_hedge{};

@@ -69,6 +69,8 @@ std::optional<MissingReason> RemoteExpert::Unavailable() const {
   return domain_->board().unavailable();
 }
 
+void RemoteExpert::Hurry() { domain_->Hurry(); }
+
 void RemoteExpert::SetTargets(std::vector<Target> targets) {
   domain_->board().SetTargets(std::move(targets));
 }
@@ -84,7 +86,8 @@ absl::Status RemoteExpert::Warm(Clock::time_point deadline) {
       absl::StrAppend(&away, away.empty() ? "" : ", ", endpoint.address, " is ",
                       std::string(Name(endpoint.state)));
     }
-    if (settled && away.empty()) return absl::OkStatus();
+    if (settled && away.empty() && !Unavailable()) return absl::OkStatus();
+    if (away.empty()) away = "it has no address";
     if (settled || Clock::now() >= deadline) {
       return absl::UnavailableError(
           absl::StrCat(domain_->spec().domain, " is not connected: ", away));

@@ -97,6 +97,9 @@ class RemoteExpert final : public Expert {
 
   std::optional<MissingReason> Unavailable() const override;
 
+  /// Names are looked up, at most each 200 ms, and channels looked at.
+  void Hurry() override;
+
   /// Where the experts are from now on. Endpoints of addresses that stay are kept as they are.
   void SetTargets(std::vector<Target> targets);
 

@@ -25,6 +25,12 @@ constexpr std::chrono::milliseconds kPatienceAtEnd{500};
 
 }  // namespace
 
+absl::Status LookUpError(const std::string& host, int error) {
+  const std::string what = absl::StrCat("can't look up ", host, ": ", ::gai_strerror(error));
+  if (error == EAI_NONAME || error == EAI_NODATA) return absl::NotFoundError(what);
+  return absl::UnavailableError(what);
+}
+
 absl::StatusOr<HostAddresses> LookUpHost(const std::string& host) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
@@ -32,10 +38,7 @@ absl::StatusOr<HostAddresses> LookUpHost(const std::string& host) {
   hints.ai_flags = AI_ADDRCONFIG;   // No IPv6 address where this machine has none.
   addrinfo* found = nullptr;
   const int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &found);
-  if (error != 0) {
-    return absl::UnavailableError(
-        absl::StrCat("can't look up ", host, ": ", ::gai_strerror(error)));
-  }
+  if (error != 0) return LookUpError(host, error);
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, ::freeaddrinfo);
   HostAddresses addresses;
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
@@ -48,7 +51,7 @@ absl::StatusOr<HostAddresses> LookUpHost(const std::string& host) {
   std::sort(addresses.begin(), addresses.end());
   addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
   if (!addresses.empty()) return addresses;
-  return absl::UnavailableError(absl::StrCat("can't look up ", host, ": no address behind it"));
+  return LookUpError(host, EAI_NODATA);
 }
 
 struct Resolver::State {
@@ -66,8 +69,8 @@ struct Resolver::State {
   void Tell(const std::string& host, const absl::StatusOr<HostAddresses>& addresses)
       ABSL_LOCKS_EXCLUDED(mutex);
   void NoLongerBusy(const std::string& host) ABSL_LOCKS_EXCLUDED(mutex);
-  void HurryHost(Host& host) const {
-    host.next = std::min(host.next, std::max(Clock::now(), host.looked_up + options.hurry));
+  static void HurryHost(Host& host, std::chrono::milliseconds least) {
+    host.next = std::min(host.next, std::max(Clock::now(), host.looked_up + least));
   }
 
   const Options options;
@@ -130,11 +133,13 @@ void Resolver::Remove(Watch watch) {
   while (state_->telling.contains(watch)) lock.Wait(state_->changed);
 }
 
-void Resolver::Hurry(const std::string& host) {
+void Resolver::Hurry(const std::string& host) { Hurry(host, state_->options.hurry); }
+
+void Resolver::Hurry(const std::string& host, std::chrono::milliseconds least) {
   core::MutexLock lock(state_->mutex);
   const auto entry = state_->hosts.find(host);
   if (entry == state_->hosts.end()) return;
-  state_->HurryHost(entry->second);
+  State::HurryHost(entry->second, least);
   state_->changed.notify_all();
 }
 

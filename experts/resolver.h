@@ -17,8 +17,14 @@ namespace orchard::experts {
 using HostAddresses = std::vector<std::string>;
 
 /// All addresses of a host by the system's own rules (getaddrinfo: hosts files, then DNS), sorted,
-/// each once. Waits for the network. Errors: UNAVAILABLE with the name and what the system said.
+/// each once. Waits for the network. Errors: those of LookUpError.
 absl::StatusOr<HostAddresses> LookUpHost(const std::string& host);
+
+/// What an `error` of getaddrinfo means, with the name and the system's words. NOT_FOUND: there is
+/// no such name, or no address behind it, and whoever knows said so; a name server answers so for a
+/// headless service of Kubernetes without a ready pod (NXDOMAIN: Kubernetes' specification of DNS,
+/// 2.4.1). UNAVAILABLE: nobody could say (SERVFAIL, no answer in time).
+absl::Status LookUpError(const std::string& host, int error);
 
 /// Looks names up again and again, on threads of its own, and tells who watches. Thread-safe. There
 /// are a few threads, so that a name whose server does not answer holds no other one up.
@@ -52,6 +58,8 @@ class Resolver {
 
   /// Something changed behind `host`: looks it up at once, but not more often than `hurry` says.
   void Hurry(const std::string& host);
+  /// The same, not more often than each `least`.
+  void Hurry(const std::string& host, std::chrono::milliseconds least);
 
  private:
   struct State;

@@ -45,6 +45,9 @@ auto Describe(const RequestRecord& record, std::uint64_t left_out, const Use& us
                                           {"code", record.status.code()},
                                           {"ms", core::Milliseconds(record.passage.Total())},
                                           {"bytes", record.bytes}};
+  if (record.cold_wait > core::Clock::duration::zero()) {
+    fields.emplace_back("cold_ms", core::Milliseconds(record.cold_wait));
+  }
   const std::string_view event = Event(record.method.value_or(Method::kClassify));
   if (record.classification == nullptr) {
     const absl::string_view reason = record.status.message();

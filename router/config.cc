@@ -95,6 +95,13 @@ void Declare(server::Settings& settings, Config& config) {
       .Range(1, 65536)
       .DefaultText("a quarter of in-flight");
   settings
+      .Add(
+          "cold-start-wait", config.cold_start_wait,
+          "How long a picture may wait for a domain that has no address yet, until its expert is "
+          "started; never so long that no time is left for an answer without it. 0s: the domain is "
+          "missing at once.")
+      .Range(std::chrono::milliseconds(0), std::chrono::minutes(10));
+  settings
       .Add("expert-tls-ca", config.expert_tls.ca,
            "Authorities of the experts' certificates, in PEM form. With any of --expert-tls-… "
            "connections to experts are TLS.")
@@ -210,6 +217,7 @@ absl::StatusOr<Engine::Config> EngineConfigOf(const Config& config) {
   engine.experts = config.experts;
   engine.expert_in_flight = config.expert_in_flight;
   engine.pipeline.expert_timeout = config.expert_timeout;
+  engine.pipeline.cold_start_wait = config.cold_start_wait;
   engine.dns_interval = config.dns_interval;
   engine.expert_subset = config.expert_subset;
   engine.hedge = config.hedge;

@@ -36,6 +36,7 @@ struct Config {
   std::uint64_t max_decode_bytes = 256ULL << 20;
   std::vector<std::string> formats = {"jpeg", "png", "webp"};
   std::chrono::milliseconds expert_timeout{2'000};
+  std::chrono::milliseconds cold_start_wait{0};
   std::optional<size_t> expert_in_flight;  ///< absent: a quarter of in_flight
   size_t in_flight = 256;
   size_t queue = 256;

@@ -35,6 +35,7 @@ absl::StatusOr<std::unique_ptr<ExpertFleet>> MakeFleet(const Engine::Config& con
                       .hedge = config.hedge,
                       .credentials = config.expert_credentials,
                       .subset = config.expert_subset,
+                      .look_up = config.look_up,
                       .events_of = [&metrics, &fleet_metrics](size_t domain) {
                         return fleet_metrics.EventsOf(
                             domain, [&metrics, domain] { metrics.FingerprintMismatch(domain); });

@@ -38,7 +38,8 @@ class Engine {
     std::vector<std::string> experts;
     std::chrono::milliseconds dns_interval{5'000};  ///< between two look-ups of a target's name
     size_t expert_subset = 0;  ///< endpoints of a domain to connect to at most; 0: all
-    bool hedge = true;         ///< whether late calls to experts are hedged
+    experts::Resolver::LookUp look_up = experts::LookUpHost;  ///< how
+    bool hedge = true;  ///< whether late calls to experts are hedged
     std::shared_ptr<grpc::ChannelCredentials> expert_credentials;  ///< null: in the clear
     model::EncoderPrecision encoder_precision = model::EncoderPrecision::kAuto;
     /// `profile` and `start_encode_worker` are the model's own and need not be set.

@@ -117,6 +117,11 @@ Clock::duration Estimates::FromEncode(size_t pictures) const {
   return encode_.Of(static_cast<double>(pictures)) + experts_.Quick();
 }
 
+Clock::duration Estimates::OfExperts() const {
+  core::MutexLock lock(mutex_);
+  return experts_.Quick();
+}
+
 Estimates::Figures Estimates::figures() const {
   core::MutexLock lock(mutex_);
   return {.decode_seconds = core::Seconds(decode_.Of(recent_bytes_)),

@@ -65,6 +65,9 @@ class Estimates {
   /// What is left before a forward pass of `pictures`.
   core::Clock::duration FromEncode(size_t pictures) const ABSL_LOCKS_EXCLUDED(mutex_);
 
+  /// What the experts of a quick picture take, all waves together.
+  core::Clock::duration OfExperts() const ABSL_LOCKS_EXCLUDED(mutex_);
+
   /// For gauges.
   struct Figures {
     double decode_seconds = 0.0;          ///< of a picture of recent size

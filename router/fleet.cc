@@ -79,6 +79,11 @@ experts::FleetEvents EventsOf(const RemoteFleetOptions& options, size_t index,
         LogTransition(domain, transition);
       };
   events.on_look_up_failed = [domain](const std::string& host, const absl::Status& why) {
+    if (absl::IsNotFound(why)) {
+      server::LogLimited(server::LogLevel::kWarning, "expert_without_address",
+                         absl::StrCat(domain, " ", host), {{"domain", domain}, {"host", host}});
+      return;
+    }
     server::LogLimited(
         server::LogLevel::kWarning, "expert_look_up_failed", absl::StrCat(domain, " ", host),
         {{"domain", domain}, {"host", host}, {"reason", std::string(why.message())}});

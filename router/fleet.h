@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
@@ -61,9 +62,18 @@ class ExpertFleet {
   /// Ends the calls in progress: for what is on its way when the router goes. Every `done` has run
   /// when this returns.
   void Stop() {
+    stopped_ = true;
     for (const auto& expert : experts_) {
       if (expert != nullptr) expert->Stop();
     }
+  }
+
+  /// Whether Stop() was called: nobody is worth waiting for.
+  bool stopped() const { return stopped_; }
+
+  /// Somebody waits for a domain that is being started.
+  void Hurry(size_t domain) {
+    if (experts_[domain] != nullptr) experts_[domain]->Hurry();
   }
 
   /// Why nobody would answer for a domain; nothing: worth asking.
@@ -100,6 +110,7 @@ class ExpertFleet {
  private:
   const std::unique_ptr<Remote> remote_;  // Before the experts, which use it; null: in process.
   const std::vector<std::unique_ptr<experts::Expert>> experts_;
+  std::atomic<bool> stopped_ = false;
 };
 
 /// Reads settings of the form [MODEL/]DOMAIN=TARGET[,TARGET] (experts/target.h); a domain may come

@@ -30,7 +30,10 @@ std::string CodeName(size_t code) {
 
 Metrics::Metrics(Registry& registry, std::span<const std::string> domains, const ModelInfo& model,
                  core::Clock::duration window)
-    : model_(model.name), window_(domains.size(), window), admission_(registry) {
+    : model_(model.name),
+      window_(domains.size(), window),
+      admission_(registry),
+      cold_(registry, model.name, domains) {
   RegisterRequests(registry);
   RegisterDomains(registry, domains);
   RegisterPictures(registry, domains.size());

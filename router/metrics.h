@@ -16,6 +16,7 @@
 
 #include "core/clock.h"
 #include "router/admission_metrics.h"
+#include "router/cold_metrics.h"
 #include "router/observers.h"
 #include "router/request_record.h"
 #include "router/routing_window.h"
@@ -48,6 +49,7 @@ class Metrics final : public Observer {
   void MicroBatch(size_t pictures);
 
   AdmissionMetrics& admission() { return admission_; }
+  ColdMetrics& cold() { return cold_; }
 
   /// An expert answered a sub-batch, or failed.
   void ExpertCall(size_t domain, absl::StatusCode code, core::Clock::duration took);
@@ -124,6 +126,7 @@ class Metrics final : public Observer {
   prometheus::Gauge* balance_loss_ = nullptr;
   RoutingWindow window_;
   AdmissionMetrics admission_;
+  ColdMetrics cold_;
 };
 
 }  // namespace orchard::router

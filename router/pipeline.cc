@@ -56,6 +56,8 @@ Pipeline::Pipeline(Settings settings, const Catalogue& catalogue, Encode encode,
           {.workers = settings_.combine_workers,
            .expert_timeout = std::chrono::duration_cast<Clock::duration>(settings_.expert_timeout),
            .expert_in_flight = settings_.expert_in_flight,
+           .cold_start_wait =
+               std::chrono::duration_cast<Clock::duration>(settings_.cold_start_wait),
            .keep_waves = observers_.depth() == Depth::kWaves,
            .demand = settings_.demand},
           catalogue, fleet, timers_, estimates_, metrics,

@@ -73,6 +73,8 @@ class Pipeline {
     std::chrono::nanoseconds expert_timeout = std::chrono::seconds(2);
     /// Rows that wait for one domain's expert; with one more it is missing at once. 0: no limit.
     size_t expert_in_flight = 0;
+    /// How long a picture may wait for a domain that is being started; zero: it is missing at once.
+    std::chrono::nanoseconds cold_start_wait = std::chrono::nanoseconds::zero();
     size_t decode_workers = 1;
     size_t encode_workers = 1;
     size_t combine_workers = 2;  ///< threads that plan and combine what remote experts answer
@@ -114,6 +116,9 @@ class Pipeline {
 
   /// What is in progress now, for gauges.
   Metrics::Load Load() const;
+
+  /// Pictures that wait for a domain which is being started.
+  size_t ColdWaiting(size_t domain) const { return scatter_.ColdWaiting(domain); }
 
   const Settings& settings() const { return settings_; }
   const Catalogue& catalogue() const { return catalogue_; }

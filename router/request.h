@@ -91,9 +91,10 @@ class Request {
   Priority priority = Priority::kInteractive;
   core::Clock::duration judged_wait{};  ///< how long it was to wait for others, at admission
   Passage passage;
-  std::vector<std::uint8_t> pixels;  ///< [crop, crop, 3]; from decode to encode
-  std::vector<WaveRecord> waves;     ///< when an observer wants them
-  std::optional<Routing> routing;    ///< of one that was routed, and has no answer
+  std::vector<std::uint8_t> pixels;   ///< [crop, crop, 3]; from decode to encode
+  core::Clock::duration cold_wait{};  ///< for domains that were being started
+  std::vector<WaveRecord> waves;      ///< when an observer wants them
+  std::optional<Routing> routing;     ///< of one that was routed, and has no answer
 
  private:
   RequestRecord RecordOf(const absl::StatusOr<Classification>& answer) const {
@@ -106,7 +107,8 @@ class Request {
             .status = answer.status(),
             .classification = answer.ok() ? &*answer : nullptr,
             .routing = answer.ok() ? &answer->routing : (routing ? &*routing : nullptr),
-            .waves = waves};
+            .waves = waves,
+            .cold_wait = cold_wait};
   }
 
   const Observers& observers_;

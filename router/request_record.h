@@ -70,6 +70,8 @@ struct RequestRecord {
   /// Gates, who was activated, who answered, who is missing and why. Null: it did not get that far.
   const Routing* routing = nullptr;
   std::span<const WaveRecord> waves = {};  ///< empty unless an observer wants Depth::kWaves
+  /// Of the time with its experts, what it waited until domains that were being started were there.
+  core::Clock::duration cold_wait = {};
 };
 
 }  // namespace orchard::router

@@ -15,6 +15,7 @@
 ///   decode_stage.h     bytes → pixels, on a pool
 ///   encode_stage.h     micro-batch → features and gates, on workers
 ///   scatter.h          the waves: plan → one Expert::Score a sub-batch → answers, or the deadline
+///   cold_starts.h      who waits for domains that are being started
 ///   gather.h           one picture's answers so far, and what to ask next
 ///   combine_stage.h    what was gathered → a classification, which ends the request
 ///   classification.h   the result, by index; render.h makes the wire's message of it

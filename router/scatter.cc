@@ -20,6 +20,7 @@ ScatterStage::ScatterStage(Options options, const Catalogue& catalogue, ExpertFl
       estimates_(estimates),
       metrics_(metrics),
       next_(std::move(next)),
+      cold_({.longest = options.cold_start_wait}, fleet, timers, metrics.cold()),
       outstanding_(fleet.domains()),
       pool_({.name = "combine",
              .max_batch = 1,
@@ -44,6 +45,11 @@ void ScatterStage::GiveBackPlaces(size_t domain, size_t rows) {
 
 void ScatterStage::Unavailable(std::span<std::optional<experts::MissingReason>> out) const {
   fleet_.Unavailable(out);
+  if (cold_.longest() > core::Clock::duration::zero()) {
+    for (std::optional<experts::MissingReason>& reason : out) {
+      if (reason == experts::MissingReason::kCold) reason.reset();
+    }
+  }
   if (options_.expert_in_flight == 0) return;
   for (size_t domain = 0; domain < out.size(); ++domain) {
     const size_t rows = outstanding_[domain].load(std::memory_order_relaxed);

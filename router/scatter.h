@@ -18,6 +18,7 @@
 #include "core/timer_queue.h"
 #include "experts/expert.h"
 #include "router/catalogue.h"
+#include "router/cold_starts.h"
 #include "router/demand_meter.h"
 #include "router/encode_stage.h"
 #include "router/estimates.h"
@@ -56,6 +57,11 @@ class Scatter;
 /// rows of ours at a time; over it, it is missing at once. So a hung expert holds few places, and
 /// those not for long. When the last picture of a call has gone on, the call is cancelled.
 ///
+/// A domain that is being started (MissingReason::kCold) is missing at once, or, with a
+/// `cold_start_wait`, asked when it is there: until then the picture waits, not longer than that
+/// and not so long that no time is left for an answer without it. It holds a place among
+/// `expert_in_flight` meanwhile. Other experts of its wave are asked at once.
+///
 /// Threads: a micro-batch begins on the encode worker, where experts in process answer at once, in
 /// a loop, so that the stack does not grow with the waves. What comes later (a remote answer, the
 /// timer, a caller's going) is handed to a small pool of the stage's own, because the threads that
@@ -66,7 +72,9 @@ class ScatterStage {
     size_t workers = 1;  ///< threads of the pool
     core::Clock::duration expert_timeout = std::chrono::seconds(2);
     size_t expert_in_flight = 0;  ///< rows a domain; 0: no limit
-    bool keep_waves = false;      ///< whether requests are to hold what was asked in which wave
+    /// How long a picture may wait for a domain that is being started; zero: it does not.
+    core::Clock::duration cold_start_wait = core::Clock::duration::zero();
+    bool keep_waves = false;  ///< whether requests are to hold what was asked in which wave
     /// Counts what pictures want of each domain; null: nobody counts. Outlives the stage.
     DemandMeter* demand = nullptr;
   };
@@ -87,13 +95,16 @@ class ScatterStage {
   /// Takes a micro-batch; request i is row i of `encoded`.
   void Run(Encoded encoded, std::vector<RequestPtr> requests);
 
+  /// Pictures that wait for a domain which is being started.
+  size_t ColdWaiting(size_t domain) const { return cold_.waiting(domain); }
+
  private:
   friend class Scatter;
 
   /// Room for a row at a domain's expert: false when there is none.
   bool TakePlace(size_t domain);
   void GiveBackPlaces(size_t domain, size_t rows);
-  /// Why each domain can't be asked now.
+  /// Why each domain can't be asked now. One that is waited for can.
   void Unavailable(std::span<std::optional<experts::MissingReason>> out) const;
 
   /// A micro-batch in progress.
@@ -115,6 +126,7 @@ class ScatterStage {
   Estimates& estimates_;
   Metrics& metrics_;
   const Next next_;
+  ColdStarts cold_;
   std::vector<std::atomic<size_t>> outstanding_;  // rows by domain, with those that are planned
   core::Mutex mutex_;
   std::condition_variable changed_;

@@ -30,6 +30,8 @@ constexpr Clock::duration kLeastFairTime = std::chrono::milliseconds(100);
 constexpr Clock::duration kMostFairTime = std::chrono::seconds(1);
 /// While nobody can be asked, a probe in vain must not delay the next: back in two seconds.
 constexpr std::chrono::milliseconds kUrgentProbe{500};
+/// Between two look-ups while somebody waits for a domain to start.
+constexpr std::chrono::milliseconds kLookUpForWaiting{200};
 /// What is known of an idle endpoint fades in so many calls' time.
 constexpr int kFadeCalls = 8;
 constexpr Clock::duration kLeastFade = std::chrono::milliseconds(20);
@@ -108,6 +110,14 @@ void Domain::Tend() {
     if (endpoint->TakeProbe(now, options_.probe_interval, board_.all_bad())) Probe(endpoint);
   }
   board_.Sweep();
+}
+
+void Domain::Hurry() {
+  board_.HurryNames(kLookUpForWaiting);
+  const auto endpoints = board_.Snapshot();
+  if (endpoints->empty()) return;
+  for (const auto& endpoint : *endpoints) endpoint->Look();
+  board_.Review();
 }
 
 void Domain::Score(SubBatch batch, CallContext context, Expert::Done done) {

@@ -51,6 +51,9 @@ class Domain final : public CallHost {
   /// One round: looks at the channels, judges, probes who needs it.
   void Tend();
 
+  /// Somebody waits until somebody is up.
+  void Hurry();
+
   // CallHost.
   const ExpertSpec& spec() const override { return spec_; }
   CallGroup& calls() override { return calls_; }

@@ -61,16 +61,31 @@ void EndpointBoard::Close() {
 }
 
 void EndpointBoard::Found(const std::string& host, const absl::StatusOr<HostAddresses>& addresses) {
+  const bool empty = addresses.ok() ? addresses->empty() : absl::IsNotFound(addresses.status());
+  const bool known = addresses.ok() || empty;
+  bool news = !known;
   {
     core::MutexLock lock(names_mutex_);
-    const auto name = names_.find(host);
-    if (name == names_.end()) return;
-    name->second.looked_up = true;
+    const auto found = names_.find(host);
+    if (found == names_.end()) return;
+    Name& name = found->second;
+    name.looked_up = true;
     // What can't be looked up now was right a moment ago: the last list stays.
-    if (addresses.ok()) name->second.addresses = *addresses;
+    if (known) {
+      news = empty && !name.empty;
+      name.empty = empty;
+      name.addresses = addresses.ok() ? *addresses : HostAddresses();
+    }
   }
-  if (addresses.ok()) return Rebuild();
-  if (on_look_up_failed_) on_look_up_failed_(host, addresses.status());
+  if (known) Rebuild();
+  // That there is none is no failure, and not said again and again.
+  if (news && !addresses.ok() && on_look_up_failed_) on_look_up_failed_(host, addresses.status());
+}
+
+/// Nothing is known of a name that was not looked up yet.
+bool EndpointBoard::AllNamesEmpty() const {
+  return !names_.empty() &&
+         std::ranges::all_of(names_, [](const auto& name) { return name.second.empty; });
 }
 
 /// Each address once, under the first name that leads there.
@@ -179,10 +194,14 @@ void EndpointBoard::Review() {
     core::MutexLock one_at_a_time(review_mutex_);
     EndpointSet fresh;
     size_t known = 0;
+    bool named = false;
+    bool names_empty = false;
     {
       core::MutexLock lock(names_mutex_);
       fresh = Fit();
       known = places_.size();
+      named = !names_.empty();
+      names_empty = AllNamesEmpty();
     }
     for (const auto& endpoint : fresh) endpoint->Look();  // Begins to connect.
     const auto endpoints = Snapshot();
@@ -190,7 +209,7 @@ void EndpointBoard::Review() {
     facts.reserve(endpoints->size());
     for (const auto& endpoint : *endpoints) facts.push_back(endpoint->Facts());
     const Verdict verdict = Judge(facts, MostEjected(facts.size(), known));
-    bool all_up = true;
+    bool all_up = !endpoints->empty();
     for (size_t i = 0; i < endpoints->size(); ++i) {
       Endpoint& endpoint = *(*endpoints)[i];
       const EndpointState was = endpoint.state();
@@ -206,21 +225,41 @@ void EndpointBoard::Review() {
     }
     all_bad_ = verdict.all_bad;
     all_up_ = all_up;
-    unavailable_ =
-        verdict.unavailable ? static_cast<std::int8_t>(*verdict.unavailable) : kAvailable;
+    const std::optional<MissingReason> why = WhyUnavailable(verdict, named, names_empty);
+    unavailable_ = why ? static_cast<std::int8_t>(*why) : kAvailable;
   }
   if (lost) HurryNames();  // It may have moved.
   if (!on_transition_) return;
   for (const EndpointTransition& transition : transitions) on_transition_(transition);
 }
 
-void EndpointBoard::HurryNames() {
+std::optional<MissingReason> EndpointBoard::WhyUnavailable(const Verdict& verdict, bool named,
+                                                           bool names_empty) {
+  const bool reached = std::ranges::any_of(verdict.states, [](EndpointState state) {
+    return state == EndpointState::kUp || state == EndpointState::kEjected ||
+           state == EndpointState::kForeign;
+  });
+  if (reached || !named) {
+    cold_ = false;
+  } else if (names_empty && verdict.unavailable) {
+    cold_ = true;
+  }
+  return cold_ ? MissingReason::kCold : verdict.unavailable;
+}
+
+void EndpointBoard::HurryNames(std::optional<std::chrono::milliseconds> least) {
   std::vector<std::string> hosts;
   {
     core::MutexLock lock(names_mutex_);
     for (const auto& [host, name] : names_) hosts.push_back(host);
   }
-  for (const std::string& host : hosts) resolver_.Hurry(host);
+  for (const std::string& host : hosts) {
+    if (least) {
+      resolver_.Hurry(host, *least);
+    } else {
+      resolver_.Hurry(host);
+    }
+  }
 }
 
 void EndpointBoard::Sweep() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -32,6 +33,9 @@ using EndpointSet = std::vector<std::shared_ptr<Endpoint>>;
 /// With a subset it connects to the first addresses in the router's own order (subset.h) until so
 /// many are sound, or all are tried: one that can't be used has the next one stand in until it can
 /// again. So no more than that are up at a time.
+///
+/// A domain is cold from when all its names are known to have no address, and nobody can be asked,
+/// until somebody was reached: an address that was just listed may take a moment to listen.
 class EndpointBoard {
  public:
   using OnTransition = std::function<void(const EndpointTransition&)>;
@@ -60,6 +64,10 @@ class EndpointBoard {
   /// Whether every name was looked up at least once, well or not.
   bool LookedUp() const ABSL_LOCKS_EXCLUDED(names_mutex_);
 
+  /// Looks all names up, but none again within `least`; nothing: the resolver's own limit.
+  void HurryNames(std::optional<std::chrono::milliseconds> least = std::nullopt)
+      ABSL_LOCKS_EXCLUDED(names_mutex_);
+
   /// Judges anew, and tells what changed.
   void Review() ABSL_LOCKS_EXCLUDED(review_mutex_, set_mutex_, names_mutex_);
 
@@ -81,6 +89,7 @@ class EndpointBoard {
   struct Name {
     Resolver::Watch watch = 0;
     bool looked_up = false;
+    bool empty = false;  // whoever knows said that there is no address
     HostAddresses addresses = {};
   };
   /// What an endpoint is known by (Endpoint).
@@ -90,6 +99,10 @@ class EndpointBoard {
   };
   static constexpr std::int8_t kAvailable = -1;
 
+  bool AllNamesEmpty() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mutex_);
+  std::optional<MissingReason> WhyUnavailable(const Verdict& verdict, bool named, bool names_empty)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(review_mutex_);
+
   void Found(const std::string& host, const absl::StatusOr<HostAddresses>& addresses)
       ABSL_LOCKS_EXCLUDED(names_mutex_, set_mutex_, review_mutex_);
   void Rebuild() ABSL_LOCKS_EXCLUDED(names_mutex_, set_mutex_, review_mutex_);
@@ -97,7 +110,6 @@ class EndpointBoard {
   std::vector<Place> Ranked(std::vector<Place> places) const;
   EndpointSet Fit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(names_mutex_) ABSL_LOCKS_EXCLUDED(set_mutex_);
   size_t MostEjected(size_t connected, size_t known) const;
-  void HurryNames() ABSL_LOCKS_EXCLUDED(names_mutex_);
 
   const ChannelOptions channel_;
   const Subset subset_;
@@ -117,6 +129,8 @@ class EndpointBoard {
   EndpointSet retired_ ABSL_GUARDED_BY(set_mutex_);
 
   core::Mutex review_mutex_;  // One Review() at a time; before names_mutex_.
+  // Nobody was reached since there was no address: it is being started.
+  bool cold_ ABSL_GUARDED_BY(review_mutex_) = false;
   std::atomic<std::int8_t> unavailable_ = static_cast<std::int8_t>(MissingReason::kDown);
   std::atomic<bool> all_bad_ = false;
   std::atomic<bool> all_up_ = false;

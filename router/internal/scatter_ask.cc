@@ -65,12 +65,17 @@ std::vector<size_t> Scatter::TakePlanned(size_t domain) {
   return rows;
 }
 
-/// Makes one of the planned calls. It may serve several pictures: it may take as long as the most
-/// patient one waits.
+/// Makes one of the planned calls, or has its pictures wait until it can be made.
 void Scatter::Ask() {
   const size_t domain = planned_.back().domain;
   std::vector<size_t> rows = TakePlanned(domain);
   if (rows.empty()) return;
+  if (stage_.cold_.MustWait(domain)) return Hold(domain, rows);
+  Send(domain, std::move(rows));
+}
+
+/// A call may serve several pictures: it may take as long as the most patient one waits.
+void Scatter::Send(size_t domain, std::vector<size_t> rows) {
   const Clock::time_point now = Clock::now();
   Clock::time_point latest = {};
   std::vector<experts::Caller> callers;

@@ -73,6 +73,7 @@ void Scatter::TakeUp() {
   }
   for (Arrival& arrival : inbox.answers) TakeUpAnswer(std::move(arrival));
   for (const size_t row : inbox.gone) GoOn(row);
+  for (const size_t domain : inbox.woken) Release(domain);
   if (inbox.due) TakeUpTime(Clock::now());
 }
 
@@ -119,6 +120,7 @@ void Scatter::EndCall(Call& call, experts::Scored scored, Clock::time_point now)
 /// Nobody waits beyond its deadline, and no expert is waited for beyond its own.
 void Scatter::TakeUpTime(Clock::time_point now) {
   timer_.reset();
+  EndHolding(now);
   for (size_t row = 0; row < pictures_.size(); ++row) {
     if (pictures_[row].request && now >= pictures_[row].request->give_up) GoOn(row);
   }
@@ -150,6 +152,9 @@ void Scatter::KeepWatch() {
   for (const Call& call : calls_) {
     if (!call.over) earliest = std::min(earliest, call.deadline + kGrace);
   }
+  for (const Held& held : held_) {
+    for (const HeldRow& one : held.rows) earliest = std::min(earliest, one.until);
+  }
   if (timer_ && timer_->first <= earliest) return;  // It rings early, and is set anew then.
   if (timer_) stage_.timers_.Cancel(*timer_);
   timer_ = stage_.timers_.At(earliest, [self = shared_from_this()] {
@@ -162,14 +167,15 @@ void Scatter::GoOn(size_t row) {
   Picture& picture = pictures_[row];
   if (!picture.request) return;
   const Clock::time_point now = Clock::now();
-  if (picture.complete) {
+  if (!picture.complete) {
+    picture.gather.GiveUp();
+    Leave(row, now);
+  } else if (picture.request->cold_wait == Clock::duration::zero()) {
+    // Else its time says nothing of what experts take.
     const std::span<const double> domains = picture.gather.log_domain();
     stage_.estimates_.Answered(
         static_cast<size_t>(std::ranges::max_element(domains) - domains.begin()),
         now - picture.request->passage.begin(Stage::kExperts));
-  } else {
-    picture.gather.GiveUp();
-    Leave(row, now);
   }
   picture.watch.reset();
   --waiting_;
@@ -183,6 +189,7 @@ void Scatter::GoOn(size_t row) {
 
 /// The picture waits for its calls no more. One that nobody waits for is cancelled.
 void Scatter::Leave(size_t row, Clock::time_point now) {
+  LeaveHeld(row, now);
   const absl::Status why = pictures_[row].request->Cancelled()
                                ? absl::CancelledError("nobody waits any more")
                                : absl::DeadlineExceededError("no answer by then");

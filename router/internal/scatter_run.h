@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "core/tensor.h"
 #include "core/timer_queue.h"
 #include "experts/expert.h"
+#include "router/cold_starts.h"
 #include "router/encode_stage.h"
 #include "router/gather.h"
 #include "router/request.h"
@@ -49,10 +51,11 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
   };
   struct Inbox {
     std::vector<Arrival> answers;
-    std::vector<size_t> gone;  // rows whose callers have gone
-    bool due = false;          // the timer
+    std::vector<size_t> gone;   // rows whose callers have gone
+    std::vector<size_t> woken;  // domains that need not be waited for any more
+    bool due = false;           // the timer
 
-    bool empty() const { return answers.empty() && gone.empty() && !due; }
+    bool empty() const { return answers.empty() && gone.empty() && woken.empty() && !due; }
   };
   /// What a caller's going runs.
   struct TellGone {
@@ -67,8 +70,9 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
   struct Picture {
     RequestPtr request;  // null: it has gone on
     Gather gather;
-    Watch watch = nullptr;  // Holds the scatter, until the picture goes on.
-    bool complete = false;  // There is nobody more to ask.
+    Watch watch = nullptr;                      // Holds the scatter, until the picture goes on.
+    bool complete = false;                      // There is nobody more to ask.
+    core::Clock::time_point waited_until = {};  // for domains that are being started
   };
   /// A domain that a picture is to be asked about.
   struct Planned {
@@ -88,6 +92,18 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
     bool over = false;  // Answered, or not waited for any more.
   };
 
+  struct HeldRow {
+    size_t row;
+    core::Clock::time_point until;
+  };
+  /// Rows that wait until a domain is there.
+  struct Held {
+    size_t domain;
+    core::Clock::time_point since;
+    std::vector<HeldRow> rows;
+    ColdStarts::Ticket ticket;  // Holds the scatter.
+  };
+
   template <typename Put>
   void Post(Put put) ABSL_LOCKS_EXCLUDED(mutex_);
   bool Rest() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -99,6 +115,16 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
   void PlanFor(size_t row, core::Clock::time_point now);
   std::vector<size_t> TakePlanned(size_t domain);
   void Ask();
+  void Send(size_t domain, std::vector<size_t> rows);
+  void Hold(size_t domain, const std::vector<size_t>& rows);
+  ColdStarts::Ticket WaitFor(size_t domain, size_t rows);
+  void Release(size_t domain);
+  void EndHolding(core::Clock::time_point now);
+  void FailHeld(size_t row, size_t domain, experts::MissingReason reason);
+  void LeaveHeld(size_t row, core::Clock::time_point now);
+  void NoteWait(size_t row, const Held& held, core::Clock::time_point now);
+  void TellHeld(const Held& held, size_t rows, core::Clock::time_point now,
+                std::string_view result) const;
   void KeepWatch();
   void GoOn(size_t row);
   void Leave(size_t row, core::Clock::time_point now);
@@ -123,6 +149,7 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
   PlanRoom room_;
   std::vector<std::optional<experts::MissingReason>> unavailable_;  // by domain, as of this plan
   std::vector<Call> calls_;
+  std::vector<Held> held_;
   std::optional<core::TimerQueue::Timer> timer_;
 };
 

@@ -67,6 +67,15 @@ class FakeExpert final : public experts::Expert {
     ++looks_;
     return unavailable_;
   }
+  void Hurry() override {
+    core::MutexLock lock(mutex_);
+    ++hurried_;
+  }
+  /// How often somebody said that it waits.
+  size_t hurried() const {
+    core::MutexLock lock(mutex_);
+    return hurried_;
+  }
   /// How often Unavailable() was asked.
   size_t looks() const {
     core::MutexLock lock(mutex_);
@@ -135,6 +144,7 @@ class FakeExpert final : public experts::Expert {
   mutable std::condition_variable changed_;
   Rule rule_ ABSL_GUARDED_BY(mutex_);
   std::optional<experts::MissingReason> unavailable_ ABSL_GUARDED_BY(mutex_);
+  size_t hurried_ ABSL_GUARDED_BY(mutex_) = 0;
   mutable size_t looks_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Asked> asked_ ABSL_GUARDED_BY(mutex_);
   std::vector<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);

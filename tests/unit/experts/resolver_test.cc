@@ -111,6 +111,18 @@ TEST(ResolverTest, LooksUpAtOnceWhenInAHurry) {
   EXPECT_THAT(told.Await(3), IsOk());
 }
 
+TEST(ResolverTest, WhoIsInAGreaterHurrySaysHowGreat) {
+  Told told;
+  Resolver resolver({.interval = 1h, .hurry = 1h, .look_up = [](const std::string&) {
+                       return HostAddresses{"::1"};
+                     }});
+  resolver.Add("a", told.Watcher());
+  EXPECT_THAT(told.Await(1), IsOk());
+  resolver.Hurry("a");
+  resolver.Hurry("a", 1ms);
+  EXPECT_THAT(told.Await(2), IsOk());
+}
+
 TEST(ResolverTest, ANameThatIsNotAnsweredHoldsNoOtherUp) {
   Told told;
   std::promise<void> stuck;
@@ -152,7 +164,19 @@ TEST(LookUpHostTest, ReadsHostsFilesAndNumbers) {
   EXPECT_THAT(*addresses, Contains(AnyOf("127.0.0.1", "::1")));
   EXPECT_THAT(*LookUpHost("127.0.0.1"), ElementsAre("127.0.0.1"));
   EXPECT_THAT(LookUpHost("no.such.host.invalid"),
-              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("no.such.host.invalid")));
+              StatusIs(AnyOf(absl::StatusCode::kNotFound, absl::StatusCode::kUnavailable),
+                       HasSubstr("no.such.host.invalid")));
+}
+
+TEST(LookUpErrorTest, ToldApartIsWhetherWhoKnowsSaidNo) {
+  for (const int error : {EAI_NONAME, EAI_NODATA}) {
+    EXPECT_THAT(LookUpError("fruit", error),
+                StatusIs(absl::StatusCode::kNotFound, HasSubstr("can't look up fruit: ")));
+  }
+  for (const int error : {EAI_AGAIN, EAI_FAIL, EAI_MEMORY, EAI_SYSTEM}) {
+    EXPECT_THAT(LookUpError("fruit", error),
+                StatusIs(absl::StatusCode::kUnavailable, HasSubstr("can't look up fruit: ")));
+  }
 }
 
 }  // namespace

@@ -114,6 +114,7 @@ INSTANTIATE_TEST_SUITE_P(
                return c.experts == std::vector<std::string>{"flower=a:1,b:2"};
              }),
         Text("dns-interval", "250ms", [](const Config& c) { return c.dns_interval == 250ms; }),
+        Text("cold-start-wait", "30s", [](const Config& c) { return c.cold_start_wait == 30s; }),
         Number("expert-subset", "20", [](const Config& c) { return c.expert_subset == 20; }),
         Text("hedge", "off", [](const Config& c) { return !c.hedge; }),
         Text("max-image-bytes", "2MiB",
