@@ -1,0 +1,156 @@
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <memory>
+#include <netinet/in.h>
+#include <stdexcept>
+#include <string>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include "orchard/v1/classifier.grpc.pb.h"
+#include "tests/e2e/classify.h"
+#include "tests/testing/child_process.h"
+#include "tests/testing/eventually.h"
+#include "tests/testing/http_get.h"
+#include "tests/testing/pictures.h"
+#include "tests/testing/service_command.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+#include "tests/testing/tiny_model_folder.h"
+
+/// A domain that is scaled to zero, as processes: its expert is started when a picture waits for
+/// it, and stopped again.
+
+namespace orchard {
+namespace {
+
+using testing::ChildProcess;
+using testing::Eventually;
+using ::testing::HasSubstr;
+using testing::HttpGet;
+using testing::IsOk;
+using testing::PortIn;
+
+/// A port of loopback that was free a moment ago.
+int FreePort() {
+  const int any = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* const name = reinterpret_cast<sockaddr*>(&address);
+  const bool bound = ::bind(any, name, size) == 0 && ::getsockname(any, name, &size) == 0;
+  ::close(any);
+  if (!bound) throw std::runtime_error("no free port");
+  return ntohs(address.sin_port);
+}
+
+class ColdStartProcessTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (std::string(ORCHARD_SANITIZE) != "") GTEST_SKIP() << "sanitizers want to be loaded first";
+    int any_port = 0;
+    others_ = SpawnExperts({domains_.begin() + 1, domains_.end()}, any_port);
+    std::vector<std::string> flags = {
+        "--expert",          domains_[0] + "=dns:///fruit.late:" + std::to_string(port_),
+        "--dns-interval",    "1h",
+        "--cold-start-wait", "10min"};
+    for (size_t i = 1; i < domains_.size(); ++i) {
+      flags.insert(flags.end(),
+                   {"--expert", domains_[i] + "=127.0.0.1:" + std::to_string(any_port)});
+    }
+    router_ = std::make_unique<ChildProcess>(
+        testing::ServiceCommand("orchard-router", model_.path(), flags),
+        std::vector<std::string>{"LD_PRELOAD=" ORCHARD_LATE_NAMES,
+                                 "LATE_NAMES=" + names_.path().string()});
+    ready_ = router_->ReadOutUntil("orchard-router ready");
+    ASSERT_NE(PortIn(ready_, "grpc"), 0) << ready_;
+    stub_ = v1::Classifier::NewStub(grpc::CreateChannel(
+        "127.0.0.1:" + std::to_string(PortIn(ready_, "grpc")), grpc::InsecureChannelCredentials()));
+  }
+
+  /// `port`: 0 takes a free one, and is it from then on.
+  std::unique_ptr<ChildProcess> SpawnExperts(const std::vector<std::string>& domains, int& port) {
+    std::vector<std::string> flags;
+    for (const std::string& domain : domains) flags.insert(flags.end(), {"--domain", domain});
+    auto expert = std::make_unique<ChildProcess>(testing::ServiceCommand(
+        "orchard-expert", model_.path(), flags, "127.0.0.1:" + std::to_string(port)));
+    port = PortIn(expert->ReadOutUntil("ready"), "grpc");
+    return expert;
+  }
+
+  bool AwaitHeld(int pictures) const {
+    const std::string line = "orchard_cold_waiting{domain=\"" + domains_[0] +
+                             "\",model=\"tiny\"} " + std::to_string(pictures) + "\n";
+    return Eventually([&] {
+      return HttpGet(PortIn(ready_, "metrics"), "/metrics").find(line) != std::string::npos;
+    });
+  }
+
+  /// Until the router knows no address of the domain any more.
+  bool AwaitNoEndpoint() const {
+    return Eventually([&] {
+      v1::DescribeModelRequest request;
+      request.set_endpoints(true);
+      grpc::ClientContext context;
+      v1::ModelDescription description;
+      return stub_->DescribeModel(&context, request, &description).ok() &&
+             description.domains(0).endpoints_size() == 0;
+    });
+  }
+
+  std::future<absl::StatusOr<v1::ClassifyResponse>> Begin() {
+    return std::async(std::launch::async, [this] {
+      return testing::Classify(*stub_, picture_, testing::With(v1::DENSE),
+                               std::chrono::seconds(600));
+    });
+  }
+
+  const testing::TinyModelFolder model_;
+  const testing::TempDir names_;
+  const std::vector<std::string> domains_ = model_.domains();
+  const std::string picture_ = testing::EncodeJpeg(testing::DrawLeaf(300, 280, 3));
+  int port_ = FreePort();
+  std::unique_ptr<ChildProcess> others_, router_;
+  std::string ready_;
+  std::unique_ptr<v1::Classifier::Stub> stub_;
+};
+
+TEST_F(ColdStartProcessTest, AnExpertThatIsStartedForAPictureAnswersIt) {
+  EXPECT_THAT(router_->ReadErrUntil("event=expert_without_address"), HasSubstr("host=fruit.late"));
+  auto held = Begin();
+  EXPECT_TRUE(AwaitHeld(1));
+  // As a cluster does it: the process first, and when it is ready its address.
+  auto expert = SpawnExperts({domains_[0]}, port_);
+  EXPECT_EQ(held.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  const std::string name = names_ / "fruit.late";
+  std::ofstream(name) << "127.0.0.1\n";
+  const auto answer = held.get();
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_FALSE(answer->degraded());
+  EXPECT_THAT(router_->ReadErrUntil("event=cold_start"), HasSubstr("result=up"));
+  EXPECT_THAT(router_->ReadErrUntil("event=classify"), HasSubstr(" cold_ms="));
+  EXPECT_TRUE(AwaitHeld(0));
+
+  // And back to nothing: a lost endpoint has its name looked up.
+  std::filesystem::remove(name);
+  expert.reset();
+  EXPECT_TRUE(AwaitNoEndpoint());
+  auto again = Begin();
+  EXPECT_TRUE(AwaitHeld(1));
+  expert = SpawnExperts({domains_[0]}, port_);
+  std::ofstream(name) << "127.0.0.1\n";
+  const auto second = again.get();
+  ASSERT_THAT(second, IsOk());
+  EXPECT_FALSE(second->degraded());
+}
+
+}  // namespace
+}  // namespace orchard
