@@ -33,7 +33,7 @@ struct ColdStarts::State {
   std::set<size_t> Wanted() ABSL_LOCKS_EXCLUDED(mutex);
   std::vector<Wake> TakeWakes(size_t domain) ABSL_LOCKS_EXCLUDED(mutex);
   void Count(size_t domain, std::ptrdiff_t more) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
-  static void Look(const std::shared_ptr<State>& state) ABSL_LOCKS_EXCLUDED(mutex);
+  static void Look(const std::shared_ptr<State>& state) ABSL_LOCKS_EXCLUDED(state->mutex);
 
   const Options options;
   ExpertFleet& fleet;

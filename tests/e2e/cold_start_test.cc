@@ -38,19 +38,30 @@ using testing::HttpGet;
 using testing::IsOk;
 using testing::PortIn;
 
-/// A port of loopback that was free a moment ago.
-int FreePort() {
-  const int any = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* const name = reinterpret_cast<sockaddr*>(&address);
-  const bool bound = ::bind(any, name, size) == 0 && ::getsockname(any, name, &size) == 0;
-  ::close(any);
-  if (!bound) throw std::runtime_error("no free port");
-  return ntohs(address.sin_port);
-}
+/// A port of loopback where nobody listens, and that nobody else can take while this lives.
+class ReservedPort {
+ public:
+  ReservedPort() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* const name = reinterpret_cast<sockaddr*>(&address);
+    if (::bind(socket_, name, size) != 0 || ::getsockname(socket_, name, &size) != 0) {
+      throw std::runtime_error("no free port");
+    }
+    port_ = ntohs(address.sin_port);
+  }
+  ~ReservedPort() { ::close(socket_); }
+  ReservedPort(const ReservedPort&) = delete;
+  ReservedPort& operator=(const ReservedPort&) = delete;
+
+  int port() const { return port_; }
+
+ private:
+  int socket_;
+  int port_ = 0;
+};
 
 class ColdStartProcessTest : public ::testing::Test {
  protected:
@@ -117,7 +128,8 @@ class ColdStartProcessTest : public ::testing::Test {
   const testing::TempDir names_;
   const std::vector<std::string> domains_ = model_.domains();
   const std::string picture_ = testing::EncodeJpeg(testing::DrawLeaf(300, 280, 3));
-  int port_ = FreePort();
+  std::unique_ptr<ReservedPort> reserved_ = std::make_unique<ReservedPort>();
+  int port_ = reserved_->port();
   std::unique_ptr<ChildProcess> others_, router_;
   std::string ready_;
   std::unique_ptr<v1::Classifier::Stub> stub_;
@@ -128,6 +140,7 @@ TEST_F(ColdStartProcessTest, AnExpertThatIsStartedForAPictureAnswersIt) {
   auto held = Begin();
   EXPECT_TRUE(AwaitHeld(1));
   // As a cluster does it: the process first, and when it is ready its address.
+  reserved_.reset();
   auto expert = SpawnExperts({domains_[0]}, port_);
   EXPECT_EQ(held.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
   const std::string name = names_ / "fruit.late";
