@@ -88,7 +88,7 @@ class PanelsTest(unittest.TestCase):
         for where, query in every_query():
             for name, matchers in re.findall(r"\b((?:orchard|process)_\w+)\{([^}]*)\}", query):
                 if name not in listed:
-                    continue  # awaited
+                    continue  # Another test names it.
                 for label in re.findall(r"(\w+)(?:=~|!~|!=|=)\"", matchers):
                     if label not in listed[name] | of_targets:
                         faults.append(f"{where}: {name} has no label {label}")

@@ -248,7 +248,7 @@ class PodTest(GoldenCase):
                 component = labels["app.kubernetes.io/component"]
                 if component not in PORTS:
                     continue
-                known = renders.flags(f"orchard-{component}") | renders.AWAITED
+                known = renders.flags(f"orchard-{component}")
                 (container,) = spec["containers"]
                 used = set(flags_of(container)) | set(self.settings_of(name, spec, component))
                 command = container["startupProbe"].get("exec", {}).get("command", [])
@@ -257,12 +257,6 @@ class PodTest(GoldenCase):
                     yield f"{label(o)}: its probe runs {command[0]}"
                 yield from (f"{label(o)}: there is no --{flag}" for flag in sorted(used - known))
         self.check(faults)
-
-    def test_nothing_is_awaited_that_has_come(self):
-        if renders.flags("orchard-router") is None:
-            self.skipTest(f"not built in {renders.BIN}: orchard-router")
-        self.assertFalse(renders.AWAITED & renders.flags("orchard-router"),
-                         "renders.AWAITED names flags that the router has: take them out there")
 
 
 class NetworkTest(GoldenCase):

@@ -73,8 +73,6 @@ class ProgramsTest(unittest.TestCase):
         self.assertIn("grpc=127.0.0.1:", self.start("default", "expert"))
 
     def test_a_router_with_other_settings(self):
-        if renders.AWAITED:
-            self.skipTest(f"the router has no {', '.join(sorted(renders.AWAITED))} yet")
         self.start("scale_to_zero", "router")
 
     def test_what_helm_test_asks_is_answered(self):

@@ -9,13 +9,6 @@ import tree
 
 RULES = tree.ROOT / "deploy/prometheus/rules"
 
-# Metrics that rules and boards name before docs/metrics.md does, with who brings them. Empty is right.
-AWAITED = {
-    "orchard_expert_desired_replicas", "orchard_expert_demand_rows_per_second",  # the demand
-    "orchard_expert_service_seconds", "orchard_router_peers",
-    "orchard_cold_waiting",  # starting from nothing
-}
-
 # What Prometheus makes itself.
 BUILT_IN = {"up", "ALERTS"}
 
@@ -76,14 +69,7 @@ def _aggregates(text, match):
 
 def faults(expression, known):
     """Metrics of an expression that are not `known`."""
-    return sorted(names(expression) - known - BUILT_IN - AWAITED)
-
-
-def awaited(expression):
-    """Whether an expression, or a recorded series in it, reads a metric that is not there yet."""
-    recorded = rules("record")
-    return any(name in AWAITED or (name in recorded and awaited(recorded[name]["expr"]))
-               for name in names(expression))
+    return sorted(names(expression) - known - BUILT_IN)
 
 
 def all_known():

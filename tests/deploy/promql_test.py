@@ -24,12 +24,6 @@ class NamesTest(unittest.TestCase):
                                        {"orchard_requests_total"}), ["orchard_request_total"])
 
 
-    def test_what_stands_on_something_awaited_is_awaited(self):
-        for metric in promql.AWAITED:
-            self.assertTrue(promql.awaited(f"sum({metric})"))
-        self.assertFalse(promql.awaited("sum(orchard:expert_load_share:rate5m)"))
-
-
 class ListTest(unittest.TestCase):
 
     def test_histograms_are_their_series(self):
@@ -37,10 +31,6 @@ class ListTest(unittest.TestCase):
         self.assertEqual(listed["orchard_stage_duration_seconds_bucket"], {"stage", "le"})
         self.assertNotIn("orchard_stage_duration_seconds", listed)
         self.assertEqual(listed["orchard_requests_total"], {"method", "code"})
-
-    def test_what_was_awaited_and_has_come_is_awaited_no_more(self):
-        self.assertEqual(sorted(promql.AWAITED & set(promql.listed_metrics())), [],
-                         "take these out of AWAITED (tests/deploy/promql.py)")
 
 
 if __name__ == "__main__":

@@ -16,10 +16,6 @@ GOLDEN = ROOT / "tests/deploy/golden"
 
 sys.path.insert(0, str(ROOT / "tools"))
 
-# Flags that the chart passes and that no program has yet: empty once they have come.
-AWAITED = {"router-peers", "cold-start-wait", "expert-subset", "demand-window", "target-utilisation",
-           "probe"}
-
 
 def names():
     return sorted(path.stem for path in GOLDEN.glob("*.yaml"))
