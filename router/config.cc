@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "core/status.h"
+#include "core/units.h"
 #include "experts/target.h"
 #include "model/store.h"
 #include "server/cgroup.h"
@@ -185,6 +186,14 @@ void Declare(server::Settings& settings, Config& config) {
       .Add("demand-window", config.demand_window,
            "For how long the demand for an expert is remembered.")
       .Range(std::chrono::seconds(1), std::chrono::hours(1));
+  settings.Rule([&config] {
+    if (config.cold_start_wait <= config.demand_window) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--cold-start-wait, --demand-window: a picture that waits longer (",
+        core::FormatDuration(config.cold_start_wait), ") than its demand is remembered (",
+        core::FormatDuration(config.demand_window),
+        ") would no longer keep its expert's start going; raise --demand-window"));
+  });
   settings
       .Add("router-peers", config.router_peers,
            "The routers of this fleet, whose demand is added to ours when an autoscaler asks: "

@@ -186,5 +186,17 @@ TEST(RouterSettingsTest, AllFaultsAreSaidAtOnce) {
                              HasSubstr("from 1 to 65536"), HasSubstr("\"pinned\" is not one of"))));
 }
 
+TEST(RouterSettingsTest, WhatAPictureWaitsForIsRememberedAsLong) {
+  Config config;
+  EXPECT_THAT((Given{.flags = {"--cold-start-wait", "45s"}, .variables = {}}.Into(config)),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("longer (45s)"), HasSubstr("remembered (30s)"),
+                             HasSubstr("raise --demand-window"))));
+  EXPECT_THAT(
+      (Given{.flags = {"--cold-start-wait", "45s", "--demand-window", "45s"}, .variables = {}}.Into(
+          config)),
+      IsOk());
+}
+
 }  // namespace
 }  // namespace orchard::router
