@@ -166,13 +166,11 @@ INSTANTIATE_TEST_SUITE_P(
                       ExpertFault{"OtherEncoder", absl::FailedPreconditionError("fingerprint")}),
     [](const auto& param_info) { return param_info.param.name; });
 
-TEST(ScatterTest, ALateExpertDegradesTheAnswerBeforeTheDeadline) {
+TEST(ScatterTest, ALateExpertDegradesTheAnswer) {
   Line line;
   line.expert(kFruit).AnswerBy(nullptr);
-  const Clock::time_point deadline = Clock::now() + 300ms;
-  const auto answer = line.Start(1, With(v1::DENSE), deadline).get();
-  EXPECT_LT(Clock::now(), deadline);
-  ASSERT_THAT(answer, IsOk());
+  const auto answer = line.Start(1, With(v1::DENSE), Clock::now() + 300ms).get();
+  ASSERT_THAT(answer, IsOk());  // And not DEADLINE_EXCEEDED, though that expert never answers.
   EXPECT_TRUE(answer->degraded());
   EXPECT_THAT(Missing(*answer), ElementsAre("fruit"));
   EXPECT_EQ(line.expert(kFruit).AnswerAll(testing::Scores(1, 3, 0.9)), 1U);  // Dropped.
