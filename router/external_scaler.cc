@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -173,9 +174,11 @@ void ExternalScaler::EndStreams() {
 }
 
 /// On the board's thread.
-void ExternalScaler::Told(const DemandBoard::News& news) {
+void ExternalScaler::Told(const DemandBoard::News& /*news*/) {
   const Clock::time_point now = Clock::now();
   const bool heard = Heard();
+  // Not the news' own: a peer may have been heard since they were added up.
+  const std::vector<Demand> total = board_.Totals();
   std::list<Waiting> due;
   {
     core::MutexLock lock(mutex_);
@@ -185,12 +188,12 @@ void ExternalScaler::Told(const DemandBoard::News& news) {
       call = next;
     }
   }
-  for (const Waiting& call : due) call.answer(news.total[call.domain]);
+  for (const Waiting& call : due) call.answer(total[call.domain]);
   if (streams_.size() == 0) return;
   if (peers_ != nullptr) peers_->Asked();
   // That nobody wants it is known when all were asked; that somebody does, at once.
   streams_.Tell([&](size_t domain, const std::optional<Active>& told) -> std::optional<Active> {
-    const bool active = news.total[domain].active;
+    const bool active = total[domain].active;
     if (!active && !heard) return std::nullopt;
     if (told && told->result() == active) return std::nullopt;
     Active response;

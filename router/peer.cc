@@ -148,11 +148,22 @@ void Peer::Heard(const v1::DemandReport& report) {
   const Clock::time_point now = Clock::now();
   const bool self = report.instance() == board_.instance();
   const bool foreign = report.model() != board_.model();
+  {
+    core::MutexLock lock(mutex_);
+    if (stopped_) return;
+  }
+  // Before it counts as heard: who sees that all were heard finds what they said.
+  if (self || foreign) {
+    board_.Forget(address_);
+  } else {
+    board_.Put(address_, {.instance = report.instance(),
+                          .domains = DemandsOf(report, board_.domains()),
+                          .when = now});
+  }
   std::shared_ptr<grpc::ClientContext> hang_up;
   bool first = false;
   {
     core::MutexLock lock(mutex_);
-    if (stopped_) return;
     first = !heard_ || failed_;
     heard_ = now;
     self_ = self;
@@ -162,13 +173,6 @@ void Peer::Heard(const v1::DemandReport& report) {
     if (self) hang_up = context_;
   }
   if (hang_up) hang_up->TryCancel();
-  if (self || foreign) {
-    board_.Forget(address_);
-  } else {
-    board_.Put(address_, {.instance = report.instance(),
-                          .domains = DemandsOf(report, board_.domains()),
-                          .when = now});
-  }
   if (first) board_.Wake();  // Somebody may wait for its word.
 }
 

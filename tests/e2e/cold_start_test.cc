@@ -72,7 +72,8 @@ class ColdStartProcessTest : public ::testing::Test {
     std::vector<std::string> flags = {
         "--expert",          domains_[0] + "=dns:///fruit.late:" + std::to_string(port_),
         "--dns-interval",    "1h",
-        "--cold-start-wait", "10min"};
+        "--cold-start-wait", "10min",
+        "--demand-window",   "10min"};
     for (size_t i = 1; i < domains_.size(); ++i) {
       flags.insert(flags.end(),
                    {"--expert", domains_[i] + "=127.0.0.1:" + std::to_string(any_port)});
