@@ -7,9 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include <grpcpp/create_channel.h>
-#include <grpcpp/support/channel_arguments.h>
 #include <grpcpp/support/client_callback.h>
 
+#include "rpc/channel_arguments.h"
 #include "server/limited_log.h"
 
 namespace orchard::router {
@@ -21,24 +21,12 @@ namespace {
 /// Whoever was not heard for so long is not waited for any more.
 constexpr std::chrono::seconds kLongestGreeting{2};
 
-constexpr int kKeepaliveMs = 30'000;  // as channels to experts have it
-constexpr int kKeepaliveTimeoutMs = 10'000;
-constexpr int kBackoffMs = 1'000;
-constexpr int kConnectTimeoutMs = 2'000;
-
 std::shared_ptr<grpc::Channel> MakeChannel(
     const std::string& address, const std::string& authority,
     const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
-  grpc::ChannelArguments arguments;
-  if (!authority.empty()) arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, authority);
-  arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // Nothing but settings reads the environment.
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kBackoffMs);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kBackoffMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
+  // While a peer is watched there is a call, whose connection is kept alive.
+  const grpc::ChannelArguments arguments =
+      rpc::ConnectionArguments({.authority = authority, .keepalive_when_idle = false});
   return grpc::CreateCustomChannel(
       address, credentials ? credentials : grpc::InsecureChannelCredentials(), arguments);
 }

@@ -6,6 +6,8 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include "rpc/channel_arguments.h"
+
 namespace orchard::experts::internal {
 namespace {
 
@@ -17,10 +19,6 @@ constexpr char kServiceConfig[] =
     R"({"loadBalancingConfig":[{"round_robin":{}}],"healthCheckConfig":{"serviceName":""}})";
 
 constexpr int kRetryBufferBytes = 8 << 20;  // transparent retries of a whole batch of maps
-constexpr int kKeepaliveMs = 30'000;        // the servers allow 10 s (server/grpc_host.h)
-constexpr int kKeepaliveTimeoutMs = 10'000;
-// Also how long one attempt to connect may take. A host that is gone sends no refusal.
-constexpr int kConnectTimeoutMs = 2'000;
 constexpr int kLookUpMs = 5'000;  // of a plain name, which the channel looks up for itself
 
 constexpr size_t kSilentProbes = 2;  // in a row, until an address that answered before is bad
@@ -28,24 +26,13 @@ constexpr std::chrono::seconds kLongSilence{1};  // a call that waits longer mak
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const std::string& authority,
                                            const ChannelOptions& options) {
-  grpc::ChannelArguments arguments;
-  // What the certificate is checked against: nobody has one for the addresses behind a name.
-  if (!authority.empty()) arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, authority);
+  grpc::ChannelArguments arguments =
+      rpc::ConnectionArguments({.authority = authority,
+                                .first_backoff = options.initial_backoff,
+                                .most_backoff = options.max_backoff});
   arguments.SetServiceConfigJSON(kServiceConfig);
-  arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // Nothing but settings reads the environment.
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_PER_RPC_RETRY_BUFFER_SIZE, kRetryBufferBytes);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, std::numeric_limits<int>::max());
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS,
-                   static_cast<int>(options.initial_backoff.count()));
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
-                   static_cast<int>(options.max_backoff.count()));
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, kLookUpMs);
   arguments.SetInt(GRPC_ARG_DNS_ARES_QUERY_TIMEOUT_MS, kLookUpMs);
   arguments.SetMaxReceiveMessageSize(static_cast<int>(options.max_receive_bytes));
