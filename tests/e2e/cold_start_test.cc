@@ -1,13 +1,8 @@
-#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <future>
 #include <memory>
-#include <netinet/in.h>
-#include <stdexcept>
 #include <string>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -16,11 +11,13 @@
 
 #include "orchard/v1/classifier.grpc.pb.h"
 #include "tests/e2e/classify.h"
+#include "tests/e2e/fleet_processes.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/eventually.h"
 #include "tests/testing/http_get.h"
 #include "tests/testing/pictures.h"
 #include "tests/testing/service_command.h"
+#include "tests/testing/silent_port.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/testing/tiny_model_folder.h"
@@ -38,37 +35,12 @@ using testing::HttpGet;
 using testing::IsOk;
 using testing::PortIn;
 
-/// A port of loopback where nobody listens, and that nobody else can take while this lives.
-class ReservedPort {
- public:
-  ReservedPort() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* const name = reinterpret_cast<sockaddr*>(&address);
-    if (::bind(socket_, name, size) != 0 || ::getsockname(socket_, name, &size) != 0) {
-      throw std::runtime_error("no free port");
-    }
-    port_ = ntohs(address.sin_port);
-  }
-  ~ReservedPort() { ::close(socket_); }
-  ReservedPort(const ReservedPort&) = delete;
-  ReservedPort& operator=(const ReservedPort&) = delete;
-
-  int port() const { return port_; }
-
- private:
-  int socket_;
-  int port_ = 0;
-};
-
 class ColdStartProcessTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (std::string(ORCHARD_SANITIZE) != "") GTEST_SKIP() << "sanitizers want to be loaded first";
     int any_port = 0;
-    others_ = SpawnExperts({domains_.begin() + 1, domains_.end()}, any_port);
+    others_ = testing::SpawnExpert(model_.path(), {domains_.begin() + 1, domains_.end()}, any_port);
     std::vector<std::string> flags = {
         "--expert",          domains_[0] + "=dns:///fruit.late:" + std::to_string(port_),
         "--dns-interval",    "1h",
@@ -84,18 +56,7 @@ class ColdStartProcessTest : public ::testing::Test {
                                  "LATE_NAMES=" + names_.path().string()});
     ready_ = router_->ReadOutUntil("orchard-router ready");
     ASSERT_NE(PortIn(ready_, "grpc"), 0) << ready_;
-    stub_ = v1::Classifier::NewStub(grpc::CreateChannel(
-        "127.0.0.1:" + std::to_string(PortIn(ready_, "grpc")), grpc::InsecureChannelCredentials()));
-  }
-
-  /// `port`: 0 takes a free one, and is it from then on.
-  std::unique_ptr<ChildProcess> SpawnExperts(const std::vector<std::string>& domains, int& port) {
-    std::vector<std::string> flags;
-    for (const std::string& domain : domains) flags.insert(flags.end(), {"--domain", domain});
-    auto expert = std::make_unique<ChildProcess>(testing::ServiceCommand(
-        "orchard-expert", model_.path(), flags, "127.0.0.1:" + std::to_string(port)));
-    port = PortIn(expert->ReadOutUntil("ready"), "grpc");
-    return expert;
+    stub_ = testing::StubOf(ready_);
   }
 
   bool AwaitHeld(int pictures) const {
@@ -129,7 +90,7 @@ class ColdStartProcessTest : public ::testing::Test {
   const testing::TempDir names_;
   const std::vector<std::string> domains_ = model_.domains();
   const std::string picture_ = testing::EncodeJpeg(testing::DrawLeaf(300, 280, 3));
-  std::unique_ptr<ReservedPort> reserved_ = std::make_unique<ReservedPort>();
+  std::unique_ptr<testing::SilentPort> reserved_ = std::make_unique<testing::SilentPort>();
   int port_ = reserved_->port();
   std::unique_ptr<ChildProcess> others_, router_;
   std::string ready_;
@@ -142,7 +103,7 @@ TEST_F(ColdStartProcessTest, AnExpertThatIsStartedForAPictureAnswersIt) {
   EXPECT_TRUE(AwaitHeld(1));
   // As a cluster does it: the process first, and when it is ready its address.
   reserved_.reset();
-  auto expert = SpawnExperts({domains_[0]}, port_);
+  auto expert = testing::SpawnExpert(model_.path(), {domains_[0]}, port_);
   EXPECT_EQ(held.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
   const std::string name = names_ / "fruit.late";
   std::ofstream(name) << "127.0.0.1\n";
@@ -159,7 +120,7 @@ TEST_F(ColdStartProcessTest, AnExpertThatIsStartedForAPictureAnswersIt) {
   EXPECT_TRUE(AwaitNoEndpoint());
   auto again = Begin();
   EXPECT_TRUE(AwaitHeld(1));
-  expert = SpawnExperts({domains_[0]}, port_);
+  expert = testing::SpawnExpert(model_.path(), {domains_[0]}, port_);
   std::ofstream(name) << "127.0.0.1\n";
   const auto second = again.get();
   ASSERT_THAT(second, IsOk());

@@ -13,6 +13,7 @@
 #include "externalscaler/externalscaler.grpc.pb.h"
 #include "orchard/v1/classifier.grpc.pb.h"
 #include "tests/e2e/classify.h"
+#include "tests/e2e/fleet_processes.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/eventually.h"
 #include "tests/testing/http_get.h"
@@ -41,12 +42,7 @@ class FleetTest : public ::testing::Test {
  protected:
   /// An expert for `domains`, on a port of the system's choice or on a given one.
   std::unique_ptr<ChildProcess> SpawnExpert(const std::vector<std::string>& domains, int& port) {
-    std::vector<std::string> flags;
-    for (const std::string& domain : domains) flags.insert(flags.end(), {"--domain", domain});
-    auto expert = std::make_unique<ChildProcess>(testing::ServiceCommand(
-        "orchard-expert", model_.path(), flags, "127.0.0.1:" + std::to_string(port)));
-    port = PortIn(expert->ReadOutUntil("ready"), "grpc");
-    return expert;
+    return testing::SpawnExpert(model_.path(), domains, port);
   }
 
   void SpawnRouter(const std::vector<std::string>& more) {
@@ -54,8 +50,7 @@ class FleetTest : public ::testing::Test {
         testing::ServiceCommand("orchard-router", model_.path(), more));
     ready_ = router_->ReadOutUntil("orchard-router ready");
     ASSERT_NE(PortIn(ready_, "grpc"), 0) << ready_;
-    stub_ = v1::Classifier::NewStub(grpc::CreateChannel(
-        "127.0.0.1:" + std::to_string(PortIn(ready_, "grpc")), grpc::InsecureChannelCredentials()));
+    stub_ = testing::StubOf(ready_);
   }
 
   absl::StatusOr<v1::ClassifyResponse> Classify(std::chrono::seconds deadline = 60s) {

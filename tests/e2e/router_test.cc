@@ -14,6 +14,7 @@
 #include "core/text.h"
 #include "orchard/v1/classifier.grpc.pb.h"
 #include "tests/e2e/classify.h"
+#include "tests/e2e/fleet_processes.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/eventually.h"
 #include "tests/testing/http_get.h"
@@ -53,20 +54,18 @@ class ProcessesTest : public ::testing::Test {
 
   /// Starts an expert process for some of the domains and notes the router's flags for it.
   std::unique_ptr<ChildProcess> SpawnExpert(size_t from, size_t to) {
-    std::vector<std::string> flags;
-    for (size_t i = from; i < to; ++i) flags.insert(flags.end(), {"--domain", domains_[i]});
-    auto expert = Spawn("orchard-expert", flags);
-    const std::string port = std::to_string(PortIn(expert->ReadOutUntil("ready"), "grpc"));
-    for (size_t i = from; i < to; ++i) {
-      expert_flags_.insert(expert_flags_.end(), {"--expert", domains_[i] + "=127.0.0.1:" + port});
+    const std::vector<std::string> domains(domains_.begin() + static_cast<std::ptrdiff_t>(from),
+                                           domains_.begin() + static_cast<std::ptrdiff_t>(to));
+    int port = 0;
+    auto expert = testing::SpawnExpert(model_.path(), domains, port);
+    for (const std::string& domain : domains) {
+      expert_flags_.insert(expert_flags_.end(),
+                           {"--expert", domain + "=127.0.0.1:" + std::to_string(port)});
     }
     return expert;
   }
 
-  std::unique_ptr<v1::Classifier::Stub> Stub() const {
-    return v1::Classifier::NewStub(grpc::CreateChannel(
-        "127.0.0.1:" + std::to_string(PortIn(ready_, "grpc")), grpc::InsecureChannelCredentials()));
-  }
+  std::unique_ptr<v1::Classifier::Stub> Stub() const { return testing::StubOf(ready_); }
 
   absl::StatusOr<v1::ClassifyResponse> Classify(v1::Classifier::Stub& stub, v1::Policy policy,
                                                 std::chrono::seconds deadline = 60s) const {

@@ -68,7 +68,7 @@ class ColdExpertTest : public ::testing::Test {
 
 TEST_F(ColdExpertTest, IsColdUntilSomebodyIsUpNotMerelyListed) {
   auto silent = std::make_unique<SilentPort>();
-  const server::Address address = silent->address();
+  const server::Address address = AddressOf(*silent);
   const auto expert = Named(address.port);
   EXPECT_TRUE(Becomes(*expert, MissingReason::kCold));
   EXPECT_THAT(expert->Warm(core::Clock::now() + 20s),
@@ -122,8 +122,8 @@ TEST_F(ColdExpertTest, IsToldOnceAndNotWithEachLookUp) {
 
 TEST_F(ColdExpertTest, ADeadAddressIsDownAndNotCold) {
   const SilentPort silent;
-  Say(HostAddresses{silent.address().host});
-  const auto expert = Named(silent.address().port);
+  Say(HostAddresses{AddressOf(silent).host});
+  const auto expert = Named(AddressOf(silent).port);
   EXPECT_TRUE(Becomes(*expert, MissingReason::kDown));
 }
 

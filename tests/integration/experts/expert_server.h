@@ -1,17 +1,13 @@
 #pragma once
 
-#include <arpa/inet.h>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <future>
 #include <map>
 #include <memory>
-#include <netinet/in.h>
 #include <stdexcept>
 #include <string>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -26,6 +22,7 @@
 #include "orchard/v1/expert.grpc.pb.h"
 #include "server/grpc_host.h"
 #include "tests/testing/expert_samples.h"
+#include "tests/testing/silent_port.h"
 #include "tests/testing/status_matchers.h"
 
 namespace orchard::experts {
@@ -158,29 +155,8 @@ inline std::unique_ptr<RemoteExpert> Remote(const std::vector<std::string>& targ
   return *std::move(expert);
 }
 
-/// A port of loopback where nobody listens, and nobody else can while this lives.
-class SilentPort {
- public:
-  SilentPort() : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* const any = reinterpret_cast<sockaddr*>(&address);
-    if (::bind(socket_, any, size) != 0 || ::getsockname(socket_, any, &size) != 0) {
-      throw std::runtime_error("no free port");
-    }
-    port_ = ntohs(address.sin_port);
-  }
-  ~SilentPort() { ::close(socket_); }
-  SilentPort(const SilentPort&) = delete;
-  SilentPort& operator=(const SilentPort&) = delete;
+using testing::SilentPort;
 
-  server::Address address() const { return {"127.0.0.1", port_}; }
-
- private:
-  int socket_;
-  std::uint16_t port_ = 0;
-};
+inline server::Address AddressOf(const SilentPort& silent) { return {"127.0.0.1", silent.port()}; }
 
 }  // namespace orchard::experts

@@ -118,12 +118,12 @@ TEST(RemoteExpertTest, SaysThatItIsUnavailableUntilAnEndpointIsBack) {
 
 TEST(RemoteExpertTest, IsUnavailableWhenNobodyEverListened) {
   const SilentPort nobody;
-  const auto expert = Remote({nobody.address()});
+  const auto expert = Remote({AddressOf(nobody)});
   EXPECT_THAT(Ask(*expert, OneRow()).get(),
-              StatusIs(absl::StatusCode::kUnavailable, HasSubstr(nobody.address().ToString())));
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr(AddressOf(nobody).ToString())));
   ASSERT_TRUE(Eventually([&] { return expert->Unavailable() == MissingReason::kDown; }));
   EXPECT_THAT(expert->Warm(core::Clock::now() + 20s),
-              StatusIs(absl::StatusCode::kUnavailable, HasSubstr(nobody.address().ToString())));
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr(AddressOf(nobody).ToString())));
 }
 
 TEST(RemoteExpertTest, HealthThatSaysNotServingKeepsCallsAway) {
