@@ -217,9 +217,10 @@ def overload(build, rounds, steps=(.5, .75, 1, 1.25, 1.5, 2, 2.5, 3), deadline="
                           prefix=client_core)["ok_per_second"]
 
     def at(step, seconds=2 * SECONDS):
-        row = overload_step(build, bound, router, step * capacity, deadline, client_core, seconds)
-        print({"step": step, **row}, flush=True)
-        return {"step": step, **row}
+        row = {"step": step, **overload_step(build, bound, router, step * capacity, deadline,
+                                             client_core, seconds)}
+        print(row, flush=True)
+        return row
 
     rows = [at(step) for step in steps]
     # The best of noisy rows is partly luck: it has to show it again, beside the last one. Many short

@@ -10,10 +10,8 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
 
-sys.path.append("/usr/lib/python3/dist-packages")  # of Debian's packages, where another Python runs us
-import yaml  # noqa: E402  (python3-yaml)
+from debian_yaml import yaml
 
 KUBERNETES = ("k8s.io/kubernetes", "v1.36.3")
 # (module, version, pattern of the files) of each project whose kinds the chart uses.

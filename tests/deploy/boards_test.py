@@ -9,7 +9,7 @@ import tempfile
 import pathlib
 import unittest
 
-import yaml
+from debian_yaml import yaml
 
 import markdown
 import promql

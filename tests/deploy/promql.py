@@ -3,7 +3,7 @@
 import functools
 import re
 
-import yaml
+from debian_yaml import yaml
 
 import tree
 

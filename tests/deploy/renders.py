@@ -7,14 +7,12 @@ import re
 import subprocess
 import sys
 
-sys.path.append("/usr/lib/python3/dist-packages")  # of Debian's packages, where another Python runs us
-import yaml  # noqa: E402  (python3-yaml)
-
 ROOT = pathlib.Path(os.environ.get("ORCHARD_SOURCE_DIR") or pathlib.Path(__file__).resolve().parents[2])
 BIN = pathlib.Path(os.environ.get("ORCHARD_BIN_DIR") or ROOT / "build/release/bin")
 GOLDEN = ROOT / "tests/deploy/golden"
 
 sys.path.insert(0, str(ROOT / "tools"))
+from debian_yaml import yaml  # noqa: E402  (its folder is on the path only now)
 
 
 def names():

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import unittest
 
-import yaml
+from debian_yaml import yaml
 
 import markdown
 import promql

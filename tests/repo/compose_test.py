@@ -14,9 +14,9 @@ import unittest
 import docker_test
 import tree
 
-sys.path.append("/usr/lib/python3/dist-packages")  # Debian's python3-yaml, whichever Python runs this
+sys.path.insert(0, str(tree.ROOT / "tools"))
 try:
-    import yaml
+    from debian_yaml import yaml
 except ImportError:
     yaml = None
 
