@@ -198,7 +198,7 @@ void EndpointBoard::Review() {
     bool names_empty = false;
     {
       core::MutexLock lock(names_mutex_);
-      fresh = Fit();
+      if (subset_.size > 0) fresh = Fit();  // Else nothing but the places decides.
       known = places_.size();
       named = !names_.empty();
       names_empty = AllNamesEmpty();
