@@ -1,28 +1,20 @@
 #include "router/demand_board.h"
 
-#include <random>
 #include <utility>
 
 #include "absl/strings/str_format.h"
+
+#include "core/random.h"
 
 namespace orchard::router {
 
 using core::Clock;
 
-namespace {
-
-std::string RandomInstance() {
-  std::random_device random;
-  return absl::StrFormat("%08x%08x", random(), random());
-}
-
-}  // namespace
-
 DemandBoard::DemandBoard(std::string model, std::vector<std::string> domains, Options options)
     : model_(std::move(model)),
       domains_(std::move(domains)),
       options_(std::move(options)),
-      instance_(RandomInstance()),
+      instance_(absl::StrFormat("%016x", core::Random64())),
       meter_(domains_.size(), options_.meter),
       active_(domains_.size(), false),
       reports_(options_.peer_patience) {
@@ -95,18 +87,13 @@ void DemandBoard::Tick() {
 void DemandBoard::Publish() {
   core::MutexLock one_at_a_time(publishing_);
   const std::vector<Demand> own = Own();
-  std::vector<Demand> total;
-  {
-    core::MutexLock lock(mutex_);
-    total = reports_.Totals(own, instance_, options_.meter.target_utilisation, Clock::now());
-  }
   bool changed = false;
   for (size_t domain = 0; domain < own.size(); ++domain) {
     changed = changed || active_[domain] != own[domain].active;
     active_[domain] = own[domain].active;
   }
   for (const auto& [subscription, subscriber] : subscribers_) {
-    subscriber({.own = own, .total = total, .own_changed = changed});
+    subscriber({.own = own, .own_changed = changed});
   }
 }
 

@@ -39,7 +39,6 @@ class DemandBoard {
   /// What a subscriber is told.
   struct News {
     const std::vector<Demand>& own;
-    const std::vector<Demand>& total;
     bool own_changed = false;  ///< whether a domain of our own became active, or ceased to be
   };
   using Subscriber = std::function<void(const News& news)>;

@@ -26,7 +26,7 @@ grpc::ServerWriteReactor<v1::DemandReport>* DemandService::Watch(
     grpc::CallbackServerContext* /*context*/, const v1::WatchDemandRequest* /*request*/) {
   auto* const stream = streams_.Open(/*key=*/0, core::Clock::now());
   if (stream == nullptr) {
-    return new RefusedStream<v1::DemandReport>(rpc::ToGrpc(absl::ResourceExhaustedError(
+    return new rpc::RefusedStream<v1::DemandReport>(rpc::ToGrpc(absl::ResourceExhaustedError(
         absl::StrFormat("%d routers watch already, which is the limit", streams_.limit()))));
   }
   board_.Wake();  // Its first report comes from there, as all others do.

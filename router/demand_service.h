@@ -4,7 +4,7 @@
 
 #include "orchard/v1/demand.grpc.pb.h"
 #include "router/demand_board.h"
-#include "router/state_streams.h"
+#include "rpc/state_streams.h"
 
 namespace orchard::router {
 
@@ -26,7 +26,7 @@ class DemandService final : public v1::Demand::CallbackService {
   v1::DemandReport ReportOf(const std::vector<Demand>& own) const;
 
   DemandBoard& board_;
-  StateStreams<v1::DemandReport> streams_;
+  rpc::StateStreams<v1::DemandReport> streams_;
   const DemandBoard::Subscription subscription_;  // Last: it uses the rest.
 };
 

@@ -48,7 +48,7 @@ ExternalScaler::ExternalScaler(DemandBoard& board, PeerWatch* peers, Options opt
       peers_(peers),
       options_(options),
       streams_(options.max_streams),
-      subscription_(board.Subscribe([this](const DemandBoard::News& news) { Told(news); })) {}
+      subscription_(board.Subscribe([this](const DemandBoard::News&) { Told(); })) {}
 
 ExternalScaler::~ExternalScaler() { board_.Unsubscribe(subscription_); }
 
@@ -149,10 +149,10 @@ grpc::ServerUnaryReactor* ExternalScaler::GetMetrics(
 grpc::ServerWriteReactor<externalscaler::IsActiveResponse>* ExternalScaler::StreamIsActive(
     grpc::CallbackServerContext* /*context*/, const ScaledObjectRef* request) {
   const absl::StatusOr<size_t> domain = DomainOf(*request);
-  if (!domain.ok()) return new RefusedStream<Active>(ToGrpc(domain.status()));
+  if (!domain.ok()) return new rpc::RefusedStream<Active>(ToGrpc(domain.status()));
   auto* const stream = streams_.Open(*domain, Clock::now());
   if (stream == nullptr) {
-    return new RefusedStream<Active>(ToGrpc(absl::ResourceExhaustedError(
+    return new rpc::RefusedStream<Active>(ToGrpc(absl::ResourceExhaustedError(
         absl::StrCat(streams_.limit(), " streams are open already, which is the limit"))));
   }
   if (peers_ != nullptr) peers_->Asked();
@@ -174,11 +174,9 @@ void ExternalScaler::EndStreams() {
 }
 
 /// On the board's thread.
-void ExternalScaler::Told(const DemandBoard::News& /*news*/) {
+void ExternalScaler::Told() {
   const Clock::time_point now = Clock::now();
-  const bool heard = Heard();
-  // Not the news' own: a peer may have been heard since they were added up.
-  const std::vector<Demand> total = board_.Totals();
+  const bool heard = Heard();  // Before the sum: then it holds the word of all who were heard.
   std::list<Waiting> due;
   {
     core::MutexLock lock(mutex_);
@@ -188,8 +186,11 @@ void ExternalScaler::Told(const DemandBoard::News& /*news*/) {
       call = next;
     }
   }
+  const bool streaming = streams_.size() > 0;
+  if (due.empty() && !streaming) return;
+  const std::vector<Demand> total = board_.Totals();
   for (const Waiting& call : due) call.answer(total[call.domain]);
-  if (streams_.size() == 0) return;
+  if (!streaming) return;
   if (peers_ != nullptr) peers_->Asked();
   // That nobody wants it is known when all were asked; that somebody does, at once.
   streams_.Tell([&](size_t domain, const std::optional<Active>& told) -> std::optional<Active> {

@@ -13,7 +13,7 @@
 #include "core/mutex.h"
 #include "externalscaler/externalscaler.grpc.pb.h"
 #include "router/demand_board.h"
-#include "router/state_streams.h"
+#include "rpc/state_streams.h"
 
 namespace orchard::router {
 
@@ -80,13 +80,13 @@ class ExternalScaler final : public externalscaler::ExternalScaler::CallbackServ
   void AnswerWhenHeard(size_t domain, std::function<void(const Demand& total)> answer)
       ABSL_LOCKS_EXCLUDED(mutex_);
   bool Heard() const;
-  void Told(const DemandBoard::News& news) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Told() ABSL_LOCKS_EXCLUDED(mutex_);
   void TellStreams(const std::vector<Demand>& total);
 
   DemandBoard& board_;
   PeerWatch* const peers_;
   const Options options_;
-  StateStreams<Active> streams_;
+  rpc::StateStreams<Active> streams_;
   core::Mutex mutex_;
   std::list<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;

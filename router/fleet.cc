@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <random>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
 #include "core/clock.h"
+#include "core/random.h"
 #include "core/status.h"
 #include "experts/expert_spec.h"
 #include "experts/head_scorer.h"
@@ -103,11 +103,6 @@ void WarnOfDomainsWithoutTarget(std::span<const std::string> domains,
                {"remedy", "name an --expert for each, or they count as down"}});
 }
 
-std::uint64_t Random64() {
-  std::random_device random;
-  return (std::uint64_t{random()} << 32) | random();
-}
-
 }  // namespace
 
 absl::Status ExpertFleet::Reload(const ExpertTargets& targets) {
@@ -166,7 +161,7 @@ absl::StatusOr<std::unique_ptr<ExpertFleet>> RemoteFleet(const v1::ModelManifest
   for (const experts::ExpertSpec& spec : specs) remote->domains.push_back(spec.domain);
   WarnOfDomainsWithoutTarget(remote->domains, targets);
   // Who we are: drawn, not named, so that no two routers are the same one by mistake (decision 17).
-  const std::uint64_t router = Random64();
+  const std::uint64_t router = core::Random64();
   std::vector<std::unique_ptr<experts::Expert>> fleet;
   for (size_t domain = 0; domain < specs.size(); ++domain) {
     experts::RemoteExpertOptions expert;
@@ -177,7 +172,7 @@ absl::StatusOr<std::unique_ptr<ExpertFleet>> RemoteFleet(const v1::ModelManifest
     expert.resolver = &remote->resolver;
     expert.timers = &remote->timers;
     expert.events = EventsOf(options, domain, specs[domain].domain);
-    expert.seed = Random64();  // Or all routers of a fleet would choose alike.
+    expert.seed = core::Random64();  // Or all routers of a fleet would choose alike.
     auto made =
         std::make_unique<experts::RemoteExpert>(specs[domain], targets[domain], std::move(expert));
     remote->experts.push_back(made.get());

@@ -13,7 +13,7 @@
 #include "core/clock.h"
 #include "core/mutex.h"
 
-namespace orchard::router {
+namespace orchard::rpc {
 
 /// A call that is over before it began.
 template <typename Response>
@@ -37,8 +37,10 @@ class StateStreams {
   /// `limit`: streams at a time.
   explicit StateStreams(size_t limit) : limit_(limit) {}
 
-  /// A new stream, to be returned to gRPC; Tell() says more. Null: there is no room for it.
-  Reactor* Open(size_t key, core::Clock::time_point now) ABSL_LOCKS_EXCLUDED(mutex_) {
+  /// A new stream, to be returned to gRPC; Tell() says more. `first`, asked under the lock, is what
+  /// it is told before all else. Null: there is no room for it.
+  Reactor* Open(size_t key, core::Clock::time_point now, Next first = Silence)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
     Stream* stream = nullptr;
     Step step = Step::kNothing;
     {
@@ -46,6 +48,7 @@ class StateStreams {
       if (streams_.size() >= limit_) return nullptr;
       stream = new Stream(*this, key, now);
       streams_.insert(stream);
+      stream->Offer(first(key, std::nullopt));
       if (ended_) stream->End(*ended_);
       step = stream->Decide();
     }
@@ -82,6 +85,10 @@ class StateStreams {
   size_t limit() const { return limit_; }
 
  private:
+  static std::optional<Response> Silence(size_t /*key*/, const std::optional<Response>& /*told*/) {
+    return std::nullopt;
+  }
+
   enum class Step { kNothing, kWrite, kFinish };
 
   /// gRPC owns its life: deleted in OnDone. Its state is guarded by the mutex of all; what is to be
@@ -190,4 +197,4 @@ class StateStreams {
   std::optional<grpc::Status> ended_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace orchard::router
+}  // namespace orchard::rpc

@@ -1,13 +1,16 @@
 #pragma once
 
+#include <atomic>
+#include <cstddef>
+#include <limits>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 
-#include "core/mutex.h"
+#include "rpc/state_streams.h"
 
 namespace orchard::server::internal {
 
@@ -23,10 +26,10 @@ class HealthService final : public grpc::health::v1::Health::CallbackService {
   explicit HealthService(std::vector<std::string> names);
 
   /// The state of every name; watchers are told.
-  void SetServing(bool serving) ABSL_LOCKS_EXCLUDED(mutex_);
+  void SetServing(bool serving);
 
   /// Ends every Watch with UNAVAILABLE, those to come as well.
-  void EndWatches() ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndWatches();
 
   grpc::ServerUnaryReactor* Check(grpc::CallbackServerContext* context,
                                   const grpc::health::v1::HealthCheckRequest* request,
@@ -38,17 +41,17 @@ class HealthService final : public grpc::health::v1::Health::CallbackService {
 
  private:
   using Response = grpc::health::v1::HealthCheckResponse;
-  class WatchCall;
+  // What a watch is about: all names that we know have one state.
+  static constexpr size_t kUnknown = 0;
+  static constexpr size_t kKnown = 1;
 
-  Response::ServingStatus Status() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return serving_ ? Response::SERVING : Response::NOT_SERVING;
-  }
+  Response::ServingStatus StatusOf(size_t name) const;
+  std::optional<Response> NewsOf(size_t name, const std::optional<Response>& told) const;
 
   const std::unordered_set<std::string> names_;
-  core::Mutex mutex_;
-  bool serving_ ABSL_GUARDED_BY(mutex_) = false;
-  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
-  std::unordered_set<WatchCall*> watches_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<bool> serving_ = false;
+  // Connections are limited, and streams on each: health has no limit of its own.
+  rpc::StateStreams<Response> watches_{std::numeric_limits<size_t>::max()};
 };
 
 }  // namespace orchard::server::internal

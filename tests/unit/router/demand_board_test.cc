@@ -45,7 +45,7 @@ class DemandBoardTest : public ::testing::Test {
     explicit Listener(DemandBoard& on) : board(on) {
       subscription = board.Subscribe([this](const DemandBoard::News& news) {
         const std::scoped_lock lock(mutex);
-        total = news.total;
+        total = board.Totals();
         changes += news.own_changed ? 1 : 0;
         ++rounds;
       });
