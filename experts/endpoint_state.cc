@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
+
 namespace orchard::experts {
 namespace {
 
@@ -41,6 +43,10 @@ std::string_view Name(EndpointState state) {
       return "down";
   }
   return "down";
+}
+
+void AppendStanding(std::string& list, const std::string& address, EndpointState state) {
+  absl::StrAppend(&list, list.empty() ? "" : ", ", address, " is ", std::string(Name(state)));
 }
 
 bool IsSound(const EndpointFacts& facts) { return Reachable(facts) && !facts.bad; }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -27,6 +28,9 @@ inline constexpr size_t kEndpointStates = 5;
 
 /// The label: "up", "connecting", ...
 std::string_view Name(EndpointState state);
+
+/// Adds "ADDRESS is STATE" to a `list` for people, after a comma where it is not the first.
+void AppendStanding(std::string& list, const std::string& address, EndpointState state);
 
 /// What is known about one address by itself.
 struct EndpointFacts {

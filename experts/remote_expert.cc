@@ -83,8 +83,7 @@ absl::Status RemoteExpert::Warm(Clock::time_point deadline) {
     for (const EndpointInfo& endpoint : Endpoints()) {
       settled = settled && endpoint.state != EndpointState::kConnecting;
       if (endpoint.state == EndpointState::kUp) continue;
-      absl::StrAppend(&away, away.empty() ? "" : ", ", endpoint.address, " is ",
-                      std::string(Name(endpoint.state)));
+      AppendStanding(away, endpoint.address, endpoint.state);
     }
     if (settled && away.empty() && !Unavailable()) return absl::OkStatus();
     if (away.empty()) away = "it has no address";

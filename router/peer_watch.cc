@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 
+#include "experts/places.h"
 #include "server/limited_log.h"
 
 namespace orchard::router {
@@ -146,15 +147,10 @@ void PeerWatch::Found(const std::string& host,
 /// Peers of addresses that stay are kept; none are wanted while nobody asks.
 void PeerWatch::MatchPeers(bool watching, Clock::time_point now) {
   std::map<std::string, std::string> wanted;  // address → authority
-  for (const experts::Target& target : options_.targets) {
-    if (!watching) break;
-    if (!target.dns) {
-      wanted.try_emplace(target.address.ToString());
-      continue;
-    }
-    for (const std::string& host : names_[target.address.host].addresses) {
-      const server::Address address{.host = host, .port = target.address.port};
-      wanted.try_emplace(address.ToString(), target.address.ToString());
+  if (watching) {
+    const auto addresses_of = [&](const std::string& host) { return &names_[host].addresses; };
+    for (experts::Place& place : experts::PlacesOf(options_.targets, addresses_of)) {
+      wanted.emplace(std::move(place.address), std::move(place.authority));
     }
   }
   std::erase_if(peers_, [&](auto& entry) {

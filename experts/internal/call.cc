@@ -224,6 +224,14 @@ std::vector<std::string> Call::Tried() const {
   return tried;
 }
 
+std::vector<Call::Held> Call::Outstanding() const {
+  std::vector<Held> held;
+  for (const auto& attempt : attempts_) {
+    if (!attempt->ended) held.push_back({attempt->endpoint, attempt->grpc});
+  }
+  return held;
+}
+
 /// On the timer's thread: asks somebody else too, while the first is still at it. The attempt that
 /// is out keeps the host alive: it can't end while we hold the lock, and then ours is out as well.
 void Call::Hedge() {
@@ -244,9 +252,7 @@ void Call::Cancel() {
     core::MutexLock lock(mutex_);
     if (finished_) return;
     cancelled_ = true;
-    for (const auto& attempt : attempts_) {
-      if (!attempt->ended) calls.push_back({attempt->endpoint, attempt->grpc});
-    }
+    calls = Outstanding();
   }
   for (const Held& call : calls) call.grpc->TryCancel();
 }
@@ -281,8 +287,8 @@ void Call::Finish(absl::StatusOr<model::ScoreBatch> scores, MissingReason reason
         const bool won = attempt->ended && attempt->record.code == absl::StatusCode::kOk;
         hedged = !scores.ok() ? HedgeResult::kFailed : won ? HedgeResult::kWon : HedgeResult::kLost;
       }
-      if (!attempt->ended) losers.push_back({attempt->endpoint, attempt->grpc});
     }
+    losers = Outstanding();
   }
   if (hedge != core::TimerQueue::Timer{}) host_.timers().Cancel(hedge);
   if (hedged) host_.Hedged(*hedged);

@@ -117,6 +117,7 @@ class Call : public std::enable_shared_from_this<Call> {
   void Finish(absl::StatusOr<model::ScoreBatch> scores, MissingReason reason,
               std::string part_version) ABSL_LOCKS_EXCLUDED(mutex_);
   std::vector<std::string> Tried() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<Held> Outstanding() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   CallHost& host_;
   const v1::ScoreRequest request_;

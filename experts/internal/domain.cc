@@ -289,8 +289,7 @@ absl::Status Domain::Nobody() const {
   const auto snapshot = board_.Snapshot();  // Held: another list may come meanwhile.
   std::string endpoints;
   for (const auto& endpoint : *snapshot) {
-    absl::StrAppend(&endpoints, endpoints.empty() ? "" : ", ", endpoint->address(), " is ",
-                    std::string(Name(endpoint->state())));
+    AppendStanding(endpoints, endpoint->address(), endpoint->state());
   }
   return absl::UnavailableError(absl::StrCat("no endpoint of ", spec_.domain, " can be asked: ",
                                              endpoints.empty() ? "it has none" : endpoints));

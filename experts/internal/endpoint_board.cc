@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "experts/subset.h"
-#include "server/address.h"
 
 namespace orchard::experts::internal {
 
@@ -88,30 +87,15 @@ bool EndpointBoard::AllNamesEmpty() const {
          std::ranges::all_of(names_, [](const auto& name) { return name.second.empty; });
 }
 
-/// Each address once, under the first name that leads there.
-std::vector<EndpointBoard::Place> EndpointBoard::Places() const {
-  std::vector<Place> places;
-  const auto add = [&](const server::Address& address, std::string authority) {
-    std::string text = address.ToString();
-    if (std::ranges::find(places, text, &Place::address) != places.end()) return;
-    places.push_back({.address = std::move(text), .authority = std::move(authority)});
-  };
-  for (const Target& target : targets_) {
-    if (!target.dns) {
-      add(target.address, "");
-      continue;
-    }
-    const auto name = names_.find(target.address.host);
-    if (name == names_.end()) continue;
-    for (const std::string& host : name->second.addresses) {
-      add({host, target.address.port}, target.address.ToString());
-    }
-  }
-  return places;
+std::vector<Place> EndpointBoard::Places() const {
+  return PlacesOf(targets_, [&](const std::string& host) {
+    const auto name = names_.find(host);
+    return name == names_.end() ? nullptr : &name->second.addresses;
+  });
 }
 
 /// In the order in which we want them; all are wanted alike where there is no choice to be made.
-std::vector<EndpointBoard::Place> EndpointBoard::Ranked(std::vector<Place> places) const {
+std::vector<Place> EndpointBoard::Ranked(std::vector<Place> places) const {
   if (subset_.size == 0 || places.size() <= subset_.size) return places;
   std::vector<std::string> addresses;
   addresses.reserve(places.size());

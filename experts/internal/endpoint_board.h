@@ -17,6 +17,7 @@
 #include "experts/expert.h"
 #include "experts/fleet_events.h"
 #include "experts/internal/endpoint.h"
+#include "experts/places.h"
 #include "experts/resolver.h"
 #include "experts/target.h"
 
@@ -91,11 +92,6 @@ class EndpointBoard {
     bool looked_up = false;
     bool empty = false;  // whoever knows said that there is no address
     HostAddresses addresses = {};
-  };
-  /// What an endpoint is known by (Endpoint).
-  struct Place {
-    std::string address;
-    std::string authority;
   };
   static constexpr std::int8_t kAvailable = -1;
 

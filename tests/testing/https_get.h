@@ -6,10 +6,12 @@
 #include <string>
 
 #include <openssl/bio.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 
 /// \file
-/// A client for our HTTP pages over TLS, by OpenSSL itself.
+/// A client of ports with TLS, by OpenSSL itself.
 
 namespace orchard::testing {
 
@@ -42,6 +44,28 @@ inline HttpsAnswer HttpsAsk(std::uint16_t port, const std::string& path, const s
     answer.text.append(buffer, static_cast<size_t>(got));
   }
   return answer;
+}
+
+/// Whether 127.0.0.1:port shows the certificate in the PEM file `cert` to those who connect now.
+inline bool ShowsCertificate(std::uint16_t port, const std::string& cert) {
+  std::signal(SIGPIPE, SIG_IGN);
+  const std::unique_ptr<BIO, decltype(&BIO_free_all)> file(BIO_new_file(cert.c_str(), "r"),
+                                                           &BIO_free_all);
+  const std::unique_ptr<X509, decltype(&X509_free)> wanted(
+      file ? PEM_read_bio_X509(file.get(), nullptr, nullptr, nullptr) : nullptr, &X509_free);
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()),
+                                                                  &SSL_CTX_free);
+  const std::unique_ptr<BIO, decltype(&BIO_free_all)> bio(BIO_new_ssl_connect(context.get()),
+                                                          &BIO_free_all);
+  BIO_set_conn_hostname(bio.get(), ("127.0.0.1:" + std::to_string(port)).c_str());
+  SSL* ssl = nullptr;
+  BIO_get_ssl(bio.get(), &ssl);
+  static constexpr unsigned char kHttp2[] = {2, 'h', '2'};  // gRPC talks to nobody else.
+  SSL_set_alpn_protos(ssl, kHttp2, sizeof(kHttp2));
+  BIO_do_handshake(bio.get());  // It may want a certificate of ours afterwards; its own we have.
+  const std::unique_ptr<X509, decltype(&X509_free)> shown(SSL_get1_peer_certificate(ssl),
+                                                          &X509_free);
+  return wanted && shown && X509_cmp(wanted.get(), shown.get()) == 0;
 }
 
 /// The text alone.

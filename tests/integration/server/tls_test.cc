@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -16,6 +17,7 @@
 #include "server/grpc_host.h"
 #include "tests/integration/server/describe_service.h"
 #include "tests/testing/eventually.h"
+#include "tests/testing/https_get.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/testing/test_ca.h"
@@ -27,6 +29,7 @@ namespace fs = std::filesystem;
 using ::orchard::testing::Eventually;
 using ::orchard::testing::Identity;
 using ::orchard::testing::IsOk;
+using ::orchard::testing::ShowsCertificate;
 using ::orchard::testing::TempDir;
 using ::orchard::testing::TestCa;
 using std::chrono::milliseconds;
@@ -143,6 +146,7 @@ TEST_F(TlsHostTest, ReloadsLoseNoCallAndABadOneChangesNothing) {
       }
     });
   }
+  const auto port = static_cast<std::uint16_t>(host_->address().port);
   const auto await = [&](int more) {
     const int goal = answered + more;
     EXPECT_TRUE(Eventually([&] { return answered >= goal; }));
@@ -151,10 +155,11 @@ TEST_F(TlsHostTest, ReloadsLoseNoCallAndABadOneChangesNothing) {
     await(30);
     ca_.Issue(dir_.path(), "server");
     EXPECT_THAT(source_->Reload(), IsOk());
-    std::this_thread::sleep_for(milliseconds(1'100));  // gRPC looks once a second.
+    EXPECT_TRUE(Eventually([&] { return ShowsCertificate(port, server_.cert); }));
     await(30);
     fs::resize_file(server_.key, 10);
     EXPECT_FALSE(source_->Reload().ok());
+    // That nothing comes of it can only be seen by waiting: gRPC looks once a second.
     std::this_thread::sleep_for(milliseconds(1'100));
   }
   await(30);
