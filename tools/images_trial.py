@@ -1,29 +1,24 @@
 """What the images of tools/images can do: a router and two experts, each in namespaces of its own.
 
 Every process is run as a container engine would run it: the image's own entry point, user and
-environment, upon a root that can't be written, as the first process of its process namespace, and in a
-network namespace that reaches its peers alone:
-
-    client ──── router ──── expert-1 (half of the domains)
-                      └──── expert-2 (the others)
+environment, upon a root that can't be written, as the first process of its process namespace, and on a
+host of its own (hosts_network.py): the client, the router, expert-1 with half of the domains, and
+expert-2 with the others.
 """
 
 import json
 import os
 import pathlib
 import re
-import select
 import shutil
-import signal
 import struct
 import subprocess
 import tempfile
 import zlib
 
+import hosts_network
 from images_store import ImagesError
 
-READY_TIMEOUT_S = 120
-STOP_TIMEOUT_S = 60
 CLASSIFY_TIMEOUT_S = 120
 
 # What a container engine does before the entry point, as root in namespaces of the process's own.
@@ -60,100 +55,28 @@ def draw(path):
                      + chunk(b"IDAT", zlib.compress(bytes(rows))) + chunk(b"IEND", b""))
 
 
-def ip(*arguments):
-    subprocess.run(["ip", *arguments], check=True)
-
-
-class Network:
-    """A namespace a host, and a cable from the middle one to each of the others."""
-
-    def __init__(self, middle, others):
-        self.prefix = f"orchard-images-{os.getpid()}-"
-        self.hosts = []
-        self.middle = middle
-        self.others = others
-
-    def __enter__(self):
-        try:
-            for host in [self.middle, *self.others]:
-                ip("netns", "add", self.namespace(host))
-                self.hosts.append(host)
-                ip("-n", self.namespace(host), "link", "set", "lo", "up")
-            for number, host in enumerate(self.others):
-                self.cable(number, host)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def cable(self, number, host):
-        middle, end = self.namespace(self.middle), self.namespace(host)
-        ip("-n", middle, "link", "add", f"port{number}", "type", "veth", "peer", "eth0", "netns", end)
-        for namespace, device, address in [(middle, f"port{number}", self.address(host, 1)),
-                                           (end, "eth0", self.address(host, 2))]:
-            ip("-n", namespace, "address", "add", f"{address}/24", "dev", device)
-            ip("-n", namespace, "link", "set", device, "up")
-
-    def __exit__(self, *_):
-        for host in self.hosts:
-            subprocess.run(["ip", "netns", "delete", self.namespace(host)], check=False)
-
-    def namespace(self, host):
-        return self.prefix + host
-
-    def address(self, host, side=2):
-        """Of a host beside the middle; side 1 is the middle's end of the same cable."""
-        return f"10.77.{self.others.index(host)}.{side}"
-
-
-class Container:
+class Container(hosts_network.Process):
     """One process of an image."""
 
     def __init__(self, network, host, root, config, arguments=(), pictures=None):
-        self.host = host
-        self.log = tempfile.TemporaryFile("w+", encoding="utf-8")
-        # It dies with us, whatever becomes of us.
-        command = ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", network.namespace(host),
-                   "unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private",
-                   "env", "-i", *config.get("Env", []), "PATH=" + os.environ["PATH"],
-                   "sh", "-c", INSIDE, "sh", root, pictures or "", config["User"],
-                   *config["Entrypoint"], *arguments]
-        # A group of its own: Ctrl-C must not reach it before its turn.
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True,
-                                        process_group=0)
-
-    def said(self):
-        self.log.seek(0)
-        return self.log.read().strip()
-
-    def wait_ready(self):
-        """Returns when the ready line is there."""
-        readable, _, _ = select.select([self.process.stdout], [], [], READY_TIMEOUT_S)
-        line = self.process.stdout.readline() if readable else ""
-        if " ready " not in line:
-            raise ImagesError(f"{self.host} did not start: {line}{self.said()}")
+        super().__init__(network, host, [
+            "unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private",
+            "env", "-i", *config.get("Env", []), "PATH=" + os.environ["PATH"],
+            "sh", "-c", INSIDE, "sh", root, pictures or "", config["User"],
+            *config["Entrypoint"], *arguments])
 
     def program(self):
         """The process id of the entry point itself, child of what made its namespaces."""
         children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return int(children.read_text().split()[0])
+        found = children.read_text().split()
+        if not found:
+            raise ProcessLookupError(f"{self.name} has no process")
+        return int(found[0])
 
     def powers(self):
         """What the kernel says about the process: {"Uid": …, "CapEff": …, "NoNewPrivs": …}."""
         status = pathlib.Path(f"/proc/{self.program()}/status").read_text()
         return dict(re.findall(r"^(Uid|Gid|CapEff|NoNewPrivs):\s+(\w+)", status, re.MULTILINE))
-
-    def stop(self):
-        """SIGTERM to the entry point, as an engine sends it; its exit code."""
-        if self.process.poll() is None:
-            try:
-                os.kill(self.program(), signal.SIGTERM)
-                self.process.wait(STOP_TIMEOUT_S)
-            except (subprocess.TimeoutExpired, IndexError, OSError):
-                self.process.kill()  # and --kill-child ends what is inside
-                self.process.wait()
-        self.process.stdout.close()
-        return self.process.returncode
 
 
 def output(network, host, root, config, arguments, pictures=None):
@@ -182,7 +105,7 @@ def check_powers(container, user):
     found = container.powers()
     wanted = {"Uid": user, "Gid": user, "CapEff": "0" * 16, "NoNewPrivs": "1"}
     if found != wanted:
-        raise ImagesError(f"{container.host} runs with {found}, not {wanted}")
+        raise ImagesError(f"{container.name} runs with {found}, not {wanted}")
 
 
 def start(network, store, running):
@@ -206,7 +129,7 @@ def start(network, store, running):
     print(f"a router and two experts run from their images, {len(halves['expert-1'])} and "
           f"{len(halves['expert-2'])} domains; as {router_config['User']}, without capabilities, "
           "roots read-only")
-    return f"{network.address('client', 1)}:8001"
+    return f"{network.address('router')}:8001"
 
 
 def ask(network, store, server, picture):
@@ -226,7 +149,9 @@ def run(store, picture):
     """Fails unless the images work together."""
     running = []
     with tempfile.TemporaryDirectory() as folder, \
-            Network("router", ["client", "expert-1", "expert-2"]) as network:
+            hosts_network.Network("images") as network:
+        for host in ("client", "router", "expert-1", "expert-2"):
+            network.add(host)
         pathlib.Path(folder).chmod(0o755)
         shown = pathlib.Path(folder, pathlib.Path(picture).name if picture else "ball.png")
         if picture:
@@ -237,7 +162,7 @@ def run(store, picture):
         try:
             ask(network, store, start(network, store, running), shown)
         finally:
-            codes = {container.host: container.stop() for container in reversed(running)}
+            codes = {container.name: container.stop() for container in reversed(running)}
             store.released()
         bad = [f"{host} (exit code {code})" for host, code in codes.items() if code != 0]
         if bad:
