@@ -23,6 +23,18 @@ void ExpectSame(const Snapshot& wanted, const std::filesystem::path& file) {
   }
 }
 
+/// Every tensor of `file`, bit by bit.
+void ExpectSameBits(const std::filesystem::path& wanted, const std::filesystem::path& file) {
+  const auto want = ReadSnapshot(wanted);
+  const auto found = ReadSnapshot(file);
+  ASSERT_THAT(want, IsOk());
+  ASSERT_THAT(found, IsOk());
+  ASSERT_EQ(found->size(), want->size());
+  for (const auto& [name, tensor] : *want) {
+    EXPECT_TRUE(torch::equal(tensor, found->at(name))) << name;
+  }
+}
+
 class FitTest : public ::testing::Test {
  protected:
   RunPlaces Places(const std::string& work) const { return root_.Places(work); }
@@ -41,6 +53,33 @@ TEST_F(FitTest, GoingOnAfterAStopGivesTheSameNetworkAsNeverHavingStopped) {
   const auto whole = ReadSnapshot(root_ / "whole" / kFinal);
   ASSERT_THAT(whole, IsOk());
   ExpectSame(*whole, root_ / "halves" / kFinal);
+}
+
+// Twenty steps, every phase, one thread: two runs and one that stopped are one run, to the last
+// bit.
+TEST_F(FitTest, OnOneThreadRunsAreEqualBitByBitWhetherOrNotTheyStopped) {
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_data()->set_epoch_pictures(28);
+  recipe.mutable_optimisation()->set_epochs(3);
+  recipe.mutable_optimisation()->set_gradient_norm(5.0);
+  recipe.mutable_optimisation()->set_tail_epochs(1);
+  recipe.mutable_optimisation()->set_linear_heads(true);
+  const auto places = [&](const char* work) {
+    RunPlaces one = Places(work);
+    one.threads = 1;
+    return one;
+  };
+  ASSERT_THAT(Fit(recipe, places("first"), {}), IsOk());
+  ASSERT_THAT(Fit(recipe, places("second"), {}), IsOk());
+  for (const size_t epochs : {1, 2}) {
+    ASSERT_THAT(Fit(recipe, places("pieces"), {.resume = epochs > 1, .stop_after = epochs}),
+                IsOk());
+  }
+  ASSERT_THAT(Fit(recipe, places("pieces"), {.resume = true}), IsOk());
+  for (const char* work : {"second", "pieces"}) {
+    ExpectSameBits(root_ / "first" / kCheckpoint, root_ / work / kCheckpoint);
+    ExpectSameBits(root_ / "first" / kFinal, root_ / work / kFinal);
+  }
 }
 
 TEST_F(FitTest, AStartShareIsTheMeanOfWhatARunBeganWithAndWhatItLearned) {
