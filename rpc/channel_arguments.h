@@ -12,7 +12,7 @@ struct ConnectionOptions {
   /// What the certificate is checked against; empty: the host of the channel's address. Nobody has
   /// a certificate for the addresses behind a name.
   std::string authority = {};
-  std::chrono::milliseconds keepalive{30'000};  ///< the servers allow 10 s (server/grpc_host.h)
+  std::chrono::milliseconds keepalive{15'000};  ///< the servers allow 10 s (server/grpc_host.h)
   std::chrono::milliseconds keepalive_timeout{10'000};
   bool keepalive_when_idle = true;
   std::chrono::milliseconds first_backoff{1'000};  ///< before the second try to connect
