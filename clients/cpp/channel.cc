@@ -13,6 +13,10 @@
 namespace orchard::client {
 namespace {
 
+/// Between two look-ups of a server's name. gRPC's own 30 s outlast a roll-out: all addresses that
+/// it knows may be gone by then.
+constexpr int kLookUpMs = 1'000;
+
 gpr_timespec Until(core::Clock::time_point deadline) {
   const auto left = std::chrono::duration_cast<std::chrono::microseconds>(
       std::max(core::Clock::duration::zero(), deadline - core::Clock::now()));
@@ -27,11 +31,10 @@ std::shared_ptr<grpc::Channel> MakeChannel(
     const std::string& server, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   using std::chrono::milliseconds;
   grpc::ChannelArguments arguments =
-      rpc::ConnectionArguments({.keepalive = milliseconds(15'000),
-                                .keepalive_timeout = milliseconds(5'000),
+      rpc::ConnectionArguments({.keepalive_timeout = milliseconds(5'000),
                                 .first_backoff = milliseconds(200),
-                                .most_backoff = milliseconds(5'000),
                                 .connect_timeout = milliseconds(5'000)});
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, kLookUpMs);
   arguments.SetMaxReceiveMessageSize(-1);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   return grpc::CreateCustomChannel(server, credentials, arguments);

@@ -23,6 +23,10 @@ using core::Clock;
 /// Marks the status of NobodyConnected: a server's own UNAVAILABLE never has it.
 constexpr char kNoServerAnswers[] = "orchard.client/no-server-answers";
 
+/// What it takes to start a router anew, or until a name tells of its successor. Who is gone for
+/// longer is not waited for: every call would be slow to say so.
+constexpr std::chrono::seconds kReplacement{10};
+
 double Chance() {
   thread_local std::minstd_rand random(std::random_device{}());
   return std::uniform_real_distribution<double>(0.0, 1.0)(random);
@@ -75,7 +79,10 @@ Failure Client::Try(const Server& server, const Call& call, Clock::time_point de
 
 absl::Status Client::TryServers(const Call& call) {
   if (!status_.ok()) return status_;
-  const Clock::time_point deadline = Clock::now() + options_.timeout;
+  const Clock::time_point start = Clock::now();
+  const Clock::time_point deadline = start + options_.timeout;
+  const Clock::time_point replaced_by = std::min(
+      start + options_.timeout / 2, answered_.load(std::memory_order_relaxed) + kReplacement);
   const size_t most_gone = std::max<size_t>(2, servers_.size());
   const auto share = options_.timeout / static_cast<std::int64_t>(most_gone + 1);
   Attempts attempts(servers_.size(), preferred_.load(std::memory_order_relaxed));
@@ -88,13 +95,14 @@ absl::Status Client::TryServers(const Call& call) {
     const Clock::time_point patience =
         gone + 1 == most_gone ? deadline : std::min(deadline, begin + share);
     if (!IsConnectedBy(*servers_[index].channel, patience)) {
-      ++gone;
+      if (Clock::now() >= replaced_by) ++gone;
       attempts.Next(Clock::now());
       continue;
     }
     const Failure end = Try(servers_[index], call, deadline);
     last = end.status;
     const bool away = TurnsAway(end.status);
+    if (!away) answered_.store(Clock::now(), std::memory_order_relaxed);
     preferred_.store((index + (away ? 1 : 0)) % servers_.size(), std::memory_order_relaxed);
     const Next next = end.status.ok() ? Next::kGiveUp : Judge(end);
     if (next == Next::kGiveUp) break;

@@ -27,7 +27,9 @@ namespace orchard::client {
 ///     (`grpc-retry-pushback-ms`) and a backoff, as long as the call's time lasts;
 ///   - anything else, a negative pushback, or a server that says that no expert answered: the end.
 /// A server that was asked before in the same call is asked again after a backoff only (Backoff).
-/// Classification changes nothing on a server, so asking again is safe.
+/// Where nobody can be connected to and somebody answered less than 10 s ago, servers are being
+/// replaced, or the addresses behind their name are: that is no attempt for half of the call's
+/// time. Classification changes nothing on a server, so asking again is safe.
 ///
 /// A server that does not answer at all (packets are dropped, or whoever listens does not speak
 /// gRPC) costs one share of the call's time: with n attempts each may connect for 1/(n + 1) of it,
@@ -72,8 +74,9 @@ class Client {
 
   const Options options_;
   absl::Status status_;
-  std::vector<Server> servers_;       // as in the options
-  std::atomic<size_t> preferred_{0};  // where the next call begins
+  std::vector<Server> servers_;                      // as in the options
+  std::atomic<size_t> preferred_{0};                 // where the next call begins
+  std::atomic<core::Clock::time_point> answered_{};  // the last time that any of them did
 };
 
 /// The size of a picture's file that the server accepts, bytes; nothing when it doesn't say.

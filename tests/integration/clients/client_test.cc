@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <future>
+#include <memory>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -194,6 +196,29 @@ TEST(ClientTest, NobodyAnywhereIsUnavailableNamingAll) {
   EXPECT_THAT(answer, StatusIs(absl::StatusCode::kUnavailable,
                                "no server answers at " + dead + ", " + mute.address()));
   EXPECT_TRUE(NoServerAnswers(answer.status()));
+}
+
+TEST(ClientTest, AServerThatAnsweredBeforeIsWaitedForWhileItIsReplaced) {
+  auto server = std::make_unique<FakeClassifier>();
+  const std::string address = server->address();
+  Client client({.servers = {address}, .timeout = 60s});
+  ASSERT_THAT(client.Classify(Picture("apple")), IsOk());
+  server.reset();
+  auto answer =
+      std::async(std::launch::async, [&client] { return client.Classify(Picture("pear")); });
+  // At a server that never answered the two attempts are over after a twentieth of a second.
+  ASSERT_EQ(answer.wait_for(500ms), std::future_status::timeout);
+  const FakeClassifier next(grpc::InsecureServerCredentials(), 4 << 20, address);
+  EXPECT_THAT(answer.get(), IsOk());
+}
+
+TEST(ClientTest, AServerThatStaysAwayIsToldWithinHalfOfTheTime) {
+  auto server = std::make_unique<FakeClassifier>();
+  Client client({.servers = {server->address()}, .timeout = 600ms});
+  ASSERT_THAT(client.Classify(Picture("apple")), IsOk());
+  server.reset();
+  const auto answer = client.Classify(Picture("pear"));
+  EXPECT_TRUE(NoServerAnswers(answer.status())) << answer.status();
 }
 
 TEST(ClientTest, AServerThatSaysUnavailableHasAnswered) {

@@ -17,17 +17,19 @@
 
 namespace orchard::testing {
 
-/// A Classifier on a real loopback port. A picture whose bytes are "bad" is INVALID_ARGUMENT; every
-/// other one is labelled with its own bytes. While `gone` is set every call fails with that code;
-/// `refusals` calls fail as Refuse said; a call waits while the server is held.
+/// A Classifier on a real loopback port, a free one or that of `listen`. A picture whose bytes are
+/// "bad" is INVALID_ARGUMENT; every other one is labelled with its own bytes. While `gone` is set
+/// every call fails with that code; `refusals` calls fail as Refuse said; a call waits while the
+/// server is held.
 class FakeClassifier final : public v1::Classifier::Service {
  public:
   explicit FakeClassifier(const std::shared_ptr<grpc::ServerCredentials>& credentials =
                               grpc::InsecureServerCredentials(),
-                          int max_message_bytes = 4 << 20) {
+                          int max_message_bytes = 4 << 20,
+                          const std::string& listen = "127.0.0.1:0") {
     grpc::ServerBuilder builder;
     builder.SetMaxReceiveMessageSize(max_message_bytes);
-    builder.AddListeningPort("127.0.0.1:0", credentials, &port_);
+    builder.AddListeningPort(listen, credentials, &port_);
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();
   }
