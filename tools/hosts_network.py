@@ -16,6 +16,7 @@ each other. What a killed process left behind is removed by the next one that ma
 """
 
 import contextlib
+import ctypes
 import os
 import pathlib
 import re
@@ -34,6 +35,7 @@ NAMES_TIMEOUT_S = 30
 READY_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 60
 MOST_SAID = 1 << 24  # bytes of stderr that are looked at
+CLONE_NEWNET = 0x40000000  # setns(2)
 
 
 class HostsError(Exception):
@@ -44,6 +46,13 @@ def ip(*arguments):
     run = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
     if run.returncode != 0:
         raise HostsError(f"ip {' '.join(arguments)}: {run.stderr.strip() or run.returncode}")
+
+
+def enter(namespace):
+    """Puts the calling thread into a network namespace, given as an open file."""
+    libc = ctypes.CDLL(None, use_errno=True)  # Python has os.setns from 3.12 on
+    if libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
+        raise HostsError(f"setns: {os.strerror(ctypes.get_errno())}")
 
 
 def why_not():
@@ -180,6 +189,18 @@ class Network:
         if not self.names:
             self.names = Names(self)
         self.names.publish(name, [self.address(host) for host in hosts])
+
+    @contextlib.contextmanager
+    def inside(self, host):
+        """Sockets that the calling thread makes in here are the host's; other threads stay where they are.
+        For addresses: names are still this machine's. Start no processes in here."""
+        with open("/proc/thread-self/ns/net", "rb") as home, \
+                open(NETNS / self.namespace(host), "rb") as there:
+            enter(there)
+            try:
+                yield
+            finally:
+                enter(home)
 
     def command(self, host, command):
         """`command`, as it runs on a host; it dies with the thread that starts it."""

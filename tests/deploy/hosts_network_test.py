@@ -5,6 +5,7 @@ Needs root, iproute2 and dnsmasq; elsewhere it is skipped, and says why.
 
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import unittest
@@ -75,6 +76,16 @@ class HostsNetworkTest(unittest.TestCase):
         self.assertIn(self.call("one", "two"), UNREACHABLE)
         self.network.plug("two")
         self.assertEqual(self.call("one", "two"), "echo")
+
+    def test_a_thread_may_step_inside(self):
+        self.echo("two")
+        with self.network.inside("one"), socket.create_connection(
+                (self.network.address("two"), 9), timeout=PATIENCE_S) as server:
+            server.sendall(b"echo")
+            self.assertEqual(server.recv(100), b"echo")
+            self.assertEqual(server.getsockname()[0], self.network.address("one"))
+        with self.assertRaises(OSError):
+            socket.create_connection((self.network.address("two"), 9), timeout=1).close()
 
     def test_a_host_that_is_cut_off_reaches_nobody(self):
         self.echo("two")
