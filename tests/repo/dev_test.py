@@ -16,7 +16,8 @@ class Dev:
 
     def __init__(self, root):
         self.root = root.resolve()
-        for name in ("tools/install-packages", "tools/demo", "tools/bench", "tools/boards", "path/cmake"):
+        for name in ("tools/install-packages", "tools/demo", "tools/bench", "tools/boards",
+                     "tools/hosts-test", "path/cmake"):
             (root / name).chmod(0o755)
 
     def run(self, *arguments, **environment):
@@ -33,7 +34,8 @@ class Dev:
 def planted():
     with tree.planted({"dev": (tree.ROOT / "dev").read_bytes(), "here/x": "",
                        "tools/install-packages": NOTHING, "path/cmake": NOTHING,
-                       "tools/demo": SHOW, "tools/bench": SHOW, "tools/boards": SHOW}) as root:
+                       "tools/demo": SHOW, "tools/bench": SHOW, "tools/boards": SHOW,
+                       "tools/hosts-test": '#!/bin/sh\necho "PICTURES=$PICTURES" "$@"\n'}) as root:
         yield Dev(root)
 
 
@@ -75,6 +77,11 @@ class DevTest(unittest.TestCase):
                 "ROUNDS=", "BASE=", "build/release/bin"]), err)
             _, out, _ = dev.run("demo")
             self.assertEqual(out[0], "packages ")
+
+    def test_trials_on_several_hosts_are_named(self):
+        with planted() as dev:
+            code, out, err = dev.run("hosts-test", "roll", "PICTURES=50", "killed")
+            self.assertEqual((code, out), (0, ["PICTURES=50 build/release/bin roll killed"]), err)
 
     def test_an_unknown_setting_is_refused_with_the_known_ones(self):
         with planted() as dev:

@@ -294,7 +294,7 @@ absl::StatusOr<v1::ModelManifest> WriteTinyModel(const fs::path& version_dir,
                 .features = {},
                 .manifest = {}};
   writer.manifest.set_name("tiny");
-  writer.manifest.set_version("1");
+  writer.manifest.set_version(options.version);
   const torch::Tensor pictures = Pictures();
   Calibrate(writer.network, pictures);
   writer.features = writer.network->forward(pictures);

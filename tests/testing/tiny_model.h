@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,16 +19,17 @@ struct TinyModelOptions {
   /// At least 2: fruit, vegetable, leaf, grain, flower, nut, bark, root, seed, domain9, … The last
   /// third (rounded down, at least one) is of branch "disease", the others of "healthy".
   size_t domains = 4;
-  std::uint64_t seed = 1;  ///< another seed, another encoder with another fingerprint
-  bool full_size = false;  ///< gates and experts as wide as in the default model: for benchmarks
+  std::uint64_t seed = 1;     ///< another seed, another encoder with another fingerprint
+  std::string version = "1";  ///< what the manifest says, whatever the folder is called
+  bool full_size = false;     ///< gates and experts as wide as in the default model: for benchmarks
 };
 
-/// Writes a valid version folder, "tiny/1", into `version_dir` (made when absent) and returns its
-/// manifest. A whole MobileNetV2 with random weights whose features neither vanish nor explode;
-/// gates and experts that prefer something, but nothing sensible; experts of every architecture in
-/// turn (linear, mlp, bottleneck_tail, mbconv_tail), so of both feature kinds. Fruit and vegetable
-/// share two concepts, "tomato" by equal labels and "corn" by an alias of fruit's "maize". The same
-/// bytes for the same options on one machine.
+/// Writes a valid version folder, "tiny/1" by default, into `version_dir` (made when absent) and
+/// returns its manifest. A whole MobileNetV2 with random weights whose features neither vanish nor
+/// explode; gates and experts that prefer something, but nothing sensible; experts of every
+/// architecture in turn (linear, mlp, bottleneck_tail, mbconv_tail), so of both feature kinds.
+/// Fruit and vegetable share two concepts, "tomato" by equal labels and "corn" by an alias of
+/// fruit's "maize". The same bytes for the same options on one machine.
 absl::StatusOr<v1::ModelManifest> WriteTinyModel(const std::filesystem::path& version_dir,
                                                  const TinyModelOptions& options = {});
 
