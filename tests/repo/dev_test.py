@@ -17,7 +17,7 @@ class Dev:
     def __init__(self, root):
         self.root = root.resolve()
         for name in ("tools/install-packages", "tools/demo", "tools/bench", "tools/boards",
-                     "tools/hosts-test", "path/cmake"):
+                     "tools/hosts-test", "tools/k8s-test", "path/cmake"):
             (root / name).chmod(0o755)
 
     def run(self, *arguments, **environment):
@@ -35,7 +35,8 @@ def planted():
     with tree.planted({"dev": (tree.ROOT / "dev").read_bytes(), "here/x": "",
                        "tools/install-packages": NOTHING, "path/cmake": NOTHING,
                        "tools/demo": SHOW, "tools/bench": SHOW, "tools/boards": SHOW,
-                       "tools/hosts-test": '#!/bin/sh\necho "PICTURES=$PICTURES" "$@"\n'}) as root:
+                       "tools/hosts-test": '#!/bin/sh\necho "PICTURES=$PICTURES" "$@"\n',
+                       "tools/k8s-test": SHOW}) as root:
         yield Dev(root)
 
 
@@ -82,6 +83,11 @@ class DevTest(unittest.TestCase):
         with planted() as dev:
             code, out, err = dev.run("hosts-test", "roll", "PICTURES=50", "killed")
             self.assertEqual((code, out), (0, ["PICTURES=50 build/release/bin roll killed"]), err)
+
+    def test_the_chart_is_tried_without_a_build(self):
+        with planted() as dev:
+            code, out, err = dev.run("k8s-test", "chart")
+            self.assertEqual((code, out[-1]), (0, "build/release/bin chart"), err)
 
     def test_an_unknown_setting_is_refused_with_the_known_ones(self):
         with planted() as dev:
