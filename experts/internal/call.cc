@@ -75,10 +75,8 @@ void Call::Start(std::shared_ptr<Endpoint> endpoint) {
   {
     core::MutexLock lock(mutex_);
     attempt = Begin(std::move(endpoint), AttemptRecord::Kind::kFirst);
-    if (attempt != nullptr && hedge_after && attempt->record.begin + *hedge_after < deadline_) {
-      hedge_ = host_.timers().At(attempt->record.begin + *hedge_after, [call = weak_from_this()] {
-        if (const auto call_now = call.lock()) call_now->Hedge();
-      });
+    if (attempt != nullptr && hedge_after) {
+      HedgeAt(attempt->record.begin + *hedge_after, Lateness::kLate);
     }
   }
   if (attempt == nullptr) return GiveUp();
@@ -232,18 +230,34 @@ std::vector<Call::Held> Call::Outstanding() const {
   return held;
 }
 
+void Call::HedgeAt(Clock::time_point when, Lateness lateness) {
+  if (when >= deadline_) return;
+  hedge_ = host_.timers().At(when, [call = weak_from_this(), lateness] {
+    if (const auto call_now = call.lock()) call_now->Hedge(lateness);
+  });
+}
+
 /// On the timer's thread: asks somebody else too, while the first is still at it. The attempt that
 /// is out keeps the host alive: it can't end while we hold the lock, and then ours is out as well.
-void Call::Hedge() {
+void Call::Hedge(Lateness lateness) {
   Attempt* attempt = nullptr;
   {
     core::MutexLock lock(mutex_);
     if (finished_ || cancelled_ || outstanding_ != 1 || attempts_.size() != 1) return;
-    std::shared_ptr<Endpoint> next = host_.Choose(rows_, Tried(), AttemptRecord::Kind::kHedge);
-    if (next == nullptr || !host_.TakeHedge()) return;
-    attempt = Begin(std::move(next), AttemptRecord::Kind::kHedge);
+    attempt = BeginHedge(lateness);
+    if (attempt == nullptr && lateness == Lateness::kLate) {
+      HedgeAt(attempts_[0]->record.begin + host_.FairTime(), Lateness::kHung);
+    }
   }
   if (attempt != nullptr) Send(*attempt);
+}
+
+/// Null when there is nobody else, or the budget is used up.
+Call::Attempt* Call::BeginHedge(Lateness lateness) {
+  std::shared_ptr<Endpoint> next = host_.Choose(rows_, Tried(), AttemptRecord::Kind::kHedge);
+  if (next == nullptr) return nullptr;
+  const bool allowed = lateness == Lateness::kLate ? host_.TakeHedge() : host_.TakeRetry();
+  return allowed ? Begin(std::move(next), AttemptRecord::Kind::kHedge) : nullptr;
 }
 
 void Call::Cancel() {

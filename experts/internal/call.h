@@ -67,7 +67,8 @@ class CallHost {
 /// cancelled. Thread-safe; kept alive by its attempts in progress.
 ///
 /// An attempt that fails in a way that another endpoint may cure is followed by one elsewhere; one
-/// that takes longer than nearly all answers do is joined by one elsewhere (a hedge).
+/// that takes longer than nearly all answers do is joined by one elsewhere (a hedge), in good time
+/// where the budget of hedges allows it, and otherwise once it counts as hung.
 class Call : public std::enable_shared_from_this<Call> {
  public:
   /// `request` is what is sent; `done` is called exactly once.
@@ -112,7 +113,15 @@ class Call : public std::enable_shared_from_this<Call> {
   bool Retry() ABSL_LOCKS_EXCLUDED(mutex_);
   bool WasCancelled() ABSL_LOCKS_EXCLUDED(mutex_);
   void GiveUp() ABSL_LOCKS_EXCLUDED(mutex_);
-  void Hedge() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// The budget that a second attempt takes from.
+  enum class Lateness : std::uint8_t {
+    kLate,  ///< as one of twenty is: that of hedges, which what is merely late may use up
+    kHung,  ///< as long as silence is a fault: that of retries
+  };
+  void HedgeAt(core::Clock::time_point when, Lateness lateness)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Hedge(Lateness lateness) ABSL_LOCKS_EXCLUDED(mutex_);
+  Attempt* BeginHedge(Lateness lateness) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Cancel() ABSL_LOCKS_EXCLUDED(mutex_);
   void Finish(absl::StatusOr<model::ScoreBatch> scores, MissingReason reason,
               std::string part_version) ABSL_LOCKS_EXCLUDED(mutex_);

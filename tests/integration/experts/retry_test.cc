@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -183,6 +184,20 @@ TEST(HedgeTest, ALateCallIsJoinedByOneToAnotherEndpointAndTheSlowerOneIsCancelle
   EXPECT_TRUE(Eventually([&] { return hung.cancelled() >= 1; }));
   const std::lock_guard lock(mutex);
   EXPECT_GE(hedges[HedgeResult::kWon], 1);
+}
+
+TEST(HedgeTest, ACallThatHangsIsAskedElsewhereWhenTheBudgetOfHedgesIsUsedUp) {
+  HungExpert hung(/*alive=*/true);
+  ExpertServer well;
+  const auto expert = Remote({well.address().ToString()});
+  ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
+  // Enough to know what is late, and one hedge for all of them.
+  for (unsigned i = 0; i < 20; ++i) ASSERT_THAT(Ask(*expert, OneRow(i)).get(), IsOk());
+  expert->SetTargets({*ParseTarget(well.address().ToString()), *ParseTarget(hung.address())});
+  ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
+  std::vector<std::future<absl::StatusOr<model::ScoreBatch>>> answers;
+  for (unsigned i = 0; i < 8; ++i) answers.push_back(Ask(*expert, OneRow(i), 20s));
+  for (auto& answer : answers) EXPECT_THAT(answer.get(), IsOk());
 }
 
 TEST(HedgeTest, NoneWhereTheyAreOff) {
