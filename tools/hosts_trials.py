@@ -18,6 +18,7 @@ from hosts_network import HostsError, Network
 OLD, NEW = "1", "2"  # versions of the model; the second has another encoder
 ROUTERS = ["router-1", "router-2"]
 SIDE = 96  # of the pictures, pixels: what is tried here is not decoding
+FIRST = 4  # pictures of each of two callers
 BEFORE_A_CUT = 5  # a share of recent calls may be hedged, so there must be some
 
 
@@ -87,6 +88,14 @@ def conclude(load, degraded=0):
     say(load.summary())
     if load.failures or load.degraded > degraded:
         raise HostsError("; ".join(load.faults()))
+
+
+def check_first(stage, fleet, router):
+    """The first pictures of a router that says it is ready must be answered by all experts."""
+    with Load(fleet, fleet.addresses([router]), stage.pictures, FIRST, FIRST, in_flight=1) as load:
+        load.go_on(FIRST)
+    if load.failures or load.degraded:
+        raise HostsError(f"{router} was ready: " + "; ".join(load.faults()))
 
 
 def replicas(stage, pictures):
@@ -179,6 +188,7 @@ def roll(stage, pictures):
                 drained = fleet.retire(router)
                 fleet.router(router, NEW, stage.domains)
                 fleet.wait_ready(router)
+                check_first(stage, fleet, router)
                 say(f"{router} replaced, drained in {drained:.1f} s")
                 load.go_on(stage.between)
             for domain, host in new.items():
@@ -208,6 +218,7 @@ def killed(stage, pictures):
                 load.go_on(stage.between)
                 fleet.router(router, OLD, stage.domains)
                 fleet.wait_ready(router)
+                check_first(stage, fleet, router)
                 say(f"{router} killed, and started again")
             load.go_on(stage.between)
         conclude(load)
