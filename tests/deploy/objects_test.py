@@ -234,6 +234,10 @@ class PodTest(GoldenCase):
         else:
             yield from (f"{label(o)}: a probe asks {probe.get('grpc')}" for probe in (started, ready)
                         if probe.get("grpc") != {"port": ports["grpc"]})
+            if started["periodSeconds"] != 1:
+                yield f"{label(o)}: who waits for a domain at zero waits {started['periodSeconds']} s for a probe"
+        if started["periodSeconds"] * started["failureThreshold"] != 120:
+            yield f"{label(o)}: startupProbe doesn't last startupSeconds: {started}"
         alive = container["livenessProbe"].get("httpGet")
         if alive != {"path": "/healthz", "port": http}:
             yield f"{label(o)}: livenessProbe {alive}"

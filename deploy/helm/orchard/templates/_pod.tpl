@@ -204,10 +204,12 @@ spec:
     {{- end }}
     - name: metrics
       containerPort: {{ .metricsPort }}
+    {{- /* Who waits for a domain at zero waits for this probe too; but with TLS each costs CPU. */}}
+    {{- $period := ternary 5 1 .root.Values.tls.enabled }}
     startupProbe:
       {{- include "orchard.pod.started" . | nindent 6 }}
-      periodSeconds: 5
-      failureThreshold: {{ divf $values.startupSeconds 5 | ceil | int }}
+      periodSeconds: {{ $period }}
+      failureThreshold: {{ divf $values.startupSeconds $period | ceil | int }}
     readinessProbe:
       {{- include "orchard.pod.ready" . | nindent 6 }}
       periodSeconds: 5
