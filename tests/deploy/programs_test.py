@@ -75,6 +75,30 @@ class ProgramsTest(unittest.TestCase):
     def test_a_router_with_other_settings(self):
         self.start("scale_to_zero", "router")
 
+    def last_words(self, component, *arguments):
+        """What a pod's status shows of a start that fails: the last line (FallbackToLogsOnError)."""
+        run = subprocess.run([self.program(f"orchard-{component}"), "--listen=127.0.0.1:0",
+                              "--metrics-listen=127.0.0.1:0", *arguments], capture_output=True, text=True,
+                             check=False, timeout=READY_TIMEOUT_S)
+        self.assertEqual((run.returncode, run.stdout), (1, ""), run.stderr)
+        return run.stderr.splitlines()[-1]
+
+    def test_a_start_that_fails_ends_with_the_reason(self):
+        for _, _, spec in renders.pods("default"):
+            for container in spec["containers"]:
+                self.assertEqual(container["terminationMessagePolicy"], "FallbackToLogsOnError")
+        with tempfile.TemporaryDirectory() as folder:
+            for component, listen in (("router", ["--http-listen=127.0.0.1:0"]), ("expert", [])):
+                with self.subTest(component):
+                    self.assertEqual(
+                        self.last_words(component, *listen, f"--model={folder}"),
+                        f"orchard-{component}: {folder}: no model here: neither manifest.json nor a folder "
+                        "named by a number")
+                    self.assertEqual(
+                        self.last_words(component, *listen, f"--tls-cert={folder}/tls.crt",
+                                        f"--tls-key={folder}/tls.key"),
+                        f"orchard-{component}: {folder}/tls.crt: no such file")
+
     def test_what_helm_test_asks_is_answered(self):
         (pod,) = renders.of_kind("default", "Pod")
         (test,) = [o for o in renders.of_kind("default", "ConfigMap") if "binaryData" in o]
