@@ -8,7 +8,8 @@
 /// The mixture of experts as arithmetic: gate probabilities → plan → combination.
 /// Pure functions on spans; no I/O, no threads, no LibTorch. Read in this order:
 ///   policy.h (which experts a policy wants), plan.h (which to ask next), combine.h (one answer
-///   from many), abstain.h (may it be relied on), health.h (is routing balanced).
+///   from many), abstain.h (may it be relied on), health.h (is routing balanced), specialisation.h
+///   and verdict.h (what experts inside a network do).
 /// Conventions: logarithms are natural; a log-probability of -∞ means "masked"; domains are
 /// indexed as in the manifest; ties go to the lower index.
 
