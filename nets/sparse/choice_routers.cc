@@ -1,0 +1,57 @@
+#include "nets/sparse/choice_routers.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <torch/torch.h>
+
+namespace orchard::nets {
+
+Assignment ChooseTokens(const torch::Tensor& scores, int64_t k) {
+  const torch::Tensor best = SelectTopK(scores.t(), k).indices;  // [E, k] tokens
+  const torch::Tensor chosen =
+      torch::zeros_like(scores, torch::kBool).scatter_(0, best.t().contiguous(), true);  // [n, E]
+  const torch::Tensor column = torch::arange(scores.size(1), best.options()).expand_as(scores);
+  return {.experts = torch::where(chosen, column, torch::full_like(column, -1)),
+          .weights = scores * chosen.to(scores.scalar_type())};
+}
+
+ExpertChoiceRouter::ExpertChoiceRouter(const RouterOptions& given) : TokenRouterImpl(given) {
+  logits = register_module("logits", RouterLogits(given));
+}
+
+Routing ExpertChoiceRouter::forward(const torch::Tensor& x) {
+  Routing routing{.logits = logits(Tokens(x))};
+  routing.probabilities = routing.logits.softmax(-1);
+  const int64_t group = options.by_picture ? x.size(1) : routing.logits.size(0);
+  const auto wanted = static_cast<int64_t>(std::floor(static_cast<double>(group) * options.choices /
+                                                      static_cast<double>(options.experts)));
+  const int64_t k = std::clamp<int64_t>(wanted, std::min<int64_t>(1, group), group);
+  std::vector<torch::Tensor> experts, weights;
+  for (const torch::Tensor& scores : routing.probabilities.split(std::max<int64_t>(group, 1))) {
+    Assignment chosen = ChooseTokens(scores, k);
+    experts.push_back(std::move(chosen.experts));
+    weights.push_back(std::move(chosen.weights));
+  }
+  routing.assignment = {.experts = torch::cat(experts), .weights = torch::cat(weights)};
+  return routing;
+}
+
+SoftRouting MixSoftly(const torch::Tensor& logits) {
+  return {.dispatch = logits.softmax(1), .combine = logits.softmax(2)};
+}
+
+SoftRouterImpl::SoftRouterImpl(int64_t width, int64_t experts, int64_t slots_each) {
+  phi = register_parameter(
+      "phi", torch::randn({width, experts * slots_each}) / std::sqrt(static_cast<double>(width)));
+  scale = register_parameter("scale", torch::ones({}));
+}
+
+SoftRouting SoftRouterImpl::forward(const torch::Tensor& x) {
+  const auto unit = [](const torch::Tensor& v, int64_t dim) {
+    return v / v.norm(2, dim, /*keepdim=*/true).clamp_min(1e-6);
+  };
+  return MixSoftly(torch::matmul(unit(x, -1), unit(phi, 0) * scale));  // [B, T, S]
+}
+
+}  // namespace orchard::nets
