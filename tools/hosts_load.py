@@ -20,7 +20,7 @@ class Load:
     is missing anywhere is a degraded answer.
     """
 
-    def __init__(self, fleet, servers, pictures, at_least, batch, in_flight, callers=2):
+    def __init__(self, fleet, servers, pictures, at_least, batch, in_flight, callers):
         files = [str(pictures[i % len(pictures)]) for i in range(batch)]
         self.fleet, self.at_least = fleet, at_least
         self.command = [fleet.bin_dir / "orchard", "classify", "--json", "--top", "1", "--policy", "dense",

@@ -18,7 +18,7 @@ from hosts_network import HostsError, Network
 OLD, NEW = "1", "2"  # versions of the model; the second has another encoder
 ROUTERS = ["router-1", "router-2"]
 SIDE = 96  # of the pictures, pixels: what is tried here is not decoding
-FIRST = 4  # pictures of each of two callers
+FIRST = 4  # pictures of each caller
 BEFORE_A_CUT = 5  # a share of recent calls may be hedged, so there must be some
 
 
@@ -32,8 +32,9 @@ class Stage:
     pictures: list  # files
     pace: Pace
     between: int  # pictures from one event to the next, at least
-    batch: int  # pictures of one caller, before another one comes
-    in_flight: int  # pictures of one caller at a time
+    callers: int  # programs that ask at a time
+    batch: int  # pictures of one of them, before another one comes
+    in_flight: int  # pictures of one of them at a time
     pick_up_s: float  # in which a changed name must be followed
     silence_s: float  # in which a host that is cut off must be out of use
 
@@ -47,6 +48,10 @@ class Stage:
         tls.mkdir()
         return cls(bin_dir=bin_dir, folder=tls, model=model, domains=domains,
                    pictures=sorted(drawn.iterdir()), **rest)
+
+    def load(self, fleet, servers, at_least, batch=None):
+        return Load(fleet, servers, self.pictures, at_least, batch or self.batch, self.in_flight,
+                    self.callers)
 
     @contextlib.contextmanager
     def fleet(self):
@@ -92,7 +97,7 @@ def conclude(load, degraded=0):
 
 def check_first(stage, fleet, router):
     """The first pictures of a router that says it is ready must be answered by all experts."""
-    with Load(fleet, fleet.addresses([router]), stage.pictures, FIRST, FIRST, in_flight=1) as load:
+    with stage.load(fleet, fleet.addresses([router]), FIRST, batch=FIRST) as load:
         load.go_on(FIRST)
     if load.failures or load.degraded:
         raise HostsError(f"{router} was ready: " + "; ".join(load.faults()))
@@ -105,8 +110,7 @@ def replicas(stage, pictures):
     with stage.fleet() as fleet, concurrent.futures.ThreadPoolExecutor(1) as aside:
         stage.experts(fleet, hosts[0])
         stage.routers(fleet)
-        with Load(fleet, fleet.addresses(ROUTERS), stage.pictures, pictures, stage.batch,
-                  stage.in_flight) as load:
+        with stage.load(fleet, fleet.addresses(ROUTERS), pictures) as load:
             load.go_on(stage.between)
             for host in hosts[1:]:
                 fleet.expert(host, OLD, [domain])
@@ -138,8 +142,7 @@ def partition(stage, pictures):
         stage.routers(fleet)
         fleet.publish(domain, hosts)
         fleet.await_endpoints(ROUTERS, {domain: {"up": 2}})
-        with Load(fleet, fleet.addresses(ROUTERS), stage.pictures, pictures, stage.batch,
-                  stage.in_flight) as load:
+        with stage.load(fleet, fleet.addresses(ROUTERS), pictures) as load:
             load.go_on(BEFORE_A_CUT * stage.between)
             fleet.network.cut(hosts[1])
             seconds = fleet.await_endpoints(ROUTERS, {domain: {"up": 1}})
@@ -173,8 +176,7 @@ def roll(stage, pictures):
         for domain, host in old.items():
             fleet.publish(domain, [host])
         stage.routers(fleet)
-        with Load(fleet, fleet.addresses(ROUTERS), stage.pictures, pictures, stage.batch,
-                  stage.in_flight) as load:
+        with stage.load(fleet, fleet.addresses(ROUTERS), pictures) as load:
             begin = time.monotonic()
             load.go_on(stage.between)
             for domain, host in new.items():
@@ -210,8 +212,7 @@ def killed(stage, pictures):
     with stage.fleet() as fleet:
         stage.experts(fleet, "first")
         stage.routers(fleet)
-        with Load(fleet, fleet.addresses(ROUTERS), stage.pictures, pictures, stage.batch,
-                  stage.in_flight) as load:
+        with stage.load(fleet, fleet.addresses(ROUTERS), pictures) as load:
             for router in ROUTERS:
                 load.go_on(stage.between)
                 fleet.kill(router)
@@ -236,8 +237,7 @@ def renewed(stage, pictures):
         fleet.wait_ready(*others)
         fleet.network.publish(HEADLESS, ROUTERS)
         # Callers that stay: one that comes later asks for the name anew.
-        with Load(fleet, [f"{HEADLESS}:8001"], stage.pictures, pictures, pictures,
-                  stage.in_flight) as load:
+        with stage.load(fleet, [f"{HEADLESS}:8001"], pictures, batch=pictures) as load:
             load.go_on(stage.between)
             for number, router in enumerate(ROUTERS):
                 fleet.network.publish(HEADLESS, ROUTERS[number + 1:] + others[:number + 1])
