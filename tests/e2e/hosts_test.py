@@ -15,7 +15,8 @@ from hosts_fleet import Pace
 REASON = hosts_network.why_not()
 PATIENCE_S = 300
 # An expert has time enough on a busy machine: what is tried is not how quick it is.
-PACE = Pace(dns_interval_s=0.5, pre_stop_s=0.5, drain_delay_s=0.5, expert_timeout_s=60, patience_s=PATIENCE_S)
+PACE = Pace(dns_interval_s=0.5, pre_stop_s=0.5, drain_delay_s=0.5, expert_timeout_s=60,
+            patience_s=PATIENCE_S)
 
 
 @unittest.skipIf(REASON, REASON)
