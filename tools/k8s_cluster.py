@@ -62,8 +62,11 @@ class ClusterError(Exception):
 
 def run(*command, **options):
     """Runs a command and returns its output; a failure is a ClusterError with what it said."""
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False,
-                          **options)
+    try:
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False,
+                              **options)
+    except OSError as error:
+        raise ClusterError(f"{pathlib.Path(command[0]).name} can't be run: {error.strerror}") from error
     if done.returncode != 0:
         said = "\n".join(filter(None, [done.stderr.strip(), done.stdout.strip()[-MOST_TOLD:]]))
         words = " ".join([pathlib.Path(command[0]).name, *map(str, command[1:])])
