@@ -12,8 +12,11 @@
 #include "nets/sparse/routing_totals.h"
 #include "nets/sparse/token_layer.h"
 
-namespace orchard::nets {
+namespace orchard::model {
 namespace {
+
+using nets::Ffn;
+using nets::Routing;
 
 constexpr int64_t kPictures = 600;
 constexpr int64_t kTokens = 40;  // a picture: 24,000 in all
@@ -26,7 +29,7 @@ constexpr int64_t kClasses = 14;
 Routing RoutingOf(const torch::Tensor& logits, const torch::Tensor& selection) {
   Routing routing{.logits = logits};
   routing.probabilities = logits.softmax(-1);
-  const torch::Tensor experts = SelectTopK(selection, kTopK).indices;
+  const torch::Tensor experts = nets::SelectTopK(selection, kTopK).indices;
   const torch::Tensor chosen = routing.probabilities.gather(1, experts);
   routing.assignment = {.experts = experts, .weights = chosen / chosen.sum(-1, true)};
   return routing;
@@ -40,8 +43,8 @@ std::vector<Ffn> DistinctExperts() {
 
 moe::Judgement JudgeLayer(const Routing& routing, std::vector<Ffn> experts) {
   const torch::NoGradGuard guard;
-  RoutingTotals totals;
-  Add(routing, kExperts, kPictures, totals);
+  nets::RoutingTotals totals;
+  nets::Add(routing, kExperts, kPictures, totals);
   moe::LayerEvidence evidence{.sums = {.top_k = kTopK,
                                        .tokens = totals.tokens,
                                        .entropy = totals.entropy,
@@ -51,7 +54,7 @@ moe::Judgement JudgeLayer(const Routing& routing, std::vector<Ffn> experts) {
   std::vector<torch::Tensor> outputs;
   const torch::Tensor x = torch::randn({256, kWidth});
   for (Ffn& expert : experts) outputs.push_back(expert(x));
-  const torch::Tensor distances = ExpertDistances(torch::stack(outputs));
+  const torch::Tensor distances = nets::ExpertDistances(torch::stack(outputs));
   const torch::Tensor pairs = torch::triu(torch::ones_like(distances), 1).to(torch::kBool);
   evidence.median_distance = distances.masked_select(pairs).median().item<double>();
   std::vector<size_t> labels;
@@ -102,31 +105,5 @@ TEST(VerdictOfLayerTest, AnOracleByClassWithDistinctExpertsIsHealthy) {
   EXPECT_EQ(moe::NameOf(judgement.verdict), "HEALTHY") << judgement.reason;
 }
 
-TEST(ExpertDistancesTest, CopiesAreAtZeroAndOrthogonalOutputsAtTwo) {
-  const torch::Tensor a = torch::tensor({{1.0, 0.0}, {0.0, 1.0}});
-  const torch::Tensor b = torch::tensor({{0.0, 1.0}, {1.0, 0.0}});
-  const torch::Tensor distances = ExpertDistances(torch::stack({a, a, b}));
-  EXPECT_NEAR(distances[0][1].item<double>(), 0.0, 1e-6);
-  EXPECT_NEAR(distances[0][2].item<double>(), 2.0, 1e-6);
-}
-
-TEST(RoutingTotalsTest, BatchesAddUp) {
-  torch::manual_seed(4);
-  const torch::Tensor logits = torch::randn({12, kExperts});
-  RoutingTotals whole, parts;
-  Add(RoutingOf(logits, logits), kExperts, /*pictures=*/4, whole);
-  for (const int64_t from : {0, 6}) {
-    const torch::Tensor part = logits.narrow(0, from, 6);
-    Add(RoutingOf(part, part), kExperts, /*pictures=*/2, parts);
-  }
-  EXPECT_EQ(whole.tokens, 12.0);
-  EXPECT_EQ(whole.picks, parts.picks);
-  EXPECT_EQ(whole.picks_of_picture, parts.picks_of_picture);
-  EXPECT_NEAR(whole.entropy, parts.entropy, 1e-9);
-  double picks = 0.0;
-  for (const double count : whole.picks) picks += count;
-  EXPECT_EQ(picks, 12.0 * kTopK);
-}
-
 }  // namespace
-}  // namespace orchard::nets
+}  // namespace orchard::model
