@@ -7,6 +7,11 @@ find_package(spdlog CONFIG REQUIRED)
 find_package(tomlplusplus CONFIG REQUIRED)
 find_package(Boost 1.74 CONFIG REQUIRED)  # headers alone
 find_package(prometheus-cpp CONFIG REQUIRED)
+set(ORCHARD_LIBTORCH "" CACHE PATH
+    "folder of another LibTorch than Debian's, for example one with CUDA (docs/training.md)")
+if(ORCHARD_LIBTORCH)
+  list(PREPEND CMAKE_PREFIX_PATH ${ORCHARD_LIBTORCH})
+endif()
 find_package(Torch CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)

@@ -16,7 +16,7 @@
 #include "model/internal/networks.h"
 #include "model/store.h"
 #include "model/torch_state.h"
-#include "nets/fused_encoder.h"
+#include "nets/serve/fused_encoder.h"
 #include "nets/guarded.h"
 #include "nets/mobilenet_v2.h"
 

@@ -11,8 +11,8 @@
 #include "model/internal/networks.h"
 #include "model/manifest.h"
 #include "model/store.h"
-#include "nets/frozen.h"
 #include "nets/guarded.h"
+#include "nets/serve/servable.h"
 
 namespace orchard::model {
 namespace {
@@ -45,7 +45,7 @@ struct ExpertHead::Impl {
   v1::ExpertPart part;
   core::FeatureKind kind;
   size_t row_width;
-  nets::FrozenNet network;
+  std::unique_ptr<nets::Servable> network;
 };
 
 ExpertHead::ExpertHead(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -66,12 +66,12 @@ absl::StatusOr<std::unique_ptr<ExpertHead>> ExpertHead::Load(
     ORCHARD_ASSIGN_OR_RETURN(
         const nets::Head head,
         internal::LoadHead(part.architecture(), kind, part.classes_size(), tensors, "", file));
-    const auto forward = [&](const torch::Tensor& x) {
+    const auto forward = [head](const torch::Tensor& x) {
       return std::vector<torch::Tensor>{head->forward(x)};
     };
     const torch::Tensor example = torch::zeros(BatchShape(kind, 1));
-    ORCHARD_ASSIGN_OR_RETURN(nets::FrozenNet network,
-                             nets::FrozenNet::Make("expert", *head, forward, example));
+    ORCHARD_ASSIGN_OR_RETURN(auto network,
+                             nets::MakeServable(head->way(), "expert", *head, forward, example));
     return std::unique_ptr<ExpertHead>(new ExpertHead(std::make_unique<Impl>(
         Impl{part, kind, static_cast<size_t>(example.numel()), std::move(network)})));
   });
@@ -88,7 +88,7 @@ absl::StatusOr<ScoreBatch> ExpertHead::Score(std::span<const float> features, si
     const c10::InferenceMode guard;
     ORCHARD_ASSIGN_OR_RETURN(
         const std::vector<torch::Tensor> outputs,
-        impl_->network.Run(internal::ViewOf(features, BatchShape(impl_->kind, rows))));
+        impl_->network->Run(internal::ViewOf(features, BatchShape(impl_->kind, rows))));
     const torch::Tensor logits = outputs.at(0).contiguous();
     if (!internal::IsFinite(logits)) {
       return absl::InternalError(

@@ -16,9 +16,9 @@
 #include "model/internal/networks.h"
 #include "model/store.h"
 #include "model/unknown_score.h"
-#include "nets/frozen.h"
 #include "nets/guarded.h"
 #include "nets/mobilenet_v2.h"
+#include "nets/serve/servable.h"
 
 namespace orchard::model {
 namespace {
@@ -79,9 +79,10 @@ struct GateNetworks final : torch::nn::Module {
   std::vector<nets::Head> heads;
 };
 
-absl::StatusOr<nets::FrozenNet> LoadNetworks(const v1::GatesPart& part, const TensorMap& tensors,
-                                             const std::vector<Choice>& choices,
-                                             const std::string& file) {
+absl::StatusOr<std::unique_ptr<nets::Servable>> LoadNetworks(const v1::GatesPart& part,
+                                                             const TensorMap& tensors,
+                                                             const std::vector<Choice>& choices,
+                                                             const std::string& file) {
   GateNetworks networks;
   for (const Choice& choice : choices) {
     if (!choice.HasNetwork()) continue;
@@ -93,7 +94,8 @@ absl::StatusOr<nets::FrozenNet> LoadNetworks(const v1::GatesPart& part, const Te
         networks.register_module(absl::StrCat("gate", networks.heads.size()), std::move(head)));
   }
   const auto forward = [&networks](const torch::Tensor& x) { return networks.Forward(x); };
-  return nets::FrozenNet::Make("gates", networks, forward, torch::zeros({1, nets::kPooledWidth}));
+  return nets::MakeServable(nets::Way::kFrozen, "gates", networks, forward,
+                            torch::zeros({1, nets::kPooledWidth}));
 }
 
 /// The outputs of the networks, handed out in the order of the choices.
@@ -137,7 +139,7 @@ struct Gates::Impl {
   std::vector<Choice> choices;  // Gate1, then Gate2 of each branch
   size_t branches = 0;
   size_t domains = 0;
-  nets::FrozenNet networks;
+  std::unique_ptr<nets::Servable> networks;
   std::unique_ptr<UnknownScore> unknown;
 
   /// Errors: INTERNAL for a score that is not finite.
@@ -168,7 +170,7 @@ absl::StatusOr<std::unique_ptr<Gates>> Gates::Load(const std::filesystem::path& 
   std::vector<Choice> choices = ChoicesOf(manifest);
   ORCHARD_RETURN_IF_ERROR(CheckNames(tensors, choices, file));
   return nets::Guarded(file, [&]() -> absl::StatusOr<std::unique_ptr<Gates>> {
-    ORCHARD_ASSIGN_OR_RETURN(nets::FrozenNet networks, LoadNetworks(part, tensors, choices, file));
+    ORCHARD_ASSIGN_OR_RETURN(auto networks, LoadNetworks(part, tensors, choices, file));
     ORCHARD_ASSIGN_OR_RETURN(
         std::unique_ptr<UnknownScore> unknown,
         MakeUnknownScore(part.unknown_score(), tensors, nets::kPooledWidth, file));
@@ -188,7 +190,7 @@ absl::StatusOr<GateBatch> Gates::Evaluate(const core::FeatureBatch& features) co
     const c10::InferenceMode guard;
     const torch::Tensor pooled =
         internal::ViewOf(features.pooled, {static_cast<int64_t>(rows), nets::kPooledWidth});
-    ORCHARD_ASSIGN_OR_RETURN(std::vector<torch::Tensor> outputs, impl_->networks.Run(pooled));
+    ORCHARD_ASSIGN_OR_RETURN(std::vector<torch::Tensor> outputs, impl_->networks->Run(pooled));
     LogitQueue logits(std::move(outputs), rows);
     GateBatch gates{.rows = rows,
                     .branches = impl_->branches,

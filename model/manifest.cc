@@ -56,6 +56,11 @@ absl::StatusOr<v1::ModelManifest> ReadManifest(const std::filesystem::path& vers
 
 absl::Status WriteManifest(const std::filesystem::path& version_dir,
                            const v1::ModelManifest& manifest) {
+  const std::vector<std::string> faults = Faults(manifest);
+  if (!faults.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat((version_dir / kFile).string(),
+                                                   ": not written: ", absl::StrJoin(faults, "; ")));
+  }
   return core::WriteFile(version_dir / kFile,
                          internal::ToJson(manifest, internal::Layout::kReadable));
 }

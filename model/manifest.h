@@ -17,7 +17,8 @@ namespace orchard::model {
 /// are faults: a misspelt key must not become a default.
 absl::StatusOr<v1::ModelManifest> ReadManifest(const std::filesystem::path& version_dir);
 
-/// Writes it, readable and with keys in a fixed order.
+/// Writes it, readable and with keys in a fixed order. Errors: INVALID_ARGUMENT with every fault of
+/// what no ReadManifest would take, and what was there is kept; UNAVAILABLE naming the file.
 absl::Status WriteManifest(const std::filesystem::path& version_dir,
                            const v1::ModelManifest& manifest);
 

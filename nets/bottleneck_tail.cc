@@ -5,8 +5,8 @@
 
 namespace orchard::nets {
 
-BottleneckTail::BottleneckTail(const HeadArgs& args) {
-  const int64_t width = args.Get("width", 128);
+BottleneckTail::BottleneckTail(const v1::BottleneckTail& choices, const HeadArgs& args) {
+  const int64_t width = choices.width();
   const torch::nn::BatchNorm2d last = Norm(kMapChannels);
   torch::nn::init::zeros_(last->weight);
   block = register_module(

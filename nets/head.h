@@ -1,9 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +9,8 @@
 #include <torch/nn.h>
 
 #include "core/tensor.h"
+#include "nets/network.h"
+#include "nets/serve/servable.h"
 
 namespace orchard::nets {
 
@@ -22,42 +22,38 @@ struct HeadModule : torch::nn::Module {
   /// Starts from what the pretrained encoder already knows, where the architecture can: tails copy
   /// the encoder's last convolution. `last_block` is the encoder's features.18. By default nothing.
   virtual void InitialiseFrom(torch::nn::Module& last_block);
+
+  /// How it is served: as a graph, unless its path depends on its input.
+  virtual Way way() const { return Way::kFrozen; }
 };
 using Head = std::shared_ptr<HeadModule>;
 
-/// What an architecture needs to know. `arguments` are the manifest's; absent ones take defaults.
+/// What a head needs to know beside its network's own choices.
 struct HeadArgs {
   int64_t classes = 0;
   double dropout = 0.2;  ///< while training
-  std::map<std::string, int> arguments;
-
-  /// arguments[name], or `fallback`.
-  int64_t Get(const std::string& name, int64_t fallback) const;
 };
 
-/// Every argument is a number of channels, and a multiple of this. oneDNN pads channels to 16, and
-/// LibTorch 1.13 gives padded tensors a wrong size in elementwise operations (it warns of a resized
-/// output). A row's bits must not depend on its place in the batch either: for exponentials (SiLU,
-/// sigmoid), which LibTorch computes on pairs of vector registers, exponentials.h sees to that.
-inline constexpr int64_t kChannelStep = 16;
-
-/// An architecture that manifests and recipes may name.
+/// A network that is a head. Its numbers of channels are multiples of 16 (the ranges of
+/// network.proto): oneDNN pads channels to 16, and LibTorch 1.13 gives padded tensors a wrong size
+/// in elementwise operations (it warns of a resized output). A row's bits must not depend on its
+/// place in the batch either: for exponentials (SiLU, sigmoid), which LibTorch computes on pairs of
+/// vector registers, exponentials.h sees to that.
 struct HeadEntry {
-  std::string_view name;
+  std::string_view name;  ///< of the network: NetworkName
   core::FeatureKind feature_kind;
-  std::vector<std::string_view> arguments;  ///< names that it takes
-  Head (*make)(const HeadArgs& args);
+  Head (*make)(const v1::Network& network, const HeadArgs& args);
 };
 
-/// Every architecture, in a fixed order.
+/// Every head, in a fixed order.
 const std::vector<HeadEntry>& Heads();
 
-/// Errors: INVALID_ARGUMENT naming `architecture` and the known names, or an argument that it does
-/// not take or that is not a positive multiple of kChannelStep, or fewer than two classes.
-absl::StatusOr<const HeadEntry*> FindHead(std::string_view architecture, const HeadArgs& args);
+/// Errors: INVALID_ARGUMENT: the network's faults (NetworkFaults), a network that is no head, with
+/// the known heads, or fewer than two classes.
+absl::StatusOr<const HeadEntry*> FindHead(const v1::Network& network, int64_t classes);
 
-/// FindHead and make. Same errors.
-absl::StatusOr<Head> MakeHead(std::string_view architecture, const HeadArgs& args);
+/// FindHead and make, absent choices with their defaults. Same errors.
+absl::StatusOr<Head> MakeHead(const v1::Network& network, const HeadArgs& args);
 
 /// The shape of one row of `kind`: {1280} or {320, 7, 7}.
 std::vector<int64_t> RowShape(core::FeatureKind kind);

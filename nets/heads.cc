@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -15,73 +13,52 @@ namespace {
 
 using core::FeatureKind;
 
-template <typename T>
-Head Make(const HeadArgs& args) {
-  return std::make_shared<T>(args);
-}
-
-absl::Status CheckArguments(const HeadEntry& entry, const HeadArgs& args) {
-  for (const auto& [name, value] : args.arguments) {
-    if (std::ranges::find(entry.arguments, name) == entry.arguments.end()) {
-      return absl::InvalidArgumentError(absl::StrCat("architecture ", std::string(entry.name),
-                                                     " takes no argument \"", name, "\""));
-    }
-    if (value <= 0) {
-      return absl::InvalidArgumentError(absl::StrCat("architecture ", std::string(entry.name),
-                                                     ": argument ", name, " is ", value,
-                                                     ", must be positive"));
-    }
-    if (value % kChannelStep != 0) {
-      return absl::InvalidArgumentError(absl::StrCat("architecture ", std::string(entry.name),
-                                                     ": argument ", name, " is ", value,
-                                                     ", must be a multiple of ", kChannelStep));
-    }
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 void HeadModule::InitialiseFrom(torch::nn::Module& /*last_block*/) {}
 
-int64_t HeadArgs::Get(const std::string& name, int64_t fallback) const {
-  const auto found = arguments.find(name);
-  return found == arguments.end() ? fallback : found->second;
-}
-
 const std::vector<HeadEntry>& Heads() {
   static const auto& heads = *new std::vector<HeadEntry>{
-      {"linear", FeatureKind::kPooled, {}, &Make<LinearHead>},
-      {"mlp", FeatureKind::kPooled, {"hidden"}, &Make<MlpHead>},
-      {"bottleneck_tail", FeatureKind::kMap, {"width"}, &Make<BottleneckTail>},
-      {"mbconv_tail", FeatureKind::kMap, {"hidden", "squeeze"}, &Make<MbconvTail>},
+      {"linear", FeatureKind::kPooled,
+       [](const v1::Network&, const HeadArgs& args) -> Head {
+         return std::make_shared<LinearHead>(args);
+       }},
+      {"mlp", FeatureKind::kPooled,
+       [](const v1::Network& network, const HeadArgs& args) -> Head {
+         return std::make_shared<MlpHead>(network.mlp(), args);
+       }},
+      {"bottleneck_tail", FeatureKind::kMap,
+       [](const v1::Network& network, const HeadArgs& args) -> Head {
+         return std::make_shared<BottleneckTail>(network.bottleneck_tail(), args);
+       }},
+      {"mbconv_tail", FeatureKind::kMap,
+       [](const v1::Network& network, const HeadArgs& args) -> Head {
+         return std::make_shared<MbconvTail>(network.mbconv_tail(), args);
+       }},
   };
   return heads;
 }
 
-absl::StatusOr<const HeadEntry*> FindHead(std::string_view architecture, const HeadArgs& args) {
+absl::StatusOr<const HeadEntry*> FindHead(const v1::Network& network, int64_t classes) {
+  if (const std::vector<std::string> faults = NetworkFaults(network); !faults.empty()) {
+    return absl::InvalidArgumentError(absl::StrJoin(faults, "; "));
+  }
   std::vector<std::string> names;
   for (const HeadEntry& entry : Heads()) {
-    if (entry.name != architecture) {
-      names.emplace_back(entry.name);
-      continue;
-    }
-    if (args.classes < 2) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("a head needs at least 2 classes, not ", args.classes));
-    }
-    if (absl::Status status = CheckArguments(entry, args); !status.ok()) return status;
-    return &entry;
+    names.emplace_back(entry.name);
+    if (entry.name != NetworkName(network)) continue;
+    if (classes >= 2) return &entry;
+    return absl::InvalidArgumentError(
+        absl::StrCat("a head needs at least 2 classes, not ", classes));
   }
-  return absl::InvalidArgumentError(absl::StrCat("unknown architecture \"",
-                                                 std::string(architecture),
-                                                 "\"; known: ", absl::StrJoin(names, ", ")));
+  return absl::InvalidArgumentError(absl::StrCat(
+      NetworkName(network), " is no gate and no expert; known: ", absl::StrJoin(names, ", ")));
 }
 
-absl::StatusOr<Head> MakeHead(std::string_view architecture, const HeadArgs& args) {
-  const auto entry = FindHead(architecture, args);
+absl::StatusOr<Head> MakeHead(const v1::Network& network, const HeadArgs& args) {
+  const auto entry = FindHead(network, args.classes);
   if (!entry.ok()) return entry.status();
-  return (*entry)->make(args);
+  return (*entry)->make(Complete(network), args);
 }
 
 std::vector<int64_t> RowShape(core::FeatureKind kind) {

@@ -6,9 +6,9 @@
 
 namespace orchard::nets {
 
-MbconvTail::MbconvTail(const HeadArgs& args) {
-  const int64_t hidden = args.Get("hidden", 640);
-  const int64_t narrow = args.Get("squeeze", 48);
+MbconvTail::MbconvTail(const v1::MbconvTail& choices, const HeadArgs& args) {
+  const int64_t hidden = choices.hidden();
+  const int64_t narrow = choices.squeeze();
   expand = register_module("expand",
                            torch::nn::Sequential(Convolution({.in = kMapChannels, .out = hidden}),
                                                  Norm(hidden), torch::nn::Functional(Silu)));

@@ -11,12 +11,12 @@ namespace orchard::nets {
 ///                  └─────────────────────────────────────────────────────────────────────────── ┘
 ///   SE: y · σ(W₂ SiLU(W₁ mean(y)))
 ///
-/// The last BN's scale starts at zero (the block is the identity). Arguments: hidden (640),
+/// The last BN's scale starts at zero (the block is the identity). Choices: hidden (640),
 /// squeeze (48), multiples of 16 (head.h). Parameters for the defaults and 15 classes: 0.91 M; 40.8
 /// M multiply-adds, 14 % of the encoder's. Source: Tan and Le 2019 (arXiv:1905.11946), Hu et al.
 /// 2018 (arXiv:1709.01507).
 struct MbconvTail final : TailHead {
-  explicit MbconvTail(const HeadArgs& args);
+  MbconvTail(const v1::MbconvTail& choices, const HeadArgs& args);
   torch::Tensor forward(const torch::Tensor& map) override;
 
   torch::nn::Sequential expand{nullptr}, depthwise{nullptr}, reduce{nullptr};

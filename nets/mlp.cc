@@ -5,8 +5,8 @@
 
 namespace orchard::nets {
 
-MlpHead::MlpHead(const HeadArgs& args) {
-  const int64_t width = args.Get("hidden", 256);
+MlpHead::MlpHead(const v1::Mlp& choices, const HeadArgs& args) {
+  const int64_t width = choices.hidden();
   dropout = register_module("dropout", torch::nn::Dropout(args.dropout));
   hidden = register_module("hidden", Dense(kPooledWidth, width));
   classify = register_module("classify", Dense(width, args.classes));

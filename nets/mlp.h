@@ -8,10 +8,10 @@ namespace orchard::nets {
 ///
 ///   x [N, 1280] ─ dropout ─ Linear ─ ReLU ─ dropout ─ Linear ─► logits [N, classes]
 ///
-/// Arguments: hidden (256). Parameters: 1281 · hidden + (hidden + 1) · classes; 0.33 M for 256 and
+/// Choices: hidden (256). Parameters: 1281 · hidden + (hidden + 1) · classes; 0.33 M for 256 and
 /// few classes. Source: models.md section 2.3, head shape `mlp(h)`.
 struct MlpHead final : HeadModule {
-  explicit MlpHead(const HeadArgs& args);
+  MlpHead(const v1::Mlp& choices, const HeadArgs& args);
   torch::Tensor forward(const torch::Tensor& pooled) override;
 
   torch::nn::Dropout dropout{nullptr};

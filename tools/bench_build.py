@@ -9,7 +9,7 @@ import bench_runs
 
 # A source file of the middle of each program, and the program.
 CHANGED = {"router/pipeline.cc": "orchard-router", "experts/expert_service.cc": "orchard-expert",
-           "training/fit.cc": "orchard-train", "clients/cpp/client.cc": "orchard"}
+           "training/studies/masked_moe/fit.cc": "orchard-train", "clients/cpp/client.cc": "orchard"}
 
 
 def timed(command):

@@ -14,7 +14,7 @@
 #include "core/text.h"
 #include "model/safetensors.h"
 #include "model/torch_state.h"
-#include "training/picture_store.h"
+#include "training/data/picture_store.h"
 
 namespace orchard::training {
 namespace {

@@ -16,13 +16,12 @@
 #include "model/torch_state.h"
 #include "nets/guarded.h"
 #include "server/allocator.h"
-#include "training/evaluate.h"
-#include "training/export.h"
-#include "training/fit.h"
 #include "training/import.h"
+#include "training/measure/evaluate.h"
+#include "training/measure/record.h"
+#include "training/measure/report.h"
 #include "training/recipe.h"
-#include "training/record.h"
-#include "training/report.h"
+#include "training/study.h"
 
 namespace orchard::training {
 namespace {
@@ -42,11 +41,12 @@ struct Settings {
   bool record = false;
   std::string name = "default";
   std::string version = "1";
-  std::string split = "test";
+  std::string split = "validation";
+  std::string device = "cpu";
   model::EncoderPrecision precision = model::EncoderPrecision::kAuto;
 
   RunPlaces Places() const {
-    return {.data = data, .weights = weights, .work = work, .threads = threads};
+    return {.data = data, .weights = weights, .work = work, .threads = threads, .device = device};
   }
 };
 
@@ -72,17 +72,20 @@ absl::Status Import(const Settings& settings) {
 absl::Status RunFit(const Settings& settings) {
   ORCHARD_ASSIGN_OR_RETURN(const v1::Recipe recipe,
                            ReadRecipe(settings.recipe, settings.overrides));
-  return Fit(recipe, settings.Places(),
-             {.resume = settings.resume,
-              .start_from = settings.start_from,
-              .stop_after = settings.stop_after});
+  ORCHARD_ASSIGN_OR_RETURN(const Study* study, StudyOf(recipe));
+  return study->fit(recipe, settings.Places(),
+                    {.resume = settings.resume,
+                     .start_from = settings.start_from,
+                     .stop_after = settings.stop_after});
 }
 
 absl::Status RunExport(const Settings& settings) {
-  return Export(settings.Places(), {.out = settings.out,
-                                    .name = settings.name,
-                                    .version = settings.version,
-                                    .overwrite = settings.overwrite});
+  ORCHARD_ASSIGN_OR_RETURN(const v1::Recipe recipe, ReadRecipe(settings.work / kRecipe, {}));
+  ORCHARD_ASSIGN_OR_RETURN(const Study* study, StudyOf(recipe));
+  return study->write_model(settings.Places(), {.out = settings.out,
+                                                .name = settings.name,
+                                                .version = settings.version,
+                                                .overwrite = settings.overwrite});
 }
 
 absl::Status RunEvaluation(const Settings& settings) {
@@ -119,6 +122,8 @@ void Declare(CLI::App& app, Settings& s) {
   fit->add_option("--start-from", s.start_from,
                   "work folder of a finished run whose network to begin with");
   fit->add_option("--stop-after", s.stop_after, "stop after this epoch for now; 0: don't")
+      ->capture_default_str();
+  fit->add_option("--device", s.device, "where to compute: cpu, cuda or cuda:N")
       ->capture_default_str();
   DeclareThreads(*fit, s);
 

@@ -11,7 +11,10 @@
 
 #include "core/status.h"
 #include "core/text.h"
+#include "training/data/dataset.h"
 #include "training/import.h"
+#include "training/recipe_checks.h"
+#include "training/study.h"
 
 namespace orchard::training {
 namespace {
@@ -78,27 +81,55 @@ absl::StatusOr<FieldPath> Resolve(const std::string& path) {
   return resolved;
 }
 
-void CheckShare(double value, const std::string& name, std::vector<std::string>& faults) {
-  if (value < 0.0 || value > 1.0) {
-    faults.push_back(absl::StrCat(name, " is ", value, ", must be in [0, 1]"));
-  }
-}
-
-void CheckNotNegative(double value, const std::string& name, std::vector<std::string>& faults) {
-  if (!(value >= 0.0)) faults.push_back(absl::StrCat(name, " is ", value, ", must be at least 0"));
+void CheckName(const std::string& name, const std::string& place,
+               std::vector<std::string>& faults) {
+  if (IsName(name)) return;
+  faults.push_back(absl::StrCat(
+      place, " \"", name, "\" must be letters, digits, '_' and '-', as models are served by"));
 }
 
 void CheckDomains(const v1::Recipe& recipe, std::vector<std::string>& faults) {
   if (recipe.domains().empty()) faults.emplace_back("domains: there must be at least one");
   std::set<std::string> names;
   for (const v1::Domain& domain : recipe.domains()) {
-    if (domain.name().empty()) faults.emplace_back("domains.name is empty");
-    if (domain.branch().empty()) {
-      faults.push_back(absl::StrCat("domain \"", domain.name(), "\" has no branch"));
+    CheckName(domain.name(), "domain", faults);
+    CheckName(domain.branch(), absl::StrCat("domain \"", domain.name(), "\": branch"), faults);
+    if (domain.name() == kUnknownFolder) {
+      faults.push_back(
+          absl::StrCat("domain \"", kUnknownFolder,
+                       "\" is the folder of pictures of no domain; choose another name"));
     }
     if (!names.insert(domain.name()).second) {
       faults.push_back(absl::StrCat("domain \"", domain.name(), "\" is there twice"));
     }
+  }
+}
+
+void CheckConcepts(const v1::Recipe& recipe, std::vector<std::string>& faults) {
+  std::set<std::string> seen;
+  for (const v1::Concept& shared : recipe.concepts()) {
+    if (shared.label().empty()) faults.emplace_back("concepts.label is empty");
+    for (const std::string& member : shared.classes()) {
+      const std::string domain = member.substr(0, member.find('/'));
+      const bool known = std::ranges::any_of(
+          recipe.domains(), [&](const v1::Domain& d) { return d.name() == domain; });
+      if (!known || domain.size() + 1 >= member.size()) {
+        faults.push_back(absl::StrCat("concept \"", shared.label(), "\": \"", member,
+                                      "\" must be <domain>/<class> of a domain of the recipe"));
+      } else if (!seen.insert(member).second) {
+        faults.push_back(absl::StrCat("concepts: ", member, " is there twice"));
+      }
+    }
+  }
+}
+
+/// Each share, and that something is left to train on.
+void CheckShares(const v1::Data& data, std::vector<std::string>& faults) {
+  CheckShare(data.validation_share(), "data.validation_share", faults);
+  CheckShare(data.test_share(), "data.test_share", faults);
+  if (const double both = data.validation_share() + data.test_share(); both >= 1.0) {
+    faults.push_back(absl::StrCat("data.validation_share + data.test_share is ", both,
+                                  ", must be under 1: nothing would be left to train on"));
   }
 }
 
@@ -128,23 +159,8 @@ void CheckOptimisation(const v1::Optimisation& o, std::vector<std::string>& faul
   CheckNotNegative(o.weight_decay(), "optimisation.weight_decay", faults);
   CheckNotNegative(o.warmup_epochs(), "optimisation.warmup_epochs", faults);
   CheckShare(o.final_factor(), "optimisation.final_factor", faults);
-  if (o.average_decay() < 0.0 || o.average_decay() >= 1.0) {
-    faults.push_back(
-        absl::StrCat("optimisation.average_decay is ", o.average_decay(), ", must be in [0, 1)"));
-  }
-  if (o.start_share() < 0.0 || o.start_share() >= 1.0) {
-    faults.push_back(
-        absl::StrCat("optimisation.start_share is ", o.start_share(), ", must be in [0, 1)"));
-  }
-  if (o.linear_heads() && o.refit_epochs() == 0) {
-    faults.emplace_back(
-        "optimisation.linear_heads is set and refit_epochs is 0: nothing would make the heads that "
-        "the recipe names");
-  }
-  if (o.frozen_blocks() > 19) {
-    faults.push_back(
-        absl::StrCat("optimisation.frozen_blocks is ", o.frozen_blocks(), ", must be at most 19"));
-  }
+  CheckPart(o.average_decay(), "optimisation.average_decay", faults);
+  CheckNotNegative(o.gradient_norm(), "optimisation.gradient_norm", faults);
   for (const std::uint32_t side : o.sides()) {
     if (side == 0 || side % 32 != 0) {
       faults.push_back(absl::StrCat("optimisation.sides has ", side, ", must be a multiple of 32"));
@@ -214,8 +230,7 @@ std::vector<std::string> Faults(const v1::Recipe& recipe) {
     faults.push_back(absl::StrCat("framing is ", static_cast<int>(recipe.framing()),
                                   ", must be CENTRE_CROP or WHOLE_PICTURE"));
   }
-  CheckShare(recipe.data().validation_share() + recipe.data().test_share(),
-             "data.validation_share + data.test_share", faults);
+  CheckShares(recipe.data(), faults);
   CheckNotNegative(recipe.data().class_power(), "data.class_power", faults);
   CheckNotNegative(recipe.data().domain_power(), "data.domain_power", faults);
   CheckOptimisation(recipe.optimisation(), faults);
@@ -224,11 +239,13 @@ std::vector<std::string> Faults(const v1::Recipe& recipe) {
     CheckNotNegative(domain.sampling_factor(), domain.name() + ".sampling_factor", faults);
     CheckAugmentation(domain.augmentation(), domain.name() + ".augmentation", faults);
   }
-  const v1::Losses& losses = recipe.losses();
-  CheckNotNegative(losses.branch(), "losses.branch", faults);
-  CheckNotNegative(losses.domain(), "losses.domain", faults);
-  CheckNotNegative(losses.expert(), "losses.expert", faults);
-  CheckShare(losses.label_smoothing(), "losses.label_smoothing", faults);
+  CheckConcepts(recipe, faults);
+  const auto study = StudyOf(recipe);
+  if (!study.ok()) {
+    faults.emplace_back(study.status().message());
+  } else {
+    for (std::string& fault : (*study)->faults(recipe)) faults.push_back(std::move(fault));
+  }
   return faults;
 }
 
@@ -240,17 +257,6 @@ std::vector<std::string> Branches(const v1::Recipe& recipe) {
     }
   }
   return branches;
-}
-
-v1::Recipe WithLinearHeads(v1::Recipe recipe) {
-  constexpr const char* kLinear = "linear";
-  recipe.set_gate_architecture(kLinear);
-  recipe.clear_gate_arguments();
-  for (v1::Domain& domain : *recipe.mutable_domains()) {
-    domain.set_architecture(kLinear);
-    domain.clear_arguments();
-  }
-  return recipe;
 }
 
 orchard::v1::Preprocessing PreprocessingOf(const v1::Recipe& recipe) {

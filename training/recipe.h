@@ -26,9 +26,6 @@ std::vector<std::string> Faults(const v1::Recipe& recipe);
 /// Branches in the order in which domains first name them.
 std::vector<std::string> Branches(const v1::Recipe& recipe);
 
-/// The recipe with one linear layer on pooled features for every gate and expert.
-v1::Recipe WithLinearHeads(v1::Recipe recipe);
-
 /// What the recipe's encoder expects of a picture: ImageNet's, framed as the recipe says.
 orchard::v1::Preprocessing PreprocessingOf(const v1::Recipe& recipe);
 

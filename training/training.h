@@ -6,13 +6,25 @@
 #include <vector>
 
 /// \file
-/// From folders of pictures to a served model, and how good it is. Read in this order:
-///   recipe.h (what is asked for); dataset.h, groups.h, split.h, undersample.h (which pictures);
-///   picture_store.h, sampler.h, loader.h, features.h (from pictures to batches); masked_moe.h,
-///   folded.h, sharded_encoder.h (the network and its loss); optimiser.h, schedule.h, average.h,
-///   checkpoint.h, loop.h, tasks.h, run.h, fit.h (the training); calibrate.h, encoder_only.h,
-///   export.h, provenance.h (from weights to a version folder); statistics.h, metrics.h, served.h,
-///   evaluate.h, report.h, record.h (the measurement); progress.h, main.cc.
+/// From folders of pictures to a served model, and how good it is.
+///
+///   Recipe{data, optimisation, oneof study} ─► Study (phases, calibration, writing of parts)
+///                                                Model: module, LossTerms(batch), parameters,
+///                                                modes
+///      Task: batches on a device ─► Loop (device, arithmetic, accumulation, clipping, guard)
+///                                                ─► Callbacks (progress, schedule, average,
+///                                                   validation, early stop, checkpoint, run log)
+///
+/// data/, loop/, measure/ and log/ know no network; studies/<name>/ holds what is special to one.
+/// Read in this order:
+///   recipe.h (what is asked for), study.h, work_folder.h (what a run leaves behind);
+///   data/: dataset.h, groups.h, split.h, undersample.h (which pictures), picture_store.h,
+///   sampler.h, loader.h, batch.h (from pictures to batches); loop/: task.h, model.h, loop.h (a
+///   step), callback.h, callbacks.h (what happens beside it), optimiser.h, schedule.h, average.h,
+///   checkpoint.h, picture_task.h, classifier.h, device.h; log/: progress.h, run_log.h;
+///   studies/masked_moe/: masked_moe.h, folded.h, sharded_encoder.h (network and loss), features.h,
+///   models.h, run.h, fit.h (the training), calibrate.h, encoder_only.h, provenance.h, export.h;
+///   measure/: statistics.h, hits.h, concepts.h, served.h, evaluate.h, report.h, record.h; main.cc.
 /// Conventions: everything is seeded; a label is an index; domains are in the recipe's order,
 /// classes of a domain in the order of their names; logarithms are natural.
 

@@ -12,8 +12,8 @@
 #include "model/manifest.h"
 #include "model/store.h"
 #include "model/torch_state.h"
-#include "nets/frozen.h"
 #include "nets/mobilenet_v2.h"
+#include "nets/serve/frozen.h"
 
 namespace orchard::bench {
 namespace {

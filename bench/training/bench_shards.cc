@@ -16,9 +16,9 @@
 #include "model/manifest.h"
 #include "model/store.h"
 #include "model/torch_state.h"
-#include "nets/folded.h"
 #include "nets/guarded.h"
 #include "nets/mobilenet_v2.h"
+#include "nets/serve/folded.h"
 
 namespace orchard::bench {
 namespace {

@@ -12,19 +12,24 @@
 
 namespace orchard::model::internal {
 
+absl::StatusOr<v1::Network> NetworkOf(const v1::Architecture& architecture) {
+  return nets::NetworkOf(architecture.name(),
+                         {architecture.arguments().begin(), architecture.arguments().end()});
+}
+
 absl::StatusOr<nets::Head> LoadHead(const v1::Architecture& architecture, core::FeatureKind kind,
                                     int64_t classes, const TensorMap& tensors,
                                     const std::string& prefix, const std::string& file) {
-  nets::HeadArgs args{.classes = classes, .arguments = {}};
-  args.arguments.insert(architecture.arguments().begin(), architecture.arguments().end());
-  const auto entry = nets::FindHead(architecture.name(), args);
+  const auto network = NetworkOf(architecture);
+  if (!network.ok()) return core::Annotate(network.status(), file);
+  const auto entry = nets::FindHead(*network, classes);
   if (!entry.ok()) return core::Annotate(entry.status(), file);
   if ((*entry)->feature_kind != kind) {
     return absl::InvalidArgumentError(
         absl::StrCat(file, ": architecture ", architecture.name(),
                      " reads another kind of feature than the manifest says"));
   }
-  nets::Head head = (*entry)->make(args);
+  ORCHARD_ASSIGN_OR_RETURN(const nets::Head head, nets::MakeHead(*network, {.classes = classes}));
   ORCHARD_RETURN_IF_ERROR(LoadState(*head, tensors, prefix, file));
   return head;
 }

@@ -18,6 +18,9 @@
 
 namespace orchard::model::internal {
 
+/// The network that the manifest names. Errors: those of nets::NetworkOf.
+absl::StatusOr<v1::Network> NetworkOf(const v1::Architecture& architecture);
+
 /// The head that `architecture` names, with the tensors behind `prefix`. Errors name `file`:
 /// INVALID_ARGUMENT for an unknown architecture or argument, a head that reads another kind of
 /// feature, and LoadState's.

@@ -73,6 +73,10 @@ TEST(TrainTest, AFailureIsOneLineAndOne) {
       {"fit", "--recipe", bad_recipe, "--data", weights, "--weights", weights, "--work", dir / "w"},
       // A work folder that can't be made: the file system's exceptions end here too.
       {"fit", "--recipe", recipe, "--data", weights, "--weights", weights, "--work", file + "/w"},
+      {"fit", "--recipe", recipe, "--data", weights, "--weights", weights, "--work", dir / "w",
+       "--device", "gpu"},
+      {"fit", "--recipe", recipe, "--data", weights, "--weights", weights, "--work", dir / "w",
+       "--resume"},
       {"export", "--work", dir / "w", "--data", weights, "--weights", weights, "--out",
        file + "/o"},
       {"eval", "--model", dir / "nowhere", "--data", weights},

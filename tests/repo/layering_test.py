@@ -4,6 +4,8 @@ Rules:
   - a folder includes itself and lower layers; clients only proto, core and rpc;
   - <x>/internal/ is included only from <x> and the tests and benches of its folder;
   - training/ is included by nobody but itself, its tests and its benches;
+  - training/{data,loop,measure,log}/ know no study: they include nothing of training/studies/, and
+    neither does a study anything of another one;
   - LibTorch, OpenCV, libjpeg and gRPC reach, directly or through our headers, only the places that
     are about them (FOREIGN below): most cost every file that sees them seconds of compiling;
   - includes of ours start at the root of the tree and exist.
@@ -103,6 +105,17 @@ def layer_fault(path, header, ranks, client_deps):
     return None
 
 
+def study_fault(path, header):
+    """Whether `path`, which is of training, must not know the study that `header` is of."""
+    target = re.match(r"training/studies/(\w+)/", header)
+    own = re.match(r"training/(data|loop|measure|log|studies)/(\w+)", path.as_posix())
+    if not target or not own or own.group(1, 2) == ("studies", target[1]):
+        return None
+    if own[1] == "studies":
+        return f"a study must not include another one: {target[1]}"
+    return f"training/{own[1]}/ must not include a study"
+
+
 def internal_fault(path, header):
     """Whether `header` is internal to a folder that `path` is no part of."""
     parts = pathlib.Path(header).parts
@@ -139,6 +152,7 @@ def faults(root):
     for path, headers in includes.direct.items():
         for quote, header in headers:
             for fault in (layer_fault(path, header, ranks, client_deps),
+                          study_fault(path, header),
                           internal_fault(path, header),
                           location_fault(path, quote, header, includes, ranks)):
                 if fault:
@@ -205,6 +219,16 @@ class CheckerTest(unittest.TestCase):
         self.check({"training/loop.h": "", "tests/integration/x_test.cc":
                     '#include "training/loop.h"\n', "tests/unit/training/x_test.cc":
                     '#include "training/loop.h"\n'}, "tests/integration/x_test.cc")
+
+    def test_refuses_studies_where_none_is_known(self):
+        self.check({"training/studies/a/x.h": "", "training/studies/a/y.cc":
+                    '#include "training/studies/a/x.h"\n', "training/study.cc":
+                    '#include "training/studies/a/x.h"\n'})
+        self.check({"training/studies/a/x.h": "", "training/loop/y.cc":
+                    '#include "training/studies/a/x.h"\n', "training/studies/b/y.cc":
+                    '#include "training/studies/a/x.h"\n'},
+                   "training/loop/ must not include a study",
+                   "a study must not include another one: a")
 
     def test_refuses_foreign_internals(self):
         self.check({"model/internal/x.h": "", "router/x.cc": '#include "model/internal/x.h"\n'},

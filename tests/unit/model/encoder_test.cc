@@ -14,8 +14,8 @@
 
 #include "model/store.h"
 #include "model/torch_state.h"
-#include "nets/fused_encoder.h"
 #include "nets/mobilenet_v2.h"
+#include "nets/serve/fused_encoder.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/model/shared_model.h"
 

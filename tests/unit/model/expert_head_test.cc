@@ -11,6 +11,7 @@
 
 #include "core/log_space.h"
 #include "model/encoder.h"
+#include "model/internal/networks.h"
 #include "model/store.h"
 #include "model/torch_state.h"
 #include "nets/head.h"
@@ -50,10 +51,9 @@ TEST_P(ExpertHeadTest, EqualsTheHeadRunEagerlyAndCalibrated) {
   const std::vector<float> features = Features(2 * expert_->row_width());
   const auto scores = expert_->Score(features, 2);
   ASSERT_THAT(scores, IsOk());
-  nets::HeadArgs args{.classes = part.classes_size(), .arguments = {}};
-  args.arguments.insert(part.architecture().arguments().begin(),
-                        part.architecture().arguments().end());
-  const auto head = nets::MakeHead(part.architecture().name(), args);
+  const auto network = internal::NetworkOf(part.architecture());
+  ASSERT_THAT(network, IsOk());
+  const auto head = nets::MakeHead(*network, {.classes = part.classes_size()});
   ASSERT_THAT(head, IsOk());
   ASSERT_THAT(LoadState(**head, *ReadPart(SharedModel(), part.file()), "", "f"), IsOk());
   (*head)->eval();

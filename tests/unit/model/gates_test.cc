@@ -13,6 +13,7 @@
 #include "core/log_space.h"
 #include "core/text.h"
 #include "model/encoder.h"
+#include "model/internal/networks.h"
 #include "model/manifest.h"
 #include "model/store.h"
 #include "model/torch_state.h"
@@ -57,8 +58,7 @@ Gates* GatesTest::gates_ = nullptr;
 std::vector<float> EagerLogits(const std::string& prefix, int64_t options,
                                const core::FeatureBatch& features) {
   const v1::GatesPart part = SharedManifest().gates();
-  nets::HeadArgs args{.classes = options, .arguments = {{"hidden", 16}}};
-  const auto head = nets::MakeHead(part.architecture().name(), args);
+  const auto head = nets::MakeHead(*internal::NetworkOf(part.architecture()), {.classes = options});
   EXPECT_THAT(head, IsOk());
   EXPECT_THAT(LoadState(**head, *ReadPart(SharedModel(), part.file()), prefix, "f"), IsOk());
   (*head)->eval();

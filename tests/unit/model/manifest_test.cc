@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "core/text.h"
+#include "model/internal/json.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/model/shared_model.h"
 
@@ -75,11 +76,26 @@ TEST(ManifestTest, EveryFaultIsReportedAtOnce) {
   manifest.mutable_experts(0)->set_temperature(0);
   manifest.mutable_experts(1)->set_branch("nowhere");
   const testing::TempDir dir;
-  ASSERT_THAT(WriteManifest(dir.path(), manifest), IsOk());
+  ASSERT_THAT(core::WriteFile(dir / "manifest.json",
+                              internal::ToJson(manifest, internal::Layout::kReadable)),
+              IsOk());
   EXPECT_THAT(ReadManifest(dir.path()),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr("experts[fruit].temperature: 0 must be positive"),
                              HasSubstr("experts[vegetable].branch: \"nowhere\""))));
+}
+
+TEST(ManifestTest, WhatCouldNotBeReadIsNotWritten) {
+  v1::ModelManifest manifest = SharedManifest();
+  const testing::TempDir dir;
+  ASSERT_THAT(WriteManifest(dir.path(), manifest), IsOk());
+  manifest.mutable_experts(0)->set_domain("Äpfel");
+  manifest.mutable_gates()->set_branch_temperature(-1.0);
+  EXPECT_THAT(WriteManifest(dir.path(), manifest),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("manifest.json: not written: "), HasSubstr("experts[Äpfel]"),
+                             HasSubstr("gates.branchTemperature: -1"))));
+  EXPECT_THAT(ReadManifest(dir.path()), IsOk());  // The one before.
 }
 
 TEST(ManifestTest, AValidManifestHasNoFaults) { EXPECT_THAT(Faults(SharedManifest()), IsEmpty()); }

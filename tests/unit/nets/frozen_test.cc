@@ -1,7 +1,8 @@
-#include "nets/frozen.h"
+#include "nets/serve/frozen.h"
 
 #include <stdexcept>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -18,7 +19,7 @@ using orchard::testing::IsOk;
 using orchard::testing::StatusIs;
 using ::testing::HasSubstr;
 
-FrozenNet::Forward ForwardOf(ConvBnRelu6& layer) {
+Forward ForwardOf(ConvBnRelu6& layer) {
   return [&layer](const torch::Tensor& x) { return std::vector<torch::Tensor>{layer->forward(x)}; };
 }
 
@@ -68,11 +69,46 @@ TEST(FrozenNetTest, AWrongShapeIsAnErrorAndNotTheEnd) {
 
 TEST(FrozenNetTest, AForwardThatThrowsIsAnError) {
   ConvBnRelu6 layer(ConvOptions{.in = 3, .out = 16});
-  const FrozenNet::Forward forward = [](const torch::Tensor&) -> std::vector<torch::Tensor> {
+  const Forward forward = [](const torch::Tensor&) -> std::vector<torch::Tensor> {
     throw std::runtime_error("no such layer");
   };
   EXPECT_THAT(FrozenNet::Make("layer", *layer, forward, torch::rand({1, 3, 4, 4})),
               StatusIs(absl::StatusCode::kInternal, HasSubstr("no such layer")));
+}
+
+TEST(MakeServableTest, BothWaysGiveTheModulesAnswerAndSayHowFarABatchMayChangeIt) {
+  ConvBnRelu6 layer(ConvOptions{.in = 3, .out = 16});
+  const torch::Tensor x = torch::rand({2, 3, 4, 4});
+  const Forward forward = [layer](const torch::Tensor& in) mutable {
+    return std::vector<torch::Tensor>{layer->forward(in)};
+  };
+  for (const auto& [way, invariance] : {std::pair(Way::kFrozen, Invariance::kBits),
+                                        std::pair(Way::kEager, Invariance::kRounding)}) {
+    layer->train();
+    const auto servable = MakeServable(way, "layer", *layer, forward, x);
+    ASSERT_THAT(servable, IsOk());
+    EXPECT_FALSE(layer->is_training());
+    EXPECT_EQ((*servable)->invariance(), invariance);
+    const auto outputs = (*servable)->Run(x);
+    ASSERT_THAT(outputs, IsOk());
+    EXPECT_FALSE(outputs->at(0).requires_grad());
+    const torch::NoGradGuard guard;
+    EXPECT_TRUE(torch::allclose(outputs->at(0), layer->forward(x), 1e-4, 1e-5));
+    EXPECT_THAT((*servable)->Run(torch::rand({1, 5, 4, 4})),
+                StatusIs(absl::StatusCode::kInternal, HasSubstr("running a network")));
+  }
+}
+
+// A path that depends on the input: a trace would keep the example's, the module's forward doesn't.
+TEST(MakeServableTest, AnEagerNetFollowsItsInput) {
+  torch::nn::Module none;
+  const Forward forward = [](const torch::Tensor& x) {
+    return std::vector<torch::Tensor>{x.sum().item<float>() > 0.0F ? x : -x};
+  };
+  const torch::Tensor one = torch::ones({1, 2});
+  const auto servable = MakeServable(Way::kEager, "sign", none, forward, one);
+  ASSERT_THAT(servable, IsOk());
+  EXPECT_TRUE(torch::equal((*servable)->Run(-one)->at(0), one));
 }
 
 TEST(FrozenNetTest, ThreadsShareOne) {

@@ -1,13 +1,14 @@
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include "nets/frozen.h"
 #include "nets/head.h"
 #include "nets/mobilenet_v2.h"
+#include "nets/serve/frozen.h"
 #include "tests/testing/status_matchers.h"
 
 /// \file
@@ -26,10 +27,13 @@ constexpr int64_t kMostParameters = 1'000'000;
 constexpr double kMostMultiplyAdds = 0.15;  // of the encoder's
 constexpr double kFrozenTolerance = 1e-5;   // relative: folding BatchNorm rounds differently
 
+/// The entry's network, with its defaults.
+v1::Network Network(const HeadEntry& entry) { return *NetworkOf(entry.name, {}); }
+
 /// A head whose every tensor counts: no BatchNorm scale or statistic as it starts.
 Head MakeLively(const HeadEntry& entry) {
   torch::manual_seed(11);
-  Head head = *MakeHead(entry.name, {.classes = kClasses, .arguments = {}});
+  Head head = *MakeHead(Network(entry), {.classes = kClasses});
   const torch::NoGradGuard guard;
   for (const auto& module : head->modules()) {
     auto* norm = module->as<torch::nn::BatchNorm2dImpl>();
@@ -134,32 +138,37 @@ TEST_P(HeadTest, StaysWithinTheBudgetOfMultiplyAdds) {
   EXPECT_LE(static_cast<double>(count), kMostMultiplyAdds * kEncoderMultiplyAdds);
 }
 
-TEST_P(HeadTest, RefusesArgumentsThatItDoesNotTake) {
-  EXPECT_THAT(MakeHead(GetParam().name, {.classes = 3, .arguments = {{"wdith", 4}}}),
+TEST_P(HeadTest, RefusesChoicesThatItDoesNotHaveAndValuesOutOfRange) {
+  EXPECT_THAT(NetworkOf(GetParam().name, {{"wdith", 16}}),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr(std::string(GetParam().name)), HasSubstr("\"wdith\""))));
-  for (const std::string_view argument : GetParam().arguments) {
-    EXPECT_THAT(
-        MakeHead(GetParam().name, {.classes = 3, .arguments = {{std::string(argument), 0}}}),
-        StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("must be positive")));
-    EXPECT_THAT(
-        MakeHead(GetParam().name, {.classes = 3, .arguments = {{std::string(argument), 40}}}),
-        StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is 40, must be a multiple of 16")));
+  for (const auto& [choice, usual] : Choices(Network(GetParam()))) {
+    for (const auto& [value, fault] :
+         {std::pair(0, " is 0, must be in [16, "), std::pair(-16, " is -16, must be in [16, "),
+          std::pair(1 << 20, " is 1048576, must be in [16, "),
+          std::pair(40, " is 40, must be a multiple of 16")}) {
+      EXPECT_THAT(NetworkOf(GetParam().name, {{choice, value}}),
+                  StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(choice + fault)));
+    }
   }
 }
 
-TEST_P(HeadTest, ArgumentsChangeTheSize) {
+TEST_P(HeadTest, ChoicesChangeTheSize) {
   const auto count = [](const Head& head) {
     int64_t sum = 0;
     for (const torch::Tensor& parameter : head->parameters()) sum += parameter.numel();
     return sum;
   };
-  const int64_t usual = count(*MakeHead(GetParam().name, {.classes = 3, .arguments = {}}));
-  for (const std::string_view argument : GetParam().arguments) {
-    EXPECT_LT(count(*MakeHead(GetParam().name,
-                              {.classes = 3, .arguments = {{std::string(argument), 16}}})),
+  const int64_t usual = count(*MakeHead(Network(GetParam()), {.classes = 3}));
+  for (const auto& [choice, value] : Choices(Network(GetParam()))) {
+    const auto narrow = NetworkOf(GetParam().name, {{choice, 16}});
+    ASSERT_THAT(narrow, IsOk());
+    EXPECT_LT(count(*MakeHead(*narrow, {.classes = 3})), usual) << choice;
+    // The default said is the default meant.
+    EXPECT_EQ(count(*MakeHead(*NetworkOf(GetParam().name, {{choice, static_cast<int>(value)}}),
+                              {.classes = 3})),
               usual)
-        << std::string(argument);
+        << choice;
   }
 }
 
@@ -168,7 +177,7 @@ TEST_P(HeadTest, TailsStartAsTheEncodersLastBlock) {
   torch::manual_seed(13);
   MobileNetV2 encoder;
   encoder->eval();
-  const Head head = *MakeHead(GetParam().name, {.classes = kClasses, .arguments = {}});
+  const Head head = *MakeHead(Network(GetParam()), {.classes = kClasses});
   head->InitialiseFrom(*encoder->features->ptr(kEncoderBlocks - 1));
   head->eval();
   const torch::NoGradGuard guard;
@@ -182,16 +191,39 @@ TEST_P(HeadTest, TailsStartAsTheEncodersLastBlock) {
 INSTANTIATE_TEST_SUITE_P(Registry, HeadTest, ::testing::ValuesIn(Heads()),
                          [](const auto& param_info) { return std::string(param_info.param.name); });
 
-TEST(HeadsTest, UnknownArchitectureIsRefusedWithTheKnownOnes) {
-  EXPECT_THAT(MakeHead("no_such_net", {.classes = 3, .arguments = {}}),
+TEST(HeadsTest, AnUnknownNetworkIsRefusedWithTheKnownOnes) {
+  EXPECT_THAT(NetworkOf("no_such_net", {}),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr("\"no_such_net\""),
                              HasSubstr("linear, mlp, bottleneck_tail, mbconv_tail"))));
+  EXPECT_THAT(MakeHead({}, {.classes = 3}), StatusIs(absl::StatusCode::kInvalidArgument,
+                                                     HasSubstr("no network is named; known: ")));
+}
+
+TEST(HeadsTest, AnEncoderIsNoHead) {
+  EXPECT_THAT(MakeHead(*NetworkOf("mobilenet_v2", {}), {.classes = 3}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("mobilenet_v2 is no gate and no expert; known: linear, mlp")));
 }
 
 TEST(HeadsTest, OneClassIsNoChoice) {
-  EXPECT_THAT(MakeHead("mlp", {.classes = 1, .arguments = {}}),
+  EXPECT_THAT(MakeHead(*NetworkOf("mlp", {}), {.classes = 1}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("at least 2 classes, not 1")));
+}
+
+// Every field of every network has a range with a default inside it, so that no number of a recipe
+// or a manifest goes unchecked.
+TEST(NetworksTest, EveryChoiceHasARangeAndADefaultInsideIt) {
+  for (const std::string& name : KnownNetworks()) {
+    const auto network = NetworkOf(name, {});
+    ASSERT_THAT(network, IsOk()) << name;
+    const auto* kind = v1::Network::descriptor()->FindFieldByName(name)->message_type();
+    for (int i = 0; i < kind->field_count(); ++i) {
+      EXPECT_TRUE(kind->field(i)->options().HasExtension(v1::range)) << kind->field(i)->full_name();
+    }
+    EXPECT_EQ(Choices(*network), Choices(Complete(*network)));
+    EXPECT_EQ(Choices(*network).size(), static_cast<size_t>(kind->field_count()));
+  }
 }
 
 }  // namespace

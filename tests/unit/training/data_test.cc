@@ -3,6 +3,8 @@
 #include <array>
 #include <bit>
 #include <cstdlib>
+#include <functional>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -12,10 +14,10 @@
 #include "core/digest.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/training/pictures_on_disk.h"
-#include "training/dataset.h"
-#include "training/groups.h"
+#include "training/data/dataset.h"
+#include "training/data/groups.h"
+#include "training/data/split.h"
 #include "training/recipe.h"
-#include "training/split.h"
 
 namespace orchard::training {
 namespace {
@@ -33,9 +35,10 @@ v1::Recipe TinyRecipe() {
     v1::Domain& domain = *recipe.add_domains();
     domain.set_name(name);
     domain.set_branch(branch);
-    domain.set_architecture("linear");
+    domain.mutable_expert()->mutable_linear();
   }
   recipe.mutable_optimisation()->set_batch(4);
+  recipe.mutable_masked_moe();
   return recipe;
 }
 
@@ -169,11 +172,13 @@ TEST(RecipeTest, OverridesAnyFieldByItsName) {
   EXPECT_THAT(ApplyOverride(recipe, "epochs=3"), IsOk());
   EXPECT_THAT(ApplyOverride(recipe, "augmentation.min_area=0.5"), IsOk());
   EXPECT_THAT(ApplyOverride(recipe, "optimisation.sides=192,224"), IsOk());
-  EXPECT_THAT(ApplyOverride(recipe, "gate_architecture=linear"), IsOk());
+  EXPECT_THAT(ApplyOverride(recipe, "head_epochs=7"), IsOk());
+  EXPECT_THAT(ApplyOverride(recipe, "masked_moe.losses.branch=2"), IsOk());
   EXPECT_EQ(recipe.optimisation().epochs(), 3U);
   EXPECT_EQ(recipe.augmentation().min_area(), 0.5);
   EXPECT_THAT(recipe.optimisation().sides(), ElementsAre(192, 224));
-  EXPECT_EQ(recipe.gate_architecture(), "linear");
+  EXPECT_EQ(recipe.masked_moe().head_epochs(), 7U);
+  EXPECT_EQ(recipe.masked_moe().losses().branch(), 2.0);
 }
 
 TEST(RecipeTest, RefusesWhatItDoesNotKnow) {
@@ -193,6 +198,51 @@ TEST(RecipeTest, ListsEveryFaultWithItsValue) {
   recipe.mutable_domains(1)->set_name("leaf");
   EXPECT_THAT(Faults(recipe), ElementsAre(HasSubstr("twice"), HasSubstr("batch"), HasSubstr("200"),
                                           HasSubstr("min_area")));
+}
+
+TEST(RecipeTest, FindsWhatWouldOnlyFailHoursLater) {
+  const auto faults_of = [](const auto& spoil) {
+    v1::Recipe recipe = TinyRecipe();
+    spoil(recipe);
+    return Faults(recipe);
+  };
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<std::pair<std::function<void(v1::Recipe&)>, std::string>> cases = {
+      {[](auto& r) {
+         r.mutable_data()->set_validation_share(0.5);
+         r.mutable_data()->set_test_share(0.5);
+       },
+       "data.validation_share + data.test_share is 1, must be under 1"},
+      {[](auto& r) { r.mutable_data()->set_test_share(-0.1); }, "data.test_share is -0.1"},
+      {[=](auto& r) { r.mutable_data()->set_test_share(nan); }, "data.test_share is nan"},
+      {[=](auto& r) { r.mutable_optimisation()->set_average_decay(nan); }, "average_decay is nan"},
+      {[](auto& r) {
+         r.mutable_optimisation()->set_head_rate(std::numeric_limits<double>::infinity());
+       },
+       "optimisation.head_rate is inf, must be finite"},
+      {[](auto& r) { r.mutable_masked_moe()->mutable_gate()->mutable_bottleneck_tail(); },
+       "masked_moe.gate: bottleneck_tail reads the map; a gate reads pooled features"},
+      {[](auto& r) { r.mutable_domains(0)->mutable_expert()->mutable_mlp()->set_hidden(40); },
+       "domain \"leaf\": expert: mlp.hidden is 40, must be a multiple of 16"},
+      {[](auto& r) { r.mutable_domains(0)->clear_expert(); }, "no network is named; known: "},
+      {[](auto& r) { r.mutable_domains(0)->mutable_expert()->mutable_mobilenet_v2(); },
+       "mobilenet_v2 is no gate and no expert"},
+      {[](auto& r) { r.mutable_domains(0)->set_name("Äpfel und Birnen"); },
+       "domain \"Äpfel und Birnen\" must be letters, digits, '_' and '-'"},
+      {[](auto& r) { r.mutable_domains(1)->set_branch("very sick"); },
+       "branch \"very sick\" must be letters"},
+      {[](auto& r) { r.mutable_domains(0)->set_name("unknown"); }, "choose another name"},
+      {[](auto& r) {
+         v1::Concept& shared = *r.add_concepts();
+         shared.set_label("thing");
+         shared.add_classes("nowhere/thing");
+       },
+       "\"nowhere/thing\" must be <domain>/<class>"},
+      {[](auto& r) { r.clear_study(); }, "study: none is named; known: masked_moe"},
+  };
+  for (const auto& [spoil, fault] : cases) {
+    EXPECT_THAT(faults_of(spoil), ElementsAre(HasSubstr(fault))) << fault;
+  }
 }
 
 TEST(RecipeTest, CheckedInRecipesHaveNoFault) {

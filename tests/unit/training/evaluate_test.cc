@@ -1,5 +1,5 @@
 // What `orchard-train eval` measures on a tiny model, says, and records.
-#include "training/evaluate.h"
+#include "training/measure/evaluate.h"
 
 #include <algorithm>
 #include <map>
@@ -15,10 +15,12 @@
 #include "model/manifest.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/training/tiny_run.h"
-#include "training/export.h"
-#include "training/record.h"
-#include "training/report.h"
-#include "training/served.h"
+#include "training/data/split.h"
+#include "training/measure/record.h"
+#include "training/measure/report.h"
+#include "training/measure/served.h"
+#include "training/studies/masked_moe/export.h"
+#include "training/work_folder.h"
 
 namespace orchard::training {
 namespace {
@@ -76,6 +78,24 @@ class EvaluateTest : public ::testing::Test {
   static inline std::unique_ptr<TinyRun> run_;
 };
 
+TEST_F(EvaluateTest, AModelCarriesItsSplitAndKnowsWhatItHasSeen) {
+  // One more picture, and one of training's alone under another name: dealt anew, sides would
+  // change.
+  const fs::path data = Subset("more", {"leaf", "plain"});
+  WritePicture(data / "plain" / "red" / "new.jpg", testing::DrawGrains(64, 64, 4321));
+  const auto report = EvaluateModel({.model = Model(), .data = data, .split = "test"});
+  ASSERT_THAT(report, IsOk());
+  EXPECT_EQ(report->left_out, 25U);
+  EXPECT_EQ(report->domains[0].routed.total + report->domains[1].routed.total, 8U);
+  const auto sides = ReadSides(Model() / "1" / "evaluation" / kSplit);
+  ASSERT_THAT(sides, IsOk());
+  EXPECT_THAT(*sides, SizeIs(32));
+  ::testing::internal::CaptureStderr();
+  ASSERT_THAT(EvaluateModel({.model = Model(), .data = data, .split = "all"}), IsOk());
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(),
+              HasSubstr("16 of 33 pictures were trained on"));
+}
+
 TEST_F(EvaluateTest, WhatIsExportedCanBeServed) {
   EXPECT_THAT(Export(run_->Places("work"), {.out = Model() / "1"}),
               StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("--overwrite")));
@@ -87,7 +107,7 @@ TEST_F(EvaluateTest, WhatIsExportedCanBeServed) {
 
 TEST_F(EvaluateTest, MeasuresThePicturesOfASplitAndSaysHowManyItLeavesOut) {
   ::testing::internal::CaptureStderr();
-  const auto report = EvaluateModel({.model = Model(), .data = Data()});
+  const auto report = EvaluateModel({.model = Model(), .data = Data(), .split = "test"});
   const std::string said = ::testing::internal::GetCapturedStderr();
   ASSERT_THAT(report, IsOk());
   // A quarter of two classes of eight, in both domains.
@@ -185,7 +205,7 @@ TEST_F(EvaluateTest, ItsTextHasTheFiguresThatCountingByHandGives) {
 }
 
 TEST_F(EvaluateTest, ItsJsonHasEveryField) {
-  const auto report = EvaluateModel({.model = Model(), .data = Data()});
+  const auto report = EvaluateModel({.model = Model(), .data = Data(), .split = "test"});
   ASSERT_THAT(report, IsOk());
   const Json json = Json::parse(ToJson(*report));
   EXPECT_THAT(Keys(json),
@@ -311,7 +331,7 @@ TEST_F(EvaluateTest, WithoutUnknownPicturesTheirFiguresAreNull) {
 TEST_F(EvaluateTest, RecordsIntoManifestAndProvenanceAndKeepsWhatItDidNotMeasure) {
   const fs::path model = root_ / "recorded";
   fs::copy(Model(), model, fs::copy_options::recursive);
-  const auto whole = EvaluateModel({.model = model, .data = Data()});
+  const auto whole = EvaluateModel({.model = model, .data = Data(), .split = "test"});
   ASSERT_THAT(whole, IsOk());
   ASSERT_THAT(Record(model, *whole), IsOk());
   const auto before = model::ReadManifest(model / "1");

@@ -5,16 +5,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "training/average.h"
-#include "training/calibrate.h"
-#include "training/dataset.h"
-#include "training/folded.h"
+#include "training/data/dataset.h"
+#include "training/data/undersample.h"
 #include "training/import.h"
-#include "training/masked_moe.h"
-#include "training/metrics.h"
-#include "training/optimiser.h"
-#include "training/sharded_encoder.h"
-#include "training/undersample.h"
+#include "training/loop/average.h"
+#include "training/loop/optimiser.h"
+#include "training/studies/masked_moe/calibrate.h"
+#include "training/studies/masked_moe/folded.h"
+#include "training/studies/masked_moe/masked_moe.h"
+#include "training/studies/masked_moe/metrics.h"
+#include "training/studies/masked_moe/sharded_encoder.h"
 
 namespace orchard::training {
 namespace {
@@ -24,20 +24,21 @@ using ::testing::SizeIs;
 
 v1::Recipe Recipe() {
   v1::Recipe recipe;
-  const auto add = [&](const char* name, const char* branch, const char* architecture) {
+  const auto add = [&](const char* name, const char* branch) {
     v1::Domain& domain = *recipe.add_domains();
     domain.set_name(name);
     domain.set_branch(branch);
-    domain.set_architecture(architecture);
+    return domain.mutable_expert();
   };
-  add("fruit", "sound", "mlp");
-  add("nut", "sound", "mbconv_tail");
-  add("leaf", "sick", "bottleneck_tail");
-  add("grain", "sick", "linear");
-  recipe.set_gate_architecture("linear");
-  recipe.mutable_losses()->set_branch(1.0);
-  recipe.mutable_losses()->set_domain(1.0);
-  recipe.mutable_losses()->set_expert(1.0);
+  add("fruit", "sound")->mutable_mlp();
+  add("nut", "sound")->mutable_mbconv_tail();
+  add("leaf", "sick")->mutable_bottleneck_tail();
+  add("grain", "sick")->mutable_linear();
+  v1::MaskedMoe& m = *recipe.mutable_masked_moe();
+  m.mutable_gate()->mutable_linear();
+  m.mutable_losses()->set_branch(1.0);
+  m.mutable_losses()->set_domain(1.0);
+  m.mutable_losses()->set_expert(1.0);
   return recipe;
 }
 
@@ -60,7 +61,9 @@ nets::EncoderFeatures Features(int64_t rows) {
 /// Names of the parameters that the loss of `labels` gives a gradient.
 std::vector<std::string> WithGradient(MaskedMoeImpl& network, const std::vector<Label>& labels) {
   network.TrainWithFrozenStatistics();
-  network.Loss(Features(static_cast<int64_t>(labels.size())), labels, Recipe().losses()).backward();
+  network
+      .Loss(Features(static_cast<int64_t>(labels.size())), labels, Recipe().masked_moe().losses())
+      .backward();
   std::vector<std::string> names;
   for (const auto& item : network.named_parameters()) {
     if (item.value().grad().defined()) names.push_back(item.key());
@@ -97,7 +100,8 @@ TEST(MaskedLossTest, IsTheNegativeLogLikelihoodOfBranchDomainAndClass) {
     const auto truth = static_cast<int64_t>(FlatIndex(Domains(), labels[static_cast<size_t>(i)]));
     sum -= log.joint[i][truth].item<double>();
   }
-  EXPECT_NEAR(network->Loss(features, labels, Recipe().losses()).item<double>(), sum / 4, 1e-5);
+  EXPECT_NEAR(network->Loss(features, labels, Recipe().masked_moe().losses()).item<double>(),
+              sum / 4, 1e-5);
 }
 
 TEST(MaskedLossTest, DividesByTheBatchSoThatSmallDomainsTakeNoLargerSteps) {
@@ -221,10 +225,11 @@ TEST(MaskedLossTest, TailsAreLinearHeadsOnPooledFeaturesAtTheirStart) {
   const torch::NoGradGuard guard;
   const nets::EncoderFeatures features = network->encoder->forward(torch::rand({2, 3, 224, 224}));
   const std::vector<Label> labels = {{1, 0}, {2, 1}};
-  const double as_tails = network->Loss(features, labels, Recipe().losses()).item<double>();
+  const double as_tails =
+      network->Loss(features, labels, Recipe().masked_moe().losses()).item<double>();
   network->TailsAsLinear(true);
   const double as_linear =
-      network->Loss({.map = {}, .pooled = features.pooled}, labels, Recipe().losses())
+      network->Loss({.map = {}, .pooled = features.pooled}, labels, Recipe().masked_moe().losses())
           .item<double>();
   EXPECT_NEAR(as_tails, as_linear, 1e-4);
 }

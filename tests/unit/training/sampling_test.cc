@@ -5,8 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "training/sampler.h"
-#include "training/schedule.h"
+#include "training/data/sampler.h"
+#include "training/loop/schedule.h"
 
 namespace orchard::training {
 namespace {

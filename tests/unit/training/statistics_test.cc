@@ -1,4 +1,4 @@
-#include "training/statistics.h"
+#include "training/measure/statistics.h"
 
 #include <algorithm>
 #include <cmath>
@@ -48,6 +48,19 @@ TEST(PairedTest, DifferenceLiesInsideItsIntervalAndEqualAnswersGiveZero) {
   const Paired equal{.only_first = 0, .only_second = 0, .total = 50};
   const Interval around_zero = equal.DifferenceInterval(40, 40);
   EXPECT_NEAR(around_zero.low, -around_zero.high, 1e-9);
+}
+
+// Newcombe 1998: method 8 here; 10, which corrects the correlation for continuity, would give
+// -.0006 to .1638. In the paper's own example (36, 12, 2, 0) both are .0569 to .3404.
+TEST(PairedTest, IntervalIsNewcombesMethod8) {
+  const Paired paired{.only_first = 12, .only_second = 4, .total = 100};
+  const Interval interval = paired.DifferenceInterval(/*first=*/90, /*second=*/82);
+  EXPECT_NEAR(interval.low, 0.0019963, 1e-6);
+  EXPECT_NEAR(interval.high, 0.1617840, 1e-6);
+  const Paired published{.only_first = 12, .only_second = 2, .total = 50};
+  const Interval both = published.DifferenceInterval(/*first=*/48, /*second=*/38);
+  EXPECT_NEAR(both.low, 0.0569, 1e-4);
+  EXPECT_NEAR(both.high, 0.3404, 1e-4);
 }
 
 // models.md section 10, check 21.

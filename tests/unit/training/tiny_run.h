@@ -6,8 +6,10 @@
 #include "core/text.h"
 #include "model/torch_state.h"
 #include "tests/unit/training/pictures_on_disk.h"
-#include "training/fit.h"
 #include "training/import.h"
+#include "training/loop/checkpoint.h"
+#include "training/studies/masked_moe/fit.h"
+#include "training/studies/masked_moe/run.h"
 
 /// \file
 /// A whole run on a handful of drawn pictures, in seconds.
@@ -20,15 +22,16 @@ inline v1::Recipe TinyRecipe() {
   v1::Recipe recipe;
   recipe.set_name("tiny");
   recipe.set_seed(5);
-  const auto add = [&](const char* name, const char* branch, const char* architecture) {
+  const auto add = [&](const char* name, const char* branch) {
     v1::Domain& domain = *recipe.add_domains();
     domain.set_name(name);
     domain.set_branch(branch);
-    domain.set_architecture(architecture);
+    return domain.mutable_expert();
   };
-  add("leaf", "sick", "bottleneck_tail");
-  add("plain", "sound", "linear");
-  recipe.set_gate_architecture("linear");
+  add("leaf", "sick")->mutable_bottleneck_tail();
+  add("plain", "sound")->mutable_linear();
+  v1::MaskedMoe& m = *recipe.mutable_masked_moe();
+  m.mutable_gate()->mutable_linear();
   recipe.mutable_data()->set_validation_share(0.25);
   recipe.mutable_data()->set_test_share(0.25);
   v1::Optimisation& o = *recipe.mutable_optimisation();
@@ -37,16 +40,16 @@ inline v1::Recipe TinyRecipe() {
   o.set_encoder_rate(1e-3);
   o.set_head_rate(1e-3);
   o.set_average_decay(0.9);
-  o.set_frozen_blocks(16);
-  o.set_head_epochs(1);
-  o.set_head_dropout(0.2);
-  o.set_refit_epochs(1);
+  m.set_frozen_blocks(16);
+  m.set_head_epochs(1);
+  m.set_head_dropout(0.2);
+  m.set_refit_epochs(1);
   o.add_sides(64);
   recipe.mutable_augmentation()->set_min_area(0.5);
   recipe.mutable_augmentation()->set_horizontal_flip(0.5);
-  recipe.mutable_losses()->set_branch(1.0);
-  recipe.mutable_losses()->set_domain(1.0);
-  recipe.mutable_losses()->set_expert(1.0);
+  m.mutable_losses()->set_branch(1.0);
+  m.mutable_losses()->set_domain(1.0);
+  m.mutable_losses()->set_expert(1.0);
   return recipe;
 }
 

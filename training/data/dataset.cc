@@ -1,0 +1,208 @@
+#include "training/data/dataset.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+
+#include "core/digest.h"
+#include "core/status.h"
+#include "core/text.h"
+#include "training/data/groups.h"
+
+namespace orchard::training {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool IsPicture(const fs::path& path) {
+  constexpr std::array<std::string_view, 4> kExtensions = {".jpg", ".jpeg", ".png", ".webp"};
+  const std::string extension = absl::AsciiStrToLower(path.extension().string());
+  return std::ranges::find(kExtensions, extension) != kExtensions.end();
+}
+
+/// Names of the folders in `folder`, sorted; hidden ones are an editor's or a tool's.
+absl::StatusOr<std::vector<std::string>> Folders(const fs::path& folder) {
+  std::error_code error;
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename();
+    if (entry.is_directory() && !name.starts_with('.')) names.push_back(name);
+  }
+  if (error) {
+    return absl::NotFoundError(
+        absl::StrCat(folder.string(), ": ", error.message(), "; a domain is a folder of classes"));
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+absl::StatusOr<std::vector<std::string>> ClassFolders(const fs::path& folder) {
+  ORCHARD_ASSIGN_OR_RETURN(std::vector<std::string> classes, Folders(folder));
+  if (classes.size() >= 2) return classes;
+  return absl::InvalidArgumentError(absl::StrCat(folder.string(), " holds ", classes.size(),
+                                                 " class folders, a domain needs at least 2"));
+}
+
+/// The folders of `data` that no domain or class of `domains` is named after.
+absl::StatusOr<std::vector<std::string>> StrangeFolders(const fs::path& data,
+                                                        const std::vector<DomainClasses>& domains) {
+  std::vector<std::string> strange;
+  ORCHARD_ASSIGN_OR_RETURN(const std::vector<std::string> found, Folders(data));
+  for (const std::string& name : found) {
+    if (name == kUnknownFolder) continue;
+    const auto domain = std::ranges::find(domains, name, &DomainClasses::name);
+    if (domain == domains.end()) {
+      strange.push_back(name);
+      continue;
+    }
+    ORCHARD_ASSIGN_OR_RETURN(const std::vector<std::string> classes, Folders(data / name));
+    for (const std::string& label : classes) {
+      if (std::ranges::find(domain->classes, label) != domain->classes.end()) continue;
+      strange.push_back(absl::StrCat(name, "/", label));
+    }
+  }
+  return strange;
+}
+
+/// "<class>/<id>" → group, from a list with the columns class, id and group.
+absl::StatusOr<std::map<std::string, std::string>> ReadGroupList(const fs::path& file) {
+  ORCHARD_ASSIGN_OR_RETURN(const std::string text, core::ReadFile(file));
+  std::map<std::string, std::string> groups;
+  std::map<std::string, size_t> column;
+  for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    const std::vector<std::string> cells = absl::StrSplit(absl::StripSuffix(line, "\r"), '\t');
+    if (column.empty()) {
+      for (size_t i = 0; i < cells.size(); ++i) column[cells[i]] = i;
+      for (const char* name : {"class", "id", "group"}) {
+        if (column.contains(name)) continue;
+        return absl::InvalidArgumentError(
+            absl::StrCat(file.string(), " has no column \"", name, "\""));
+      }
+      continue;
+    }
+    if (cells.size() < column.size()) {
+      return absl::InvalidArgumentError(absl::StrCat(file.string(), ": a line has ", cells.size(),
+                                                     " cells, the head ", column.size(), ": ",
+                                                     line));
+    }
+    groups[absl::StrCat(cells[column["class"]], "/", cells[column["id"]])] = cells[column["group"]];
+  }
+  return groups;
+}
+
+/// Groups are named "<domain>:<group>", so that equal names of two domains stay apart.
+absl::Status GroupByList(const fs::path& file, const DomainClasses& domain,
+                         std::span<Picture> pictures) {
+  ORCHARD_ASSIGN_OR_RETURN(const auto groups, ReadGroupList(file));
+  for (Picture& picture : pictures) {
+    const std::string key =
+        absl::StrCat(domain.classes[picture.label.label], "/", picture.path.stem().string());
+    const auto found = groups.find(key);
+    if (found == groups.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(file.string(), " has no line for ", key, ", which is in the folder"));
+    }
+    picture.group = absl::StrCat(domain.name, ":", found->second);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Picture>> ReadDomain(const fs::path& data, size_t index,
+                                                const DomainClasses& domain) {
+  std::vector<Picture> pictures;
+  for (size_t label = 0; label < domain.classes.size(); ++label) {
+    const fs::path folder = data / domain.name / domain.classes[label];
+    if (!fs::exists(folder)) continue;  // A known class of which there is no picture.
+    ORCHARD_ASSIGN_OR_RETURN(const std::vector<fs::path> files, ListPictures(folder));
+    for (const fs::path& file : files) {
+      ORCHARD_ASSIGN_OR_RETURN(const std::string bytes, core::ReadFile(file));
+      pictures.push_back({.path = file,
+                          .label = {.domain = index, .label = label},
+                          .content = core::Sha256Hex(bytes),
+                          .group = {}});
+    }
+  }
+  const fs::path list = data / (domain.name + ".tsv");
+  if (fs::exists(list)) {
+    ORCHARD_RETURN_IF_ERROR(GroupByList(list, domain, pictures));
+  } else {
+    ORCHARD_RETURN_IF_ERROR(GroupByContent(domain.name, pictures));
+  }
+  return pictures;
+}
+
+/// Fills in the pictures of the dataset's domains.
+absl::Status ReadPictures(const fs::path& data, Dataset& dataset) {
+  for (size_t g = 0; g < dataset.domains.size(); ++g) {
+    ORCHARD_ASSIGN_OR_RETURN(const std::vector<Picture> pictures,
+                             ReadDomain(data, g, dataset.domains[g]));
+    dataset.pictures.insert(dataset.pictures.end(), pictures.begin(), pictures.end());
+  }
+  dataset.dropped = DropContradictions(dataset.domains, dataset.pictures);
+  return absl::OkStatus();
+}
+
+/// "leaf (broad, narrow), plain (blue, red)".
+std::string KnownNames(const std::vector<DomainClasses>& domains) {
+  std::vector<std::string> names;
+  for (const DomainClasses& domain : domains) {
+    names.push_back(absl::StrCat(domain.name, " (", absl::StrJoin(domain.classes, ", "), ")"));
+  }
+  return absl::StrJoin(names, ", ");
+}
+
+}  // namespace
+
+absl::StatusOr<Dataset> ReadDataset(const fs::path& data, const v1::Recipe& recipe) {
+  Dataset dataset;
+  for (const v1::Domain& domain : recipe.domains()) {
+    ORCHARD_ASSIGN_OR_RETURN(std::vector<std::string> classes, ClassFolders(data / domain.name()));
+    dataset.domains.push_back(
+        {.name = domain.name(), .branch = domain.branch(), .classes = std::move(classes)});
+  }
+  ORCHARD_RETURN_IF_ERROR(ReadPictures(data, dataset));
+  return dataset;
+}
+
+absl::StatusOr<Dataset> ReadKnownDataset(const fs::path& data,
+                                         const std::vector<DomainClasses>& domains) {
+  ORCHARD_ASSIGN_OR_RETURN(const std::vector<std::string> strange, StrangeFolders(data, domains));
+  if (!strange.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(data.string(), " holds folders that are no domain or class of the model: ",
+                     absl::StrJoin(strange, ", "), "; it knows ", KnownNames(domains)));
+  }
+  Dataset dataset{.domains = domains, .pictures = {}, .dropped = {}};
+  ORCHARD_RETURN_IF_ERROR(ReadPictures(data, dataset));
+  return dataset;
+}
+
+absl::StatusOr<std::vector<fs::path>> ListPictures(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder, error)) {
+    if (entry.is_regular_file() && IsPicture(entry.path())) files.push_back(entry.path());
+  }
+  if (error) return absl::NotFoundError(absl::StrCat(folder.string(), ": ", error.message()));
+  std::ranges::sort(files);
+  return files;
+}
+
+size_t TotalClasses(const std::vector<DomainClasses>& domains) {
+  size_t total = 0;
+  for (const DomainClasses& domain : domains) total += domain.classes.size();
+  return total;
+}
+
+size_t FlatIndex(const std::vector<DomainClasses>& domains, const Label& label) {
+  size_t before = 0;
+  for (size_t g = 0; g < label.domain; ++g) before += domains[g].classes.size();
+  return before + label.label;
+}
+
+}  // namespace orchard::training

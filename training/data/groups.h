@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+#include "training/data/dataset.h"
+#include "vision/vision.h"
+
+/// \file
+/// Which pictures belong together: near-duplicates that must never be on both sides of a split.
+/// Source: models.md section 1.4.
+
+namespace orchard::training {
+
+inline constexpr int kHashBits = 64;
+inline constexpr int kSameHash = 4;  ///< two pictures whose hashes differ in at most so many bits
+
+/// 64-bit perceptual hash: the picture in grey at 32 × 32, its 8 × 8 lowest frequencies (DCT-II,
+/// without the mean), a bit each for "above their median". Unharmed by resizing and recompression.
+std::uint64_t PerceptualHash(const vision::Image& image);
+
+/// Sets with union by size. Not thread-safe.
+class DisjointSets {
+ public:
+  explicit DisjointSets(size_t count);
+  size_t Find(size_t item);
+  void Join(size_t a, size_t b);
+
+ private:
+  std::vector<size_t> parent_, size_;
+};
+
+/// Decodes `pictures` and names their groups "<domain>:<first content>": equal pixels, or hashes at
+/// most kSameHash bits apart, transitively. Errors name the file.
+absl::Status GroupByContent(const std::string& domain, std::span<Picture> pictures);
+
+/// Removes the groups that hold two labels and returns a line for each; pictures with equal bytes
+/// in two groups are treated as one group.
+std::vector<std::string> DropContradictions(const std::vector<DomainClasses>& domains,
+                                            std::vector<Picture>& pictures);
+
+}  // namespace orchard::training

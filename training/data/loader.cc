@@ -1,0 +1,118 @@
+#include "training/data/loader.h"
+
+#include <algorithm>
+#include <random>
+
+#include "vision/augment.h"
+
+namespace orchard::training {
+namespace {
+
+constexpr size_t kAhead = 4;  ///< batches that wait at most
+
+vision::Augmentation ToVision(const v1::Augmentation& a, vision::Framing framing) {
+  vision::Augmentation augmentation;
+  augmentation.framing = framing;
+  if (a.has_min_area()) augmentation.min_area = a.min_area();
+  if (a.has_min_aspect()) augmentation.min_aspect = a.min_aspect();
+  augmentation.horizontal_flip = a.horizontal_flip();
+  augmentation.vertical_flip = a.vertical_flip();
+  augmentation.brightness = a.brightness();
+  augmentation.contrast = a.contrast();
+  augmentation.saturation = a.saturation();
+  augmentation.hue = a.hue();
+  augmentation.erasing = a.erasing();
+  return augmentation;
+}
+
+/// Mirrors a square at its main diagonal.
+void Transpose(std::span<std::uint8_t> rgb, size_t side) {
+  for (size_t y = 0; y < side; ++y) {
+    for (size_t x = y + 1; x < side; ++x) {
+      std::swap_ranges(&rgb[(y * side + x) * 3], &rgb[(y * side + x) * 3] + 3,
+                       &rgb[(x * side + y) * 3]);
+    }
+  }
+}
+
+}  // namespace
+
+Loader::Loader(const PictureStore& store, std::span<const Label> labels,
+               std::span<const v1::Augmentation> augmentations, EpochPlan plan, size_t threads)
+    : store_(store),
+      labels_(labels),
+      augmentations_(augmentations),
+      plan_(std::move(plan)),
+      ready_(plan_.sides.size()) {
+  for (size_t t = 0; t < std::max<size_t>(threads, 1); ++t)
+    workers_.emplace_back([this] { Work(); });
+}
+
+Loader::~Loader() {
+  core::MutexLock lock(mutex_);
+  stopping_ = true;
+  changed_.notify_all();
+}
+
+Batch Loader::Next() {
+  core::MutexLock lock(mutex_);
+  while (ready_[taken_].labels.empty() && !failure_) lock.Wait(changed_);
+  if (failure_) std::rethrow_exception(failure_);
+  Batch batch = std::move(ready_[taken_]);
+  ready_[taken_++] = {};
+  changed_.notify_all();
+  return batch;
+}
+
+void Loader::Work() {
+  while (true) {
+    size_t index = 0;
+    {
+      core::MutexLock lock(mutex_);
+      while (!stopping_ && begun_ < ready_.size() && begun_ >= taken_ + kAhead) {
+        lock.Wait(changed_);
+      }
+      if (stopping_ || begun_ == ready_.size()) return;
+      index = begun_++;
+    }
+    Batch batch;
+    std::exception_ptr failure;
+    try {
+      batch = Make(index);
+    } catch (...) {  // Too little memory, say: for who waits in Next(), not the end of the program.
+      failure = std::current_exception();
+    }
+    core::MutexLock lock(mutex_);
+    ready_[index] = std::move(batch);
+    if (failure) {
+      failure_ = failure;
+      stopping_ = true;
+    }
+    changed_.notify_all();
+  }
+}
+
+Batch Loader::Make(size_t index) const {
+  const size_t side = plan_.sides[index];
+  const auto length = static_cast<int64_t>(side);
+  Batch batch{
+      .pixels = torch::empty({static_cast<int64_t>(plan_.batch), length, length, 3}, torch::kUInt8),
+      .labels = {}};
+  const size_t row = side * side * 3;
+  const std::span<std::uint8_t> all(batch.pixels.data_ptr<std::uint8_t>(), plan_.batch * row);
+  for (size_t i = 0; i < plan_.batch; ++i) {
+    const size_t place = index * plan_.batch + i;
+    const size_t picture = plan_.pictures[place];
+    const v1::Augmentation& augmentation = augmentations_[labels_[picture].domain];
+    std::mt19937_64 random(Mix(plan_.seed, place));
+    const std::span<std::uint8_t> out = all.subspan(i * row, row);
+    vision::Augment(store_[picture], ToVision(augmentation, plan_.framing), side, random, out);
+    if (static_cast<double>(random() >> 11) * 0x1p-53 < augmentation.transpose()) {
+      Transpose(out, side);
+    }
+    batch.labels.push_back(labels_[picture]);
+  }
+  return batch;
+}
+
+}  // namespace orchard::training

@@ -1,0 +1,208 @@
+#include "training/data/split.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+
+#include "core/digest.h"
+#include "core/status.h"
+#include "core/text.h"
+
+namespace orchard::training {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Pictures of one group, and the hash that orders it.
+struct Group {
+  std::string hash;
+  std::vector<size_t> pictures;
+};
+
+std::string HashOf(const Dataset& dataset, const std::vector<size_t>& pictures) {
+  std::vector<std::string> contents;
+  for (const size_t i : pictures) contents.push_back(dataset.pictures[i].content);
+  std::ranges::sort(contents);
+  core::Sha256 hash;
+  for (const std::string& content : contents) hash.Add(content);
+  return hash.Hex();
+}
+
+/// The groups of each class (by flat index), ordered by hash.
+std::map<size_t, std::vector<Group>> GroupsByClass(const Dataset& dataset) {
+  std::map<std::string, std::vector<size_t>> groups;
+  for (size_t i = 0; i < dataset.pictures.size(); ++i) {
+    groups[dataset.pictures[i].group].push_back(i);
+  }
+  std::map<size_t, std::vector<Group>> classes;
+  for (auto& [name, pictures] : groups) {
+    const Label& label = dataset.pictures[pictures.front()].label;  // One label a group.
+    classes[FlatIndex(dataset.domains, label)].push_back(
+        {.hash = HashOf(dataset, pictures), .pictures = std::move(pictures)});
+  }
+  for (auto& [index, members] : classes) std::ranges::sort(members, {}, &Group::hash);
+  return classes;
+}
+
+constexpr std::array<const char*, 3> kSides = {"train", "validation", "test"};
+
+/// What WriteSplit says of a picture beside its side: where it is, and what it is.
+std::string KeyOf(const Dataset& dataset, const Picture& picture) {
+  const DomainClasses& domain = dataset.domains[picture.label.domain];
+  return absl::StrCat(domain.name, "/", domain.classes[picture.label.label], "/",
+                      picture.path.filename().string(), " ", picture.content);
+}
+
+/// Up to three of `names`, and how many there are.
+std::string FirstFew(const std::vector<std::string>& names) {
+  constexpr size_t kNamed = 3;
+  const std::vector<std::string> few(
+      names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(kNamed, names.size())));
+  return absl::StrCat(absl::StrJoin(few, ", "), names.size() > kNamed ? ", …" : "", " (",
+                      names.size(), ")");
+}
+
+/// Whether the dataset's classes are those that the split names.
+absl::Status CheckClasses(const fs::path& file, const Dataset& dataset,
+                          const std::set<std::string>& listed) {
+  std::vector<std::string> come;
+  for (const DomainClasses& domain : dataset.domains) {
+    for (const std::string& label : domain.classes) {
+      const std::string name = absl::StrCat(domain.name, "/", label);
+      if (!listed.contains(name)) come.push_back(name);
+    }
+  }
+  if (come.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      file.string(), ": class folders that were not there when the run began: ", FirstFew(come),
+      "; take them out, or begin a new run"));
+}
+
+}  // namespace
+
+absl::Status WriteSplit(const fs::path& file, const Dataset& dataset,
+                        const std::vector<Side>& sides) {
+  std::string text = "side\tdomain\tclass\tfile\tgroup\tcontent\n";
+  for (size_t i = 0; i < sides.size(); ++i) {
+    const Picture& picture = dataset.pictures[i];
+    const DomainClasses& domain = dataset.domains[picture.label.domain];
+    absl::StrAppend(&text, kSides[static_cast<size_t>(sides[i])], "\t", domain.name, "\t",
+                    domain.classes[picture.label.label], "\t", picture.path.filename().string(),
+                    "\t", picture.group, "\t", picture.content, "\n");
+  }
+  return core::WriteFile(file, text);
+}
+
+absl::StatusOr<std::vector<Side>> ReadSplit(const fs::path& file, Dataset& dataset,
+                                            size_t& left_out) {
+  ORCHARD_ASSIGN_OR_RETURN(const std::string text, core::ReadFile(file));
+  std::map<std::string, Side> side_of;
+  std::set<std::string> classes;
+  size_t number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    if (++number == 1) continue;
+    const std::vector<std::string> cells = absl::StrSplit(line, '\t');
+    const auto side =
+        cells.empty() ? kSides.end() : std::find(kSides.begin(), kSides.end(), cells[0]);
+    if (cells.size() != 6 || side == kSides.end()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(file.string(), ", line ", number,
+                       ": must be side, domain, class, file, group and content of a picture"));
+    }
+    classes.insert(absl::StrCat(cells[1], "/", cells[2]));
+    side_of[absl::StrCat(cells[1], "/", cells[2], "/", cells[3], " ", cells[5])] =
+        static_cast<Side>(side - kSides.begin());
+  }
+  ORCHARD_RETURN_IF_ERROR(CheckClasses(file, dataset, classes));
+  std::vector<Side> sides;
+  std::vector<Picture> kept;
+  for (Picture& picture : dataset.pictures) {
+    const auto found = side_of.find(KeyOf(dataset, picture));
+    if (found == side_of.end()) continue;
+    sides.push_back(found->second);
+    kept.push_back(std::move(picture));
+    side_of.erase(found);
+  }
+  std::vector<std::string> gone;
+  for (const auto& [key, side] : side_of) gone.push_back(key.substr(0, key.rfind(' ')));
+  if (!gone.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        file.string(), ": pictures that the run began with are gone or changed: ", FirstFew(gone),
+        "; put them back, or begin a new run"));
+  }
+  left_out = dataset.pictures.size() - kept.size();
+  dataset.pictures = std::move(kept);
+  return sides;
+}
+
+absl::Status WriteSides(const fs::path& file, const Dataset& dataset,
+                        const std::vector<Side>& sides) {
+  std::map<std::string, Side> by_content;  // Sorted: nothing of the folder's order is told.
+  for (size_t i = 0; i < sides.size(); ++i) by_content[dataset.pictures[i].content] = sides[i];
+  std::string text = "side\tcontent\n";
+  for (const auto& [content, side] : by_content) {
+    absl::StrAppend(&text, kSides[static_cast<size_t>(side)], "\t", content, "\n");
+  }
+  return core::WriteFile(file, text);
+}
+
+absl::StatusOr<std::map<std::string, Side>> ReadSides(const fs::path& file) {
+  ORCHARD_ASSIGN_OR_RETURN(const std::string text, core::ReadFile(file));
+  std::map<std::string, Side> by_content;
+  size_t number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    if (++number == 1) continue;
+    const std::vector<std::string> cells = absl::StrSplit(line, '\t');
+    const auto side = std::find(kSides.begin(), kSides.end(), cells[0]);
+    if (cells.size() != 2 || side == kSides.end()) {
+      return absl::InvalidArgumentError(absl::StrCat(file.string(), ", line ", number,
+                                                     ": must be side and content of a picture"));
+    }
+    by_content[cells[1]] = static_cast<Side>(side - kSides.begin());
+  }
+  return by_content;
+}
+
+std::vector<Side> Split(const Dataset& dataset, double validation_share, double test_share) {
+  std::vector<Side> sides(dataset.pictures.size(), Side::kTrain);
+  for (const auto& [index, groups] : GroupsByClass(dataset)) {
+    size_t total = 0;
+    for (const Group& group : groups) total += group.pictures.size();
+    const auto room = [&](double share) {
+      return static_cast<size_t>(std::lround(share * static_cast<double>(total)));
+    };
+    size_t test = room(test_share);
+    size_t validation = room(validation_share);
+    for (const Group& group : groups) {
+      const size_t size = group.pictures.size();
+      Side side = Side::kTrain;
+      if (size <= test) {
+        side = Side::kTest;
+        test -= size;
+      } else if (size <= validation) {
+        side = Side::kValidation;
+        validation -= size;
+      }
+      for (const size_t i : group.pictures) sides[i] = side;
+    }
+  }
+  return sides;
+}
+
+std::vector<size_t> On(const std::vector<Side>& sides, Side side) {
+  std::vector<size_t> indices;
+  for (size_t i = 0; i < sides.size(); ++i) {
+    if (sides[i] == side) indices.push_back(i);
+  }
+  return indices;
+}
+
+}  // namespace orchard::training

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "training/data/dataset.h"
+
+namespace orchard::training {
+
+enum class Side : std::uint8_t { kTrain, kValidation, kTest };
+
+/// Puts every picture on one side; a group is never divided.
+///
+/// Inside each class the groups are ordered by the SHA-256 of their pictures' contents. In that
+/// order a group goes to the test side while it fits into `test_share` of the class's pictures
+/// (rounded), else to the validation side while it fits into `validation_share`, else to training.
+/// So each class is represented, nothing depends on file names or on a seed, and a group larger
+/// than a side's share is trained on.
+std::vector<Side> Split(const Dataset& dataset, double validation_share, double test_share);
+
+/// Writes who is on which side, as a table with a head line: side, domain, class, file, group and
+/// content (the picture's SHA-256). Errors: UNAVAILABLE naming the file.
+absl::Status WriteSplit(const std::filesystem::path& file, const Dataset& dataset,
+                        const std::vector<Side>& sides);
+
+/// The sides of a run's pictures as WriteSplit wrote them: what was dealt once stays, whatever has
+/// come to the folder since. Pictures of `dataset` that `file` doesn't list are removed from it and
+/// counted in `left_out`. Errors: NOT_FOUND naming the file; FAILED_PRECONDITION when a picture
+/// that it lists is gone, or the classes are others now, with the first few.
+absl::StatusOr<std::vector<Side>> ReadSplit(const std::filesystem::path& file, Dataset& dataset,
+                                            size_t& left_out);
+
+/// Which side each content was on, without a name: what a model carries, so that pictures it has
+/// seen are known wherever they turn up. A table of side and content. Errors: UNAVAILABLE naming
+/// the file.
+absl::Status WriteSides(const std::filesystem::path& file, const Dataset& dataset,
+                        const std::vector<Side>& sides);
+
+/// The reverse: content → side. Errors: NOT_FOUND; INVALID_ARGUMENT with the file and the line.
+absl::StatusOr<std::map<std::string, Side>> ReadSides(const std::filesystem::path& file);
+
+/// Indices of the pictures on `side`, in order.
+std::vector<size_t> On(const std::vector<Side>& sides, Side side);
+
+}  // namespace orchard::training

@@ -1,0 +1,27 @@
+#include "training/loop/model.h"
+
+namespace orchard::training {
+
+void LossTerms::Add(std::string name, double weight, torch::Tensor value) {
+  if (!value.defined()) return;
+  terms_.push_back({.name = std::move(name), .weight = weight, .value = std::move(value)});
+}
+
+torch::Tensor LossTerms::Total() const {
+  torch::Tensor total;
+  for (const Term& term : terms_) {
+    const torch::Tensor weighted = term.value * term.weight;
+    total = total.defined() ? total + weighted : weighted;
+  }
+  return divisor_ == 1.0 ? total : total / divisor_;
+}
+
+std::vector<std::pair<std::string, double>> LossTerms::Values() const {
+  std::vector<std::pair<std::string, double>> values;
+  for (const Term& term : terms_) {
+    values.emplace_back(term.name, term.value.item<double>() / divisor_);
+  }
+  return values;
+}
+
+}  // namespace orchard::training

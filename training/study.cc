@@ -1,0 +1,32 @@
+#include "training/study.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+#include "training/studies/masked_moe/export.h"
+#include "training/studies/masked_moe/fit.h"
+#include "training/studies/masked_moe/statements.h"
+
+namespace orchard::training {
+
+const std::vector<Study>& Studies() {
+  static const auto& studies = *new std::vector<Study>{
+      {"masked_moe", &MaskedMoeFaults, &Fit, &Export},
+  };
+  return studies;
+}
+
+absl::StatusOr<const Study*> StudyOf(const v1::Recipe& recipe) {
+  const auto& reflection = *recipe.GetReflection();
+  const auto* field = reflection.GetOneofFieldDescriptor(
+      recipe, v1::Recipe::descriptor()->FindOneofByName("study"));
+  std::vector<std::string> known;
+  for (const Study& study : Studies()) {
+    if (field != nullptr && field->name() == study.name) return &study;
+    known.emplace_back(study.name);
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("study: none is named; known: ", absl::StrJoin(known, ", ")));
+}
+
+}  // namespace orchard::training

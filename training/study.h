@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "orchard/training/v1/recipe.pb.h"
+#include "training/work_folder.h"
+
+namespace orchard::training {
+
+struct FitOptions {
+  bool resume = false;  ///< go on from the work folder's checkpoint
+  /// Another run's work folder, to begin with its network. Empty: begin with the imported encoder.
+  std::filesystem::path start_from = {};
+  size_t stop_after = 0;  ///< epochs of the recipe's after which to stop for now; 0: none
+};
+
+struct ExportOptions {
+  std::filesystem::path out;     ///< the version folder, for example models/default/1
+  std::string name = "default";  ///< of the model
+  std::string version = "1";
+  bool overwrite = false;
+};
+
+/// One kind of training: everything that is special to it. Data, loop, measurement and log know
+/// none of them (training/{data,loop,measure,log}).
+struct Study {
+  std::string_view name;  ///< of its field in Recipe's `study`
+
+  /// Every fault of what a recipe says of it.
+  std::vector<std::string> (*faults)(const v1::Recipe& recipe);
+
+  absl::Status (*fit)(const v1::Recipe& recipe, const RunPlaces& places, const FitOptions& options);
+
+  /// Of the finished run in `places.work`.
+  absl::Status (*write_model)(const RunPlaces& places, const ExportOptions& options);
+};
+
+/// Every study, in a fixed order.
+const std::vector<Study>& Studies();
+
+/// The recipe's. Errors: INVALID_ARGUMENT with the known ones when it names none.
+absl::StatusOr<const Study*> StudyOf(const v1::Recipe& recipe);
+
+}  // namespace orchard::training
