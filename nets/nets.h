@@ -7,4 +7,6 @@
 ///   experts are), heads.h (the registry: mlp.h, linear.h, bottleneck_tail.h, mbconv_tail.h),
 ///   serve/servable.h (a trained network as the model layer sees it), serve/frozen.h,
 ///   serve/eager.h, serve/folded.h and serve/fused_encoder.h (the ways to become one).
+/// Other networks: backbones/backbone.h (convolutional ones), sparse/token_layer.h (experts inside
+/// a network), vit_moe/vit_moe.h and mofme/modulated_ffn.h; docs/networks.md lists them.
 /// Conventions: NCHW, float32; N rows are pictures; submodule names are the tensor names on disk.
