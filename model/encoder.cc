@@ -16,9 +16,9 @@
 #include "model/internal/networks.h"
 #include "model/store.h"
 #include "model/torch_state.h"
-#include "nets/serve/fused_encoder.h"
 #include "nets/guarded.h"
 #include "nets/mobilenet_v2.h"
+#include "nets/serve/fused_encoder.h"
 
 namespace orchard::model {
 namespace {

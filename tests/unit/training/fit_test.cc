@@ -195,8 +195,8 @@ TEST_F(FitTest, AStartThatIsNoFinishedRunIsRefusedBeforeAnythingIsDone) {
 TEST_F(FitTest, ADivergedRunKeepsItsLastCheckpointAndSaysWhereItWas) {
   v1::Recipe recipe = TinyRecipe();
   recipe.mutable_masked_moe()->set_head_epochs(0);
-  recipe.mutable_optimisation()->set_encoder_rate(1e38);
-  recipe.mutable_optimisation()->set_head_rate(1e38);
+  recipe.mutable_optimisation()->set_encoder_rate(1e37);
+  recipe.mutable_optimisation()->set_head_rate(1e37);
   EXPECT_THAT(Fit(recipe, Places("work"), {}),
               StatusIs(absl::StatusCode::kFailedPrecondition,
                        ::testing::AllOf(HasSubstr("epoch 1 of 2, step 2 of "),
