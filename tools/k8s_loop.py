@@ -35,13 +35,15 @@ CALL_TIMEOUT_S = 10
 TARGET_UTILISATION = 0.03
 DEMAND_WINDOW_S = 20
 COOLDOWN_S = 10
-SCALE_DOWN_S = 5
+SCALE_DOWN_S = 75  # longer than SETTLE_S and SHARE_S, or noise takes a replica away meanwhile
 MOST_REPLICAS = 3
 QUIET_RATE = 1.0  # pictures a second, to learn what a picture costs an expert
 HOT_REPLICAS = 1.4  # that the load is to need: two
 MOST_RATE = 20.0
 LOAD_S = 10  # of one run of `orchard bench`
+SETTLE_S = 30  # a new replica's first answers are slow, and the router trusts it bit by bit
 SHARE_S = 40  # over which it is looked at who does the work
+WINDOWS = 4  # that may be tried until no replica comes or goes in one
 MOST_UNEVEN = 1.2  # the busiest replica, in times of the mean
 
 
@@ -195,10 +197,11 @@ class LoopTest:
                 f"http://{pod.address}:{port}/metrics", timeout=CALL_TIMEOUT_S) as answer:
             return answer.read().decode()
 
-    def router_gauge(self, name, domain):
+    def router_gauge(self, name, domain, more=""):
+        """`more`: labels that follow the domain."""
         (router,) = self.players.kubelet.of("router")
-        found = re.search(rf'^{name}\{{[^}}]*domain="{domain}"[^}}]*\}} (\S+)$', self.metrics(router, 8002),
-                          re.MULTILINE)
+        found = re.search(rf'^{name}\{{[^}}]*domain="{domain}"[^}}]*{more}[^}}]*\}} (\S+)$',
+                          self.metrics(router, 8002), re.MULTILINE)
         return float(found[1]) if found else 0.0
 
     def rows(self, pods):
@@ -236,7 +239,8 @@ class LoopTest:
         traffic = Traffic(self.network, self.bin_dir, self.groups[self.hot], rate)
         traffic.start()
         with Step(f"{rate:.1f} pictures of {self.hot} a second: its Deployment grows") as step:
-            self.wait(f"more than one {self.hot}", lambda: len(self.ready(self.hot)) > 1)
+            self.wait(f"more than one {self.hot}", lambda: self.router_gauge(
+                "orchard_expert_endpoints", self.hot, 'state="up"') > 1)
             desired = self.router_gauge("orchard_expert_desired_replicas", self.hot)
             step.found(f"{self.replicas(self.hot)} replicas, {desired:.2f} desired")
         with Step(f"each replica takes its share, over {SHARE_S} s") as step:
@@ -251,11 +255,21 @@ class LoopTest:
 
     def shares(self):
         """Over a window in which no replica came or went."""
-        for _ in range(4):
+        give_up = time.monotonic() + WINDOWS * (SETTLE_S + SHARE_S)
+        while time.monotonic() < give_up:
             pods = self.ready(self.hot)
-            before, until = self.rows(pods), time.monotonic() + SHARE_S
-            self.wait("the end of the window", lambda until=until: time.monotonic() > until)
-            if pods == self.ready(self.hot) and len(pods) == self.replicas(self.hot):
+
+            def same_for(seconds, pods=pods):
+                def settled():
+                    return pods == self.ready(self.hot) and len(pods) == self.replicas(self.hot)
+                until = time.monotonic() + seconds
+                self.wait("the end of the window", lambda: time.monotonic() > until or not settled())
+                return settled()
+
+            if not same_for(SETTLE_S):
+                continue
+            before = self.rows(pods)
+            if same_for(SHARE_S):
                 after = self.rows(pods)
                 done = [after[name] - before[name] for name in before]
                 uneven = max(done) * len(done) / sum(done)
@@ -263,7 +277,10 @@ class LoopTest:
                     raise ClusterError(f"replicas did {done} pictures: the busiest {uneven:.2f} times the mean")
                 return (f"{' and '.join(f'{d:.0f}' for d in done)} pictures, the busiest "
                         f"{uneven:.2f} times the mean")
-        raise ClusterError(f"replicas of {self.hot} came and went all the time")
+        raise ClusterError(f"replicas of {self.hot} came and went all the time: {self.scaled()}")
+
+    def scaled(self):
+        return ", ".join(f"{domain} → {replicas}" for _, domain, replicas in self.players.keda.changes)
 
     def from_zero(self):
         keda = self.players.keda
@@ -294,8 +311,7 @@ class LoopTest:
             grown = {domain for _, domain, replicas in self.players.keda.changes if replicas > 1}
             if grown != {self.hot} or scaled - {self.hot, self.cold}:
                 raise ClusterError(f"scaled: {self.players.keda.changes}")
-            step.found(f"{self.hot} and {self.cold} alone, by " + ", ".join(
-                f"{domain} → {replicas}" for _, domain, replicas in self.players.keda.changes))
+            step.found(f"{self.hot} and {self.cold} alone, by {self.scaled()}")
 
 
 def loop(bin_dir, model):
