@@ -173,10 +173,10 @@ def pictures_text(images):
     return f"{len(sizes)} pictures, median {sizes[len(sizes) // 2] // 1000} kB"
 
 
-def write(section, text):
-    """Puts `text` between the section's marks in docs/performance.md."""
+def write(section, text, name="docs/performance.md"):
+    """Puts `text` between the section's marks in a page."""
     begin, end = f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
-    page = ROOT / "docs/performance.md"
+    page = ROOT / name
     whole = page.read_text(encoding="utf-8")
     before, rest = whole.split(begin)
     after = rest.split(end)[1]

@@ -17,7 +17,7 @@ import tree
 
 PATIENCE_S = 120
 TOOLS = ("demo", "monitoring.py", "bench", "bench_budgets.py", "bench_build.py", "bench_compare.py",
-         "bench_faults.py", "bench_runs.py")
+         "bench_faults.py", "bench_fleet.py", "bench_runs.py")
 
 # Every program writes down that it was called: build, program, and what tells one call from another.
 HEAD = r"""#!/bin/sh
@@ -215,7 +215,7 @@ class WordsTest(unittest.TestCase):
         with planted() as bench:
             code, out, err = bench.run("marco")
         self.assertEqual((code, out), (2, ""))
-        for word in ('"marco"', "micro", "build", "faults", "overload", "compare"):
+        for word in ('"marco"', "micro", "build", "faults", "overload", "fleet", "compare"):
             self.assertIn(word, err)
 
 
