@@ -121,6 +121,8 @@ void Simulation::Run() {
     events_.At(from_ + plan_.fault.at + plan_.fault.replaced_after, [this] { Replace(); });
   }
   events_.RunUntil(to_);
+  router_utilisation_ = MeasureRouters();
+  domains_ = MeasureDomains();
   for (int look = 0; look < kLongestDrain && Busy(); ++look) {
     events_.RunUntil(events_.now() + kDrainLook);
   }
@@ -275,7 +277,7 @@ void Simulation::Replace() {
   }
 }
 
-Simulation::Utilisation Simulation::RouterUtilisation() {
+Simulation::Utilisation Simulation::MeasureRouters() {
   std::vector<double> used;
   const double seconds = SecondsOf(events_.now());
   for (const auto& router : routers_) {
@@ -284,7 +286,7 @@ Simulation::Utilisation Simulation::RouterUtilisation() {
   return UtilisationOf(used);
 }
 
-std::vector<Simulation::DomainFigures> Simulation::Domains() {
+std::vector<Simulation::DomainFigures> Simulation::MeasureDomains() {
   const double seconds = SecondsOf(events_.now());
   std::vector<DomainFigures> domains;
   for (const auto& pods : pods_) {

@@ -49,8 +49,8 @@ class Simulation {
 
   const FleetPlan& plan() const { return plan_; }
   const Tally& tally() const { return tally_; }
-  Utilisation RouterUtilisation();
-  std::vector<DomainFigures> Domains();
+  Utilisation RouterUtilisation() const { return router_utilisation_; }
+  const std::vector<DomainFigures>& Domains() const { return domains_; }
   const std::vector<Sample>& samples() const { return samples_; }
   size_t connections() const { return connections_; }  ///< when measuring began
   std::uint64_t events() const { return events_.happened(); }
@@ -76,6 +76,8 @@ class Simulation {
   void Unlist();
   void Replace();
   void BeginMeasuring();
+  Utilisation MeasureRouters();
+  std::vector<DomainFigures> MeasureDomains();
   bool Busy() const;
   size_t Serving(size_t domain) const;
   double SecondsOf(Clock::time_point time) const { return core::Seconds(time - from_); }
@@ -98,6 +100,8 @@ class Simulation {
   size_t pods_made_ = 0;
   size_t connections_ = 0;
   std::vector<Sample> samples_;
+  Utilisation router_utilisation_;
+  std::vector<DomainFigures> domains_;
 };
 
 }  // namespace orchard::bench
