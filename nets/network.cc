@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 
 namespace orchard::nets {
@@ -55,10 +56,11 @@ void Set(Message& chosen, const FieldDescriptor& choice, double value) {
 /// What is wrong with `value`, or nothing.
 std::string FaultOf(double value, const v1::Range& range) {
   if (!(value >= range.least() && value <= range.most())) {
-    return absl::StrCat(" is ", value, ", must be in [", range.least(), ", ", range.most(), "]");
+    return absl::StrFormat(" is %.10g, must be in [%.10g, %.10g]", value, range.least(),
+                           range.most());
   }
   if (range.multiple_of() > 0.0 && std::fmod(value, range.multiple_of()) != 0.0) {
-    return absl::StrCat(" is ", value, ", must be a multiple of ", range.multiple_of());
+    return absl::StrFormat(" is %.10g, must be a multiple of %.10g", value, range.multiple_of());
   }
   return "";
 }

@@ -23,7 +23,7 @@ struct LoopState {
   double mean_loss = 0.0;  ///< of the epoch's steps so far
   /// Means of the loss's terms over the epoch's steps so far, unweighted.
   std::vector<std::pair<std::string, double>> terms;
-  double gradient_norm = 0.0;  ///< of the last step, before clipping; 0 without clipping
+  double gradient_norm = 0.0;  ///< of the last step, before clipping
   double rate_factor = 1.0;    ///< of the peak rates; a schedule sets it before each step
   double validation = 0.0;     ///< of the last epoch that had one, larger is better
   bool validated = false;      ///< whether the epoch that ended has one; a validation sets both

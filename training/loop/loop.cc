@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -81,9 +82,8 @@ absl::Status NotFinite(const char* what, double value, const LoopState& state, c
   return absl::FailedPreconditionError(absl::StrCat(
       state.title, " ", state.epoch + 1, " of ", state.epochs, ", step ", state.step + 1, " of ",
       state.steps, ": ", what, " is ", value, " (terms: ", list,
-      "); the training diverged, and what was saved last is kept. A lower rate, a longer warm-up "
-      "or "
-      "clipping (optimisation.gradient_norm) may help"));
+      "); the training diverged, and what was saved last is kept. A lower rate, a longer "
+      "warm-up or clipping (optimisation.gradient_norm) may help"));
 }
 
 class Loop {
@@ -132,11 +132,11 @@ class Loop {
     for (size_t b = 0; b < batches_; ++b) {
       ORCHARD_RETURN_IF_ERROR(Learn(task_.Next().To(options_.device), terms));
     }
-    if (options_.gradient_norm > 0.0) {
-      state_.gradient_norm = optimiser_.ClipGradients(options_.gradient_norm);
-      if (!std::isfinite(state_.gradient_norm)) {
-        return NotFinite("the norm of the gradients", state_.gradient_norm, state_, terms);
-      }
+    const double limit = options_.gradient_norm > 0.0 ? options_.gradient_norm
+                                                      : std::numeric_limits<double>::infinity();
+    state_.gradient_norm = optimiser_.ClipGradients(limit);
+    if (!std::isfinite(state_.gradient_norm)) {
+      return NotFinite("the norm of the gradients", state_.gradient_norm, state_, terms);
     }
     optimiser_.Step(state_.rate_factor);
     return absl::OkStatus();

@@ -13,6 +13,7 @@
 #include "model/torch_state.h"
 #include "nets/head.h"
 #include "nets/mobilenet_v2.h"
+#include "nets/network.h"
 #include "tests/testing/status_matchers.h"
 
 namespace orchard::model {
@@ -23,7 +24,7 @@ using orchard::testing::IsOk;
 /// A head whose every tensor counts: no BatchNorm scale or statistic as it starts.
 nets::Head MakeLively(const nets::HeadEntry& entry, uint64_t seed) {
   torch::manual_seed(seed);
-  nets::Head head = *nets::MakeHead(entry.name, {.classes = 7, .arguments = {}});
+  nets::Head head = *nets::MakeHead(*nets::NetworkOf(entry.name, {}), {.classes = 7});
   const torch::NoGradGuard guard;
   for (torch::Tensor& parameter : head->parameters()) parameter.uniform_(-0.1, 0.1);
   for (torch::Tensor& statistic : head->buffers()) {
