@@ -1,6 +1,7 @@
 #include "server/service_process.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <utility>
 
@@ -13,6 +14,8 @@
 namespace orchard::server {
 namespace {
 
+constexpr std::chrono::seconds kLogPatience{2};  // Whoever reads stderr may not be reading.
+
 bool IsLoopback(const std::string& host) {
   return host == "localhost" || host == "::1" || absl::StartsWith(host, "127.");
 }
@@ -20,6 +23,7 @@ bool IsLoopback(const std::string& host) {
 }  // namespace
 
 int Refuse(const std::string& program, const absl::Status& status) {
+  FlushLog(kLogPatience);  // The reason is the last line: a pod's status shows no other one.
   std::fprintf(stderr, "%s: %s\n", program.c_str(), std::string(status.message()).c_str());
   return 1;
 }

@@ -45,7 +45,9 @@ enum class Combine : std::uint8_t {
 struct DispatchOptions {
   Combine combine = Combine::kOrdered;
   /// Rows of every call of an expert, padded with zeros; 0: as many as there are. With a fixed size
-  /// every matrix product has one shape, and a row's bits don't depend on its company.
+  /// every matrix product has one shape, and a row's bits don't depend on who is beside it. They
+  /// may on its place in the tile: some kernels (OpenBLAS's for Haswell and Zen) take the last rows
+  /// of a product another way than the first.
   int64_t tile = 0;
 };
 

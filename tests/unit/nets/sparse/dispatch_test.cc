@@ -134,6 +134,26 @@ TEST(DispatchTest, CountsTokensOfEachExpert) {
   EXPECT_THAT(CountTokens(experts, 4), ::testing::ElementsAre(2, 0, 3, 0));
 }
 
+// models.md section 9, batch invariance: numeric (1e-5), for a token alone and among others.
+TEST(DispatchTest, AloneATokenGetsWhatItGetsAmongOthers) {
+  Mixture mixture(100, 4, 2, torch::kFloat32);
+  const torch::NoGradGuard guard;
+  const torch::Tensor x = mixture.x;
+  const Assignment choice = mixture.choice;
+  for (const int64_t tile : {0, 64}) {
+    mixture.x = x;
+    mixture.choice = choice;
+    const torch::Tensor together = mixture.Sparse({.tile = tile});
+    for (const int64_t at : {0, 7, 99}) {
+      mixture.x = x.narrow(0, at, 1);
+      mixture.choice = {.experts = choice.experts.narrow(0, at, 1),
+                        .weights = choice.weights.narrow(0, at, 1)};
+      EXPECT_LE(Apart(mixture.Sparse({.tile = tile})[0], together[at]), 1e-5) << at;
+    }
+  }
+}
+
+// Bitwise, at the token's place in the tile: whoever else is in it, and however many follow.
 TEST(DispatchTest, WithATileABatchMateChangesNoBit) {
   Mixture mixture(100, 4, 2, torch::kFloat32);
   const torch::NoGradGuard guard;
@@ -141,10 +161,11 @@ TEST(DispatchTest, WithATileABatchMateChangesNoBit) {
   const torch::Tensor x = mixture.x;
   const Assignment choice = mixture.choice;
   for (const int64_t at : {0, 7, 99}) {
-    mixture.x = x.narrow(0, at, 1);
-    mixture.choice = {.experts = choice.experts.narrow(0, at, 1),
-                      .weights = choice.weights.narrow(0, at, 1)};
-    EXPECT_TRUE(torch::equal(mixture.Sparse({.tile = 64})[0], together[at])) << at;
+    mixture.x = torch::randn_like(x).narrow(0, 0, at + 1);
+    mixture.x[at] = x[at];
+    mixture.choice = {.experts = choice.experts.narrow(0, 0, at + 1),
+                      .weights = choice.weights.narrow(0, 0, at + 1)};
+    EXPECT_TRUE(torch::equal(mixture.Sparse({.tile = 64})[at], together[at])) << at;
   }
 }
 
