@@ -1,5 +1,6 @@
 #include "nets/sparse/dispatch.h"
 
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -84,10 +85,24 @@ INSTANTIATE_TEST_SUITE_P(Table, DispatchTest,
                                            DispatchCase{"MoreExpertsThanTokens", 3, 16, 2}),
                          [](const auto& param_info) { return param_info.param.name; });
 
-TEST(DispatchTest, FloatsAgreeToFiveDigitsAndBrainFloatsToTwo) {
+TEST(DispatchTest, FloatsAgreeToFiveDigits) {
   Mixture floats(64, 4, 2, torch::kFloat32);
-  const torch::Tensor want = floats.Dense();
-  EXPECT_TRUE(torch::allclose(floats.Sparse(), want, 1e-5, 1e-6));
+  EXPECT_TRUE(torch::allclose(floats.Sparse(), floats.Dense(), 1e-5, 1e-6));
+}
+
+/// LibTorch goes by the CPU, not by what oneDNN is held to (DNNL_MAX_CPU_ISA), and fails then.
+bool MultipliesBrainFloats() {
+  const torch::Tensor x = torch::ones({64, 16}, torch::kBFloat16);
+  try {
+    torch::nn::functional::linear(x, x);
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+TEST(DispatchTest, BrainFloatsAgreeToTwoDigits) {
+  if (!MultipliesBrainFloats()) GTEST_SKIP() << "oneDNN is held to kernels without bfloat16";
   Mixture brain(64, 4, 2, torch::kBFloat16);
   EXPECT_TRUE(torch::allclose(brain.Sparse(), brain.Dense(), 1e-2, 1e-2));
 }
