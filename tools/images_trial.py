@@ -108,6 +108,16 @@ def check_powers(container, user):
         raise ImagesError(f"{container.name} runs with {found}, not {wanted}")
 
 
+def check_health(network, host, root, config, port):
+    """What HEALTHCHECK runs, in the container's network; and that it fails where nobody listens."""
+    output(network, host, root, config, ["--probe", f"127.0.0.1:{port}"])
+    try:
+        output(network, host, root, config, ["--probe", "127.0.0.1:1"])
+    except ImagesError:
+        return
+    raise ImagesError(f"{host}: --probe finds a healthy server on a port where nobody listens")
+
+
 def start(network, store, running):
     """The experts, then the router that asks them; returns the address of the router for clients."""
     expert, expert_config = store.mounted("expert")
@@ -126,9 +136,12 @@ def start(network, store, running):
     running[-1].wait_ready()
     for container in running:
         check_powers(container, router_config["User"].split(":")[0])
+    check_health(network, "router", router, router_config, 8001)
+    for host in halves:
+        check_health(network, host, expert, expert_config, 8011)
     print(f"a router and two experts run from their images, {len(halves['expert-1'])} and "
           f"{len(halves['expert-2'])} domains; as {router_config['User']}, without capabilities, "
-          "roots read-only")
+          "roots read-only; each is healthy by its own --probe")
     return f"{network.address('router')}:8001"
 
 
@@ -143,6 +156,17 @@ def ask(network, store, server, picture):
     unasked = [d["domain"] for d in answer["routing"]["domains"] if not d["answered"]]
     if answer["degraded"] or unasked:
         raise ImagesError(f"no answer of {', '.join(unasked) or 'some experts'}: {json.dumps(answer)}")
+
+
+def run_trainer(store):
+    """Fails unless the trainer's program starts in its image."""
+    trainer, config = store.mounted("trainer")
+    try:
+        with hosts_network.Network("images") as network:
+            network.add("trainer")
+            print(output(network, "trainer", trainer, config, ["--version"]).strip())
+    finally:
+        store.released()
 
 
 def run(store, picture):
