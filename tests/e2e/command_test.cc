@@ -10,6 +10,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -111,6 +112,17 @@ class CommandTest : public ::testing::Test {
     const std::string page = testing::HttpGet(world_->metrics, "/metrics");
     return page.find("\norchard_in_flight ") != std::string::npos &&
            page.find("\norchard_in_flight 0\n") == std::string::npos;
+  }
+
+  /// Pictures that the server has answered, over all methods.
+  static double Answered() {
+    constexpr std::string_view kName = "\norchard_requests_total{code=\"OK\",method=\"Classify";
+    const std::string page = testing::HttpGet(world_->metrics, "/metrics");
+    double sum = 0.0;
+    for (size_t at = page.find(kName); at != std::string::npos; at = page.find(kName, at + 1)) {
+      sum += std::stod(page.substr(page.find("} ", at) + 2));
+    }
+    return sum;
   }
 
   static World* world_;
@@ -339,10 +351,12 @@ TEST_F(CommandTest, BenchMeasuresInBothWays) {
 }
 
 TEST_F(CommandTest, BenchEndsInOrderWhenItIsInterrupted) {
+  const double before = Answered();
   ChildProcess child({BinaryPath("orchard"), "bench", "--server", world_->server, "--json",
-                      "--warmup", "0s", "--duration", "1h", world_->leaf});
-  // It has taken over the signal when it asks; before, the signal would end it.
-  EXPECT_TRUE(testing::Eventually(IsBusy));
+                      "--concurrency", "1", "--warmup", "0s", "--duration", "1h", world_->leaf});
+  // It has taken over the signal when it asks; before, the signal would end it. And it has an
+  // answer when the second one is made: a run without any is a failure.
+  EXPECT_TRUE(testing::Eventually([&] { return Answered() >= before + 2; }));
   child.Signal(SIGINT);
   const json result = json::parse(child.RestOfOut());
   EXPECT_EQ(child.Wait(), 0);
