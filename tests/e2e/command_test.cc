@@ -107,13 +107,6 @@ class CommandTest : public ::testing::Test {
     return RunCommand(std::move(arguments));
   }
 
-  /// Whether the router has a request in progress.
-  static bool IsBusy() {
-    const std::string page = testing::HttpGet(world_->metrics, "/metrics");
-    return page.find("\norchard_in_flight ") != std::string::npos &&
-           page.find("\norchard_in_flight 0\n") == std::string::npos;
-  }
-
   /// Pictures that the server has answered, over all methods.
   static double Answered() {
     constexpr std::string_view kName = "\norchard_requests_total{code=\"OK\",method=\"Classify";
