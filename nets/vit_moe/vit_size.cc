@@ -2,6 +2,7 @@
 
 #include <torch/nn.h>
 
+#include "nets/parameter_count.h"
 #include "nets/vit_moe/vit_block.h"
 #include "nets/vit_moe/vit_moe.h"
 
@@ -69,8 +70,7 @@ int StemHalvings(const VitOptions& options) {
 }
 
 int64_t ActiveParameters(const VitOptions& options) {
-  int64_t count = 0;
-  for (const torch::Tensor& parameter : Vit(options)->parameters()) count += parameter.numel();
+  const int64_t count = CountParameters(*Vit(options));
   if (options.mode == VitMode::kParity || options.layer != VitLayer::kExperts) return count;
   return count -
          options.layers * (options.router.experts - options.router.top_k) * FfnParameters(options);

@@ -8,6 +8,7 @@
 
 #include "nets/head.h"
 #include "nets/mobilenet_v2.h"
+#include "nets/parameter_count.h"
 #include "nets/serve/frozen.h"
 #include "tests/testing/status_matchers.h"
 
@@ -115,10 +116,7 @@ TEST_P(HeadTest, BatchMatesChangeNoBitOfTheFrozenNet) {
 }
 
 TEST_P(HeadTest, StaysWithinTheBudgetOfParameters) {
-  int64_t count = 0;
-  for (const torch::Tensor& parameter : MakeLively(GetParam())->parameters()) {
-    count += parameter.numel();
-  }
+  const int64_t count = CountParameters(*MakeLively(GetParam()));
   RecordProperty("parameters", std::to_string(count));
   EXPECT_LE(count, kMostParameters);
 }
@@ -154,11 +152,7 @@ TEST_P(HeadTest, RefusesChoicesThatItDoesNotHaveAndValuesOutOfRange) {
 }
 
 TEST_P(HeadTest, ChoicesChangeTheSize) {
-  const auto count = [](const Head& head) {
-    int64_t sum = 0;
-    for (const torch::Tensor& parameter : head->parameters()) sum += parameter.numel();
-    return sum;
-  };
+  const auto count = [](const Head& head) { return CountParameters(*head); };
   const int64_t usual = count(*MakeHead(Network(GetParam()), {.classes = 3}));
   for (const auto& [choice, value] : Choices(Network(GetParam()))) {
     const auto narrow = NetworkOf(GetParam().name, {{choice, 16}});

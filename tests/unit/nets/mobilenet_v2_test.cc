@@ -8,13 +8,13 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include "nets/parameter_count.h"
+
 namespace orchard::nets {
 namespace {
 
 TEST(MobileNetV2Test, HasThePublishedNumberOfParameters) {
-  int64_t count = 0;
-  for (const torch::Tensor& parameter : MobileNetV2()->parameters()) count += parameter.numel();
-  EXPECT_EQ(count, 2'223'872);
+  EXPECT_EQ(CountParameters(*MobileNetV2()), 2'223'872);
 }
 
 TEST(MobileNetV2Test, GivesMapAndPooledFeatures) {

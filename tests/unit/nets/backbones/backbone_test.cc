@@ -11,6 +11,7 @@
 
 #include "nets/backbones/efficientnet_lite.h"
 #include "nets/multiply_adds.h"
+#include "nets/parameter_count.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/nets/gradient_check.h"
 
@@ -21,12 +22,6 @@ using orchard::testing::IsOkAndHolds;
 using orchard::testing::StatusIs;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-int64_t Count(const torch::nn::Module& module) {
-  int64_t count = 0;
-  for (const torch::Tensor& parameter : module.parameters()) count += parameter.numel();
-  return count;
-}
 
 Backbone Make(const BackboneOptions& options) {
   torch::manual_seed(1);
@@ -51,10 +46,10 @@ void PrintTo(const BackboneCase& c, std::ostream* out) {
 class BackboneTest : public ::testing::TestWithParam<BackboneCase> {};
 
 TEST_P(BackboneTest, HasThePublishedParameters) {
-  EXPECT_EQ(Count(*Make(GetParam().options)), GetParam().parameters);
+  EXPECT_EQ(CountParameters(*Make(GetParam().options)), GetParam().parameters);
   BackboneOptions trunk = GetParam().options;
   trunk.classes = 0;
-  EXPECT_EQ(Count(*Make(trunk)), GetParam().trunk);
+  EXPECT_EQ(CountParameters(*Make(trunk)), GetParam().trunk);
 }
 
 TEST_P(BackboneTest, CostsThePublishedMultiplyAdds) {
@@ -131,8 +126,8 @@ TEST(KerasResNet50Test, HasKerasTrunk) {
     }
   }
   EXPECT_EQ(statistics, 53'120);
-  EXPECT_EQ(Count(*keras), 23'508'032 + 26'560);
-  EXPECT_EQ(Count(*keras) + statistics, 23'587'712);
+  EXPECT_EQ(CountParameters(*keras), 23'508'032 + 26'560);
+  EXPECT_EQ(CountParameters(*keras) + statistics, 23'587'712);
 }
 
 struct PaddingCase {

@@ -10,6 +10,7 @@
 #include <torch/torch.h>
 
 #include "nets/backbones/channel_attention.h"
+#include "nets/parameter_count.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/nets/gradient_check.h"
 
@@ -19,12 +20,6 @@ namespace {
 using orchard::testing::StatusIs;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-int64_t Count(const torch::nn::Module& module) {
-  int64_t count = 0;
-  for (const torch::Tensor& parameter : module.parameters()) count += parameter.numel();
-  return count;
-}
 
 /// models.md section 7.2 (check 15).
 struct CountCase {
@@ -36,7 +31,7 @@ struct CountCase {
 class FruitNetCountTest : public ::testing::TestWithParam<CountCase> {};
 
 TEST_P(FruitNetCountTest, HasThePublishedParameters) {
-  EXPECT_EQ(Count(*FruitNet(GetParam().options)), GetParam().parameters);
+  EXPECT_EQ(CountParameters(*FruitNet(GetParam().options)), GetParam().parameters);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -70,13 +65,13 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& param_info) { return param_info.param.name; });
 
 TEST(ChannelAttentionTest, HasThePublishedParameters) {
-  EXPECT_EQ(Count(SqueezeExcite(128, 8)), 4'240);
-  EXPECT_EQ(Count(SqueezeExcite(512, 8)), 66'112);
-  EXPECT_EQ(Count(SqueezeExcite(2048, 8)), 1'050'880);
-  EXPECT_EQ(Count(SqueezeExcite(512, 8, /*gated=*/false)), 66'112);
-  EXPECT_EQ(Count(Cbam(128, 16)), 2'284);
-  EXPECT_EQ(Count(Cbam(512, 16)), 33'412);
-  EXPECT_EQ(Count(Cbam(2048, 16)), 526'564);
+  EXPECT_EQ(CountParameters(SqueezeExcite(128, 8)), 4'240);
+  EXPECT_EQ(CountParameters(SqueezeExcite(512, 8)), 66'112);
+  EXPECT_EQ(CountParameters(SqueezeExcite(2048, 8)), 1'050'880);
+  EXPECT_EQ(CountParameters(SqueezeExcite(512, 8, /*gated=*/false)), 66'112);
+  EXPECT_EQ(CountParameters(Cbam(128, 16)), 2'284);
+  EXPECT_EQ(CountParameters(Cbam(512, 16)), 33'412);
+  EXPECT_EQ(CountParameters(Cbam(2048, 16)), 526'564);
 }
 
 // models.md section 10, check 23: before the global mean a channel gate is no spatial attention.

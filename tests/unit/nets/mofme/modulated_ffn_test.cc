@@ -7,16 +7,11 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include "nets/parameter_count.h"
 #include "tests/unit/nets/gradient_check.h"
 
 namespace orchard::nets {
 namespace {
-
-int64_t Count(const torch::nn::Module& module) {
-  int64_t count = 0;
-  for (const torch::Tensor& parameter : module.parameters()) count += parameter.numel();
-  return count;
-}
 
 TokenRouter Router(int64_t width, int64_t experts, int64_t k,
                    RouterKind kind = RouterKind::kLinear) {
@@ -55,7 +50,7 @@ INSTANTIATE_TEST_SUITE_P(
                       CountCase{384, 1536, 16, 18'911'248, 6'227'344, 5'918'608, 1'200'016}));
 
 TEST(FmeCountTest, PlainMixtureHasThePublishedParameters) {
-  EXPECT_EQ(Count(SparseFfn(Router(192, 4, 2), 384, 0.0)), 592'900);
+  EXPECT_EQ(CountParameters(SparseFfn(Router(192, 4, 2), 384, 0.0)), 592'900);
 }
 
 // models.md section 6.3, multiply-adds of a token at (384, 1536), E 8.
@@ -86,7 +81,8 @@ class FmeTest : public ::testing::TestWithParam<FmeKind> {
 TEST_P(FmeTest, HasAsManyParametersAsStated) {
   for (const bool pre_transform : {false, true}) {
     ModulatedFfn layer(Router(kWidth, kExperts, 2), Options(pre_transform));
-    EXPECT_EQ(Count(layer), ParameterCount(Options(pre_transform), kExperts)) << pre_transform;
+    EXPECT_EQ(CountParameters(layer), ParameterCount(Options(pre_transform), kExperts))
+        << pre_transform;
   }
 }
 

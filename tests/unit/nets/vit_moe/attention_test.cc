@@ -7,6 +7,7 @@
 #include <torch/torch.h>
 
 #include "nets/drop_path.h"
+#include "nets/parameter_count.h"
 #include "tests/unit/nets/gradient_check.h"
 
 namespace orchard::nets {
@@ -44,9 +45,7 @@ TEST(AttentionWeightsTest, SharpAttentionLooksAtFewKeys) {
 TEST(SelfAttentionTest, HasTheStatedParametersAndExactGradients) {
   torch::manual_seed(1);
   SelfAttention attention(AttentionOptions{.width = 8, .heads = 2});
-  int64_t count = 0;
-  for (const torch::Tensor& parameter : attention->parameters()) count += parameter.numel();
-  EXPECT_EQ(count, 4 * 8 * 8 + 4 * 8);
+  EXPECT_EQ(CountParameters(*attention), 4 * 8 * 8 + 4 * 8);
   attention->to(torch::kFloat64);
   const torch::Tensor x = torch::randn({2, 5, 8}, torch::kFloat64).requires_grad_();
   const auto loss = [&] { return attention(x).pow(3).sum(); };

@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include "nets/parameter_count.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/nets/gradient_check.h"
 
@@ -22,12 +23,6 @@ namespace {
 using orchard::testing::StatusIs;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-int64_t Count(const torch::nn::Module& module) {
-  int64_t count = 0;
-  for (const torch::Tensor& parameter : module.parameters()) count += parameter.numel();
-  return count;
-}
 
 /// 12 × 12 pixels, 9 patches, two small layers.
 VitOptions Small(VitMode mode, VitLayer layer = VitLayer::kExperts) {
@@ -53,14 +48,14 @@ TEST(VitCountTest, ParityHasS2sParameters) {
   EXPECT_EQ(ParityParameterCount(options) + 1'475, 18'756'846);
   options.classes = 10;
   EXPECT_EQ(ParityParameterCount(options), 18'749'002);
-  EXPECT_EQ(Count(*Vit(options)), 18'749'002);
+  EXPECT_EQ(CountParameters(*Vit(options)), 18'749'002);
   VitOptions block = Small(VitMode::kParity);
-  EXPECT_EQ(Count(*Vit(block)), ParityParameterCount(block));
+  EXPECT_EQ(CountParameters(*Vit(block)), ParityParameterCount(block));
 }
 
 TEST(VitCountTest, CorrectedHasItsParametersAndUsesHalfOfThem) {
   const VitOptions options{.classes = 43};
-  EXPECT_EQ(Count(*Vit(options)), 10'709'803);
+  EXPECT_EQ(CountParameters(*Vit(options)), 10'709'803);
   EXPECT_EQ(ActiveParameters(options), 5'380'651);
   EXPECT_EQ(10'709'803 - (43 - 10) * (192 + 1), 10'703'434);  // 10 classes
 }
@@ -73,13 +68,13 @@ TEST(VitCountTest, MultiplyAddsAreThoseOfTheSpecification) {
 
 TEST(VitCountTest, TheStemReplacesThePatchProjection) {
   VitOptions options{.layer = VitLayer::kDense, .classes = 10, .layers = 1};
-  const int64_t plain = Count(*Vit(options));
+  const int64_t plain = CountParameters(*Vit(options));
   const int64_t plain_work = MultiplyAdds(options);
   options.convolutional_stem = true;
   const int64_t d = 192;
   // 3×3 from 3 to 48, 96, 192 with norms, 1×1 with bias; instead of 48 D + D.
   const int64_t stem = 9 * (3 * 48 + 48 * 96 + 96 * d) + 2 * (48 + 96 + d) + d * d + d;
-  EXPECT_EQ(Count(*Vit(options)), plain - (48 * d + d) + stem);
+  EXPECT_EQ(CountParameters(*Vit(options)), plain - (48 * d + d) + stem);
   EXPECT_EQ(MultiplyAdds(options) - plain_work,
             1024 * 27 * 48 + 256 * 9 * 48 * 96 + 64 * 9 * 96 * d + 64 * d * d - 64 * 48 * d);
   EXPECT_EQ(Vit(options)->forward(torch::zeros({2, 3, 32, 32})).logits.sizes(),
