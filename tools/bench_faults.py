@@ -14,7 +14,8 @@ import statistics
 import subprocess
 import threading
 import time
-import urllib.request
+
+import metrics_page
 
 OTHER, STUCK = "fruit", "flower"  # The domain that is measured, and the one whose expert hangs.
 SECONDS = 6                       # of one measurement
@@ -183,13 +184,10 @@ def cancelled_calls(build):
 
 def shed(metrics):
     """orchard_shed_total by reason, of a router's metrics page."""
-    page = urllib.request.urlopen(f"http://{metrics}/metrics", timeout=10).read().decode()
     counts = {}
-    for line in page.splitlines():
-        if line.startswith("orchard_shed_total{") and not line.endswith(" 0"):
-            name, value = line.rsplit(" ", 1)
-            reason = name.split('reason="')[1].split('"')[0]
-            counts[reason] = counts.get(reason, 0) + int(float(value))
+    for labels, value in metrics_page.series(metrics_page.page(metrics), "orchard_shed_total"):
+        if value:
+            counts[labels["reason"]] = counts.get(labels["reason"], 0) + int(value)
     return counts
 
 

@@ -6,16 +6,16 @@ bench/fleet/measured.json), then at several offered loads, each of which is simu
 root also the bytes of a picture on each hop, in network namespaces of its own.
 """
 
-import contextlib
 import json
 import os
 import re
 import statistics
 import subprocess
 import time
-import urllib.request
 
 import bench_runs
+import hosts_network
+import metrics_page
 
 MEASURED = bench_runs.ROOT / "bench/fleet/measured.json"
 DOMAIN = "fruit"          # What the loads ask for: its expert reads the map, the costlier kind.
@@ -42,21 +42,6 @@ def mean_of(times):
     """The mean that the simulation takes from quantiles: even between two."""
     points = sorted((float(share), ms) for share, ms in times["quantiles_ms"].items())
     return sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in zip(points, points[1:]))
-
-
-def page(address):
-    return urllib.request.urlopen(f"http://{address}/metrics", timeout=10).read().decode()
-
-
-def value(text, name, **labels):
-    """The sum of a metric's series that have these labels."""
-    total = 0.0
-    for line in text.splitlines():
-        if not re.match(rf"{name}[{{ ]", line):
-            continue
-        if all(f'{label}="{wanted}"' in line for label, wanted in labels.items()):
-            total += float(line.rsplit(" ", 1)[1])
-    return total
 
 
 def series(text):
@@ -86,7 +71,7 @@ class Fleet:
         return sum(bench_runs.cpu_seconds(process) for _, process in self.experts[domain])
 
     def expert_pages(self, domain):
-        return [page(metrics) for metrics, _ in self.experts[domain]]
+        return [metrics_page.page(metrics) for metrics, _ in self.experts[domain]]
 
     def refused_cpu_ms(self, pictures, prefix):
         """CPU of a picture that is received and refused: it asks a domain that there is not."""
@@ -109,8 +94,9 @@ class Fleet:
         asked = said["planned"] + said["warmed_up"]
 
         def grown(name):
-            return sum(value(text, name, domain=domain) for text in after[2]) - sum(
-                value(text, name, domain=domain) for text in before[2])
+            now, then = (sum(metrics_page.total(text, name, domain=domain) for text in pages)
+                         for pages in (after[2], before[2]))
+            return now - then
 
         rows = max(1.0, grown("orchard_expert_server_rows_total"))
         return said | {"router_cpu_ms": (after[0] - before[0]) / asked * 1e3,
@@ -252,32 +238,6 @@ def table_of(rows, all_costs, rounds):
     return "\n".join(lines)
 
 
-@contextlib.contextmanager
-def namespaces():
-    """Three network namespaces in a row: client, router, experts; yields their names."""
-    tag = f"orchard{os.getpid()}"
-    names = [f"{tag}{part}" for part in "cre"]
-
-    def ip(*arguments):
-        subprocess.run(["ip", *arguments], check=True)
-
-    try:
-        for name in names:
-            ip("netns", "add", name)
-            ip("-n", name, "link", "set", "lo", "up")
-        for side, other, net in (("c", names[0], "10.77.1"), ("e", names[2], "10.77.2")):
-            ip("-n", names[1], "link", "add", f"to-{side}", "type", "veth", "peer", "name", "eth0",
-               "netns", other)
-            ip("-n", names[1], "address", "add", f"{net}.1/24", "dev", f"to-{side}")
-            ip("-n", other, "address", "add", f"{net}.2/24", "dev", "eth0")
-            ip("-n", names[1], "link", "set", f"to-{side}", "up")
-            ip("-n", other, "link", "set", "eth0", "up")
-        yield names
-    finally:
-        for name in names:
-            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
-
-
 def link_bytes(namespace, link):
     """(received, sent) of a link, by its namespace."""
     said = subprocess.run(["ip", "-n", namespace, "-s", "-j", "link", "show", link],
@@ -288,25 +248,31 @@ def link_bytes(namespace, link):
 
 def wire_bytes(build, domain, pictures=100):
     """Bytes a picture: from the client, to it, to the expert, from it."""
-    with namespaces() as (client, router, experts):
-        def start(name, namespace, host, *command):
-            return build.processes.start(name, [
-                "ip", "netns", "exec", namespace, *command, "--listen", f"{host}:0",
-                "--metrics-listen", "127.0.0.1:0"])["grpc"]
+    with hosts_network.Network("wire") as network:
+        for host in ("client", "router", "experts"):
+            network.add(host)
 
-        expert = start("wire-expert", experts, "10.77.2.2", build.bin_dir / "orchard-expert",
-                       *build.model, "--domain", domain)
-        address = start("wire-router", router, "10.77.1.1", build.bin_dir / "orchard-router",
-                        *build.model, "--expert", f"{domain}={expert}", "--http-listen",
-                        "127.0.0.1:0")
-        command = ["ip", "netns", "exec", client,
-                   *build.command(address, "--domain", domain, "--concurrency", "1", "--requests",
-                                  str(pictures), warm_up="0s")]
+        def start(name, host, *command):
+            return build.processes.start(name, network.command(host, [
+                *command, "--listen", f"{network.address(host)}:0", "--metrics-listen",
+                "127.0.0.1:0"]))["grpc"]
+
+        def counts():
+            middle = network.namespace(hosts_network.MIDDLE)
+            return [link_bytes(middle, network.port(host)) for host in ("client", "experts")]
+
+        expert = start("wire-expert", "experts", build.bin_dir / "orchard-expert", *build.model,
+                       "--domain", domain)
+        address = start("wire-router", "router", build.bin_dir / "orchard-router", *build.model,
+                        "--expert", f"{domain}={expert}", "--http-listen", "127.0.0.1:0")
+        command = network.command("client", build.command(
+            address, "--domain", domain, "--concurrency", "1", "--requests", str(pictures),
+            warm_up="0s"))
         bench_runs.run_json(command)  # Connections are made, caches filled.
-        before = [link_bytes(router, link) for link in ("to-c", "to-e")]
+        before = counts()
         said = bench_runs.run_json(command)
         time.sleep(0.2)
-        after = [link_bytes(router, link) for link in ("to-c", "to-e")]
+        after = counts()
         build.stop()
     if said["ok"] < pictures:
         raise bench_runs.BenchError(f"{pictures - said['ok']} of {pictures} pictures failed")
@@ -323,7 +289,7 @@ def measure(build, rounds):
     fleet = Fleet(build, router_core, other_core)
     rows, all_costs = compare(fleet, build, encode_fixed, rounds, other_core)
     usual = sorted(all_costs, key=lambda costs: costs[0]["cpu_ms"])[len(all_costs) // 2]
-    router_page = page(fleet.bound["metrics"])
+    router_page = metrics_page.page(fleet.bound["metrics"])
     measured = {
         "machine": bench_runs.processor(),
         "pictures": bench_runs.pictures_text(build.images),

@@ -4,14 +4,12 @@ Everything speaks mutual TLS with certificates of one authority, by the names th
 is a pod: what leaves is taken out of its name first, then waits, then gets SIGTERM, as the chart has it.
 """
 
-import contextlib
 import dataclasses
-import http.client
-import re
 import subprocess
 import time
 
 import hosts_network
+import metrics_page
 from hosts_network import HostsError
 
 FARM = "farm.svc"
@@ -154,16 +152,11 @@ class Fleet:
     def metrics(self, host, port):
         """The page of a process on a host, as the client's host gets it."""
         with self.network.inside("client"):
-            connection = http.client.HTTPConnection(self.network.address(host), port,
-                                                    timeout=self.pace.patience_s)
-            with contextlib.closing(connection):
-                connection.request("GET", "/metrics")
-                return connection.getresponse().read().decode()
+            return metrics_page.page(f"{self.network.address(host)}:{port}", self.pace.patience_s)
 
     def series(self, host, port, metric):
         """[(labels, value)] of a metric."""
-        lines = re.findall(rf"^{metric}(?:\{{(.*)\}})? (\S+)$", self.metrics(host, port), re.MULTILINE)
-        return [(dict(re.findall(r'(\w+)="([^"]*)"', labels)), float(value)) for labels, value in lines]
+        return metrics_page.series(self.metrics(host, port), metric)
 
     def endpoints(self, router, domain):
         """{"up": 2, "down": 0, …}: how many of a domain's addresses are in each state."""

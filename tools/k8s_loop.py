@@ -9,17 +9,16 @@ it is small again. And a picture of a domain that is at zero waits until its exp
 import collections
 import contextlib
 import json
-import re
 import statistics
 import threading
 import time
-import urllib.request
 
 import bench_runs
 import chart_render
 import hosts_network
 import k8s_keda
 import k8s_kubelet
+import metrics_page
 from k8s_chart import HELM_TIMEOUT, RELEASE, Step
 from k8s_cluster import Cluster, ClusterError, run, tool
 
@@ -193,21 +192,17 @@ class LoopTest:
                 if "ready" in pod.times and pod.term_at is None]
 
     def metrics(self, pod, port):
-        with self.network.inside(CLIENT), urllib.request.urlopen(
-                f"http://{pod.address}:{port}/metrics", timeout=CALL_TIMEOUT_S) as answer:
-            return answer.read().decode()
+        with self.network.inside(CLIENT):
+            return metrics_page.page(f"{pod.address}:{port}", CALL_TIMEOUT_S)
 
-    def router_gauge(self, name, domain, more=""):
-        """`more`: labels that follow the domain."""
+    def router_gauge(self, name, **labels):
         (router,) = self.players.kubelet.of("router")
-        found = re.search(rf'^{name}\{{[^}}]*domain="{domain}"[^}}]*{more}[^}}]*\}} (\S+)$',
-                          self.metrics(router, 8002), re.MULTILINE)
-        return float(found[1]) if found else 0.0
+        return metrics_page.total(self.metrics(router, 8002), name, **labels)
 
     def rows(self, pods):
         """Pictures that each pod's expert has scored, by the pod's name."""
-        return {pod.name: float(re.search(r"^orchard_expert_server_rows_total\{[^}]*\} (\S+)$",
-                                          self.metrics(pod, 8012), re.MULTILINE)[1]) for pod in pods}
+        return {pod.name: metrics_page.total(self.metrics(pod, 8012), "orchard_expert_server_rows_total")
+                for pod in pods}
 
     # The steps.
 
@@ -228,9 +223,9 @@ class LoopTest:
         with Step(f"a few pictures of {self.hot}, to see what one takes") as step:
             traffic = Traffic(self.network, self.bin_dir, self.groups[self.hot], QUIET_RATE)
             traffic.start()
-            self.wait("a service time", lambda: self.router_gauge("orchard_expert_service_seconds", self.hot))
+            self.wait("a service time", lambda: self.router_gauge("orchard_expert_service_seconds", domain=self.hot))
             traffic.stop()
-            service_s = self.router_gauge("orchard_expert_service_seconds", self.hot)
+            service_s = self.router_gauge("orchard_expert_service_seconds", domain=self.hot)
             rate = HOT_REPLICAS * TARGET_UTILISATION / service_s
             step.found(f"{1000 * service_s:.1f} ms of an expert's core")
         if rate > MOST_RATE:
@@ -240,8 +235,8 @@ class LoopTest:
         traffic.start()
         with Step(f"{rate:.1f} pictures of {self.hot} a second: its Deployment grows") as step:
             self.wait(f"more than one {self.hot}", lambda: self.router_gauge(
-                "orchard_expert_endpoints", self.hot, 'state="up"') > 1)
-            desired = self.router_gauge("orchard_expert_desired_replicas", self.hot)
+                "orchard_expert_endpoints", domain=self.hot, state="up") > 1)
+            desired = self.router_gauge("orchard_expert_desired_replicas", domain=self.hot)
             step.found(f"{self.replicas(self.hot)} replicas, {desired:.2f} desired")
         with Step(f"each replica takes its share, over {SHARE_S} s") as step:
             step.found(self.shares())

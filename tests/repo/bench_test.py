@@ -17,7 +17,7 @@ import tree
 
 PATIENCE_S = 120
 TOOLS = ("demo", "monitoring.py", "bench", "bench_budgets.py", "bench_build.py", "bench_compare.py",
-         "bench_faults.py", "bench_fleet.py", "bench_runs.py")
+         "bench_faults.py", "bench_fleet.py", "bench_runs.py", "hosts_network.py", "metrics_page.py")
 
 # Every program writes down that it was called: build, program, and what tells one call from another.
 HEAD = r"""#!/bin/sh
