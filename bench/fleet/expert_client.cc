@@ -5,7 +5,10 @@
 
 #include "absl/container/inlined_vector.h"
 
+#include "experts/call_policy.h"
+#include "experts/remote_expert.h"
 #include "experts/subset.h"
+#include "rpc/channel_arguments.h"
 
 namespace orchard::bench {
 
@@ -14,27 +17,21 @@ using experts::MissingReason;
 
 namespace {
 
-// As experts/internal/domain.cc, endpoint.cc, call.cc, remote_expert.h and
-// rpc/channel_arguments.h have them.
-constexpr experts::RatioBudget::Options kRetries{
-    .ratio = 0.2, .at_least = 10, .window = std::chrono::seconds(10)};
-constexpr experts::RatioBudget::Options kHedges{
-    .ratio = 0.05, .at_least = 0, .window = std::chrono::seconds(60)};
-constexpr std::chrono::milliseconds kTendInterval{200};
-constexpr int kLazy = 5;
-constexpr std::chrono::milliseconds kProbeInterval{1'000};
-constexpr std::chrono::milliseconds kProbeTimeout{1'000};
-constexpr std::chrono::milliseconds kUrgentProbe{500};
-constexpr Clock::duration kLeastFairTime = std::chrono::milliseconds(100);
-constexpr Clock::duration kMostFairTime = std::chrono::seconds(1);
-constexpr int kFadeCalls = 8;
-constexpr Clock::duration kLeastFade = std::chrono::milliseconds(20);
-constexpr Clock::duration kMostFade = std::chrono::seconds(1);
-constexpr size_t kMaxAttempts = 3;
-constexpr size_t kSilentProbes = 2;
-constexpr std::chrono::seconds kLongSilence{1};
-constexpr std::chrono::seconds kKeepalive{40};      // a ping each 30 s, and 10 s for its answer
-constexpr std::chrono::seconds kConnectTimeout{2};  // of a host that does not answer
+/// What a router has that is told nothing else.
+const experts::RemoteExpertOptions& Usual() {
+  static const experts::RemoteExpertOptions usual;
+  return usual;
+}
+
+const rpc::ConnectionOptions& UsualConnection() {
+  static const rpc::ConnectionOptions usual;
+  return usual;
+}
+
+/// After which a host that answers nothing any more is down: a ping, and the time for its answer.
+Clock::duration Keepalive() {
+  return UsualConnection().keepalive + UsualConnection().keepalive_timeout;
+}
 
 bool IsCurable(absl::StatusCode code) {
   return code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kResourceExhausted;
@@ -52,8 +49,8 @@ ExpertClient::ExpertClient(Events& events, const FleetPlan& plan, const Listing&
       domain_(domain),
       identity_(identity),
       choices_(identity % 1'000'003),
-      retries_(kRetries),
-      hedges_(kHedges) {}
+      retries_(experts::kRetries),
+      hedges_(experts::kHedges) {}
 
 void ExpertClient::Begin(Clock::duration phase) {
   LookUp();
@@ -92,13 +89,13 @@ void ExpertClient::Tend() {
   const std::vector<EndpointPtr> endpoints = set_;
   for (const EndpointPtr& endpoint : endpoints) {
     if (endpoint->link != Link::kUp || endpoint->probing) continue;
-    const bool waits = endpoint->load.OldestAge(now) > kLongSilence;
-    const bool due = now - endpoint->last_probe >= kProbeInterval;
+    const bool waits = endpoint->load.OldestAge(now) > experts::kLongSilence;
+    const bool due = now - endpoint->last_probe >= Usual().probe_interval;
     const bool doubtful =
         (endpoint->silent || waits || endpoint->renewed) && !endpoint->ejection.bad();
     if ((due && doubtful) || endpoint->ejection.MayProbe(now, all_bad_)) Probe(endpoint);
   }
-  events_.In(kTendInterval * (all_up_ ? kLazy : 1), [this] { Tend(); });
+  events_.In(Usual().tend_interval * (all_up_ ? experts::kLazy : 1), [this] { Tend(); });
 }
 
 /// What its channel would have found.
@@ -114,9 +111,10 @@ void ExpertClient::Look(Endpoint& endpoint) const {
       endpoint.link = Link::kDown;
       break;
     case Pod::State::kSilent:
-      if (before == Link::kUp && now - endpoint.pod->since() >= kKeepalive) {
+      if (before == Link::kUp && now - endpoint.pod->since() >= Keepalive()) {
         endpoint.link = Link::kDown;
-      } else if (before == Link::kConnecting && now - endpoint.since >= kConnectTimeout) {
+      } else if (before == Link::kConnecting &&
+                 now - endpoint.since >= UsualConnection().connect_timeout) {
         endpoint.link = Link::kDown;
       }
       break;
@@ -185,7 +183,7 @@ void ExpertClient::Probe(const EndpointPtr& endpoint) {
   endpoint->probing = true;
   endpoint->last_probe = events_.now();
   const bool answers = endpoint->pod->state() != Pod::State::kSilent;
-  const Clock::duration patience = all_bad_ ? kUrgentProbe : kProbeTimeout;
+  const Clock::duration patience = all_bad_ ? experts::kUrgentProbe : Usual().probe_timeout;
   events_.In(answers ? 2 * plan_.pods.hop : patience,
              [this, endpoint, answers] { ProbeEnded(*endpoint, answers); });
 }
@@ -198,7 +196,7 @@ void ExpertClient::ProbeEnded(Endpoint& endpoint, bool answered) {
     endpoint.ejection.ProbeSucceeded();
   } else {
     ++endpoint.silent_probes;
-    if (endpoint.ejection.bad() || endpoint.silent_probes >= kSilentProbes) {
+    if (endpoint.ejection.bad() || endpoint.silent_probes >= experts::kSilentProbes) {
       endpoint.ejection.Silent(events_.now());
     }
   }
@@ -315,7 +313,7 @@ void ExpertClient::Close(Try& attempt, const End& end) {
     delay_.Answered(took);
     service_.Said(end.reply.service_seconds, now);
     if (const auto usual = delay_.Delay()) {
-      endpoint.load.SetFade(std::clamp(kFadeCalls * *usual, kLeastFade, kMostFade));
+      endpoint.load.SetFade(experts::Fade(*usual));
     }
     tally_.Called(now, took);
   } else if (end.hung_up || (silence && !fair)) {
@@ -331,14 +329,11 @@ void ExpertClient::Close(Try& attempt, const End& end) {
   if (endpoint.pod->state() != Pod::State::kServing) endpoint.link = Link::kDown;
 }
 
-Clock::duration ExpertClient::FairTime() const {
-  const std::optional<Clock::duration> usual = delay_.Delay();
-  return usual ? std::clamp(4 * *usual, kLeastFairTime, kMostFairTime) : kMostFairTime;
-}
+Clock::duration ExpertClient::FairTime() const { return experts::FairTime(delay_.Delay()); }
 
 bool ExpertClient::Retry(CallId id, Call& call, absl::StatusCode code) {
   if (!IsCurable(code) || events_.now() >= call.deadline) return false;
-  if (call.tries.size() >= kMaxAttempts) return false;
+  if (call.tries.size() >= experts::kMaxAttempts) return false;
   EndpointPtr next = Choose(call, Kind::kRetry);
   if (next == nullptr || !retries_.Take(events_.now())) return false;
   tally_.Retried(events_.now());

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "experts/call_policy.h"
 #include "experts/internal/call_group.h"
 #include "experts/metadata.h"
 #include "experts/wire.h"
@@ -18,7 +19,6 @@ using core::Clock;
 namespace {
 
 constexpr std::chrono::hours kLongestCall{1};  // "No deadline" would not survive the arithmetic.
-constexpr size_t kMaxAttempts = 3;
 
 /// gRPC's deadlines are on the system's clock.
 std::chrono::system_clock::time_point ToSystem(Clock::time_point deadline) {

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "core/trace_context.h"
+#include "experts/call_policy.h"
 #include "experts/endpoint_choice.h"
 #include "experts/wire.h"
 #include "rpc/status.h"
@@ -18,24 +19,8 @@ using core::Clock;
 
 namespace {
 
-/// Twenty of a hundred calls, ten in ten seconds at least.
-constexpr RatioBudget::Options kRetries{
-    .ratio = 0.2, .at_least = 10, .window = std::chrono::seconds(10)};
-/// Five of a hundred, over a time in which a domain that is seldom asked has a hundred.
-constexpr RatioBudget::Options kHedges{
-    .ratio = 0.05, .at_least = 0, .window = std::chrono::seconds(60)};
-
-constexpr int kLazy = 5;  // rounds that are left out while all is well
-constexpr Clock::duration kLeastFairTime = std::chrono::milliseconds(100);
-constexpr Clock::duration kMostFairTime = std::chrono::seconds(1);
-/// While nobody can be asked, a probe in vain must not delay the next: back in two seconds.
-constexpr std::chrono::milliseconds kUrgentProbe{500};
 /// Between two look-ups while somebody waits for a domain to start.
 constexpr std::chrono::milliseconds kLookUpForWaiting{200};
-/// What is known of an idle endpoint fades in so many calls' time.
-constexpr int kFadeCalls = 8;
-constexpr Clock::duration kLeastFade = std::chrono::milliseconds(20);
-constexpr Clock::duration kMostFade = std::chrono::seconds(1);
 /// Beyond it an answer is no answer; a process may describe many domains.
 constexpr size_t kLeastReceiveBytes = size_t{16} << 20;
 
@@ -184,9 +169,7 @@ std::optional<Clock::duration> Domain::HedgeAfter() {
 
 Clock::duration Domain::FairTime() {
   core::MutexLock lock(mutex_);
-  const std::optional<Clock::duration> usual = delay_.Delay();
-  // Of who is not known yet, the benefit of the doubt: probes find those that are silent.
-  return usual ? std::clamp(4 * *usual, kLeastFairTime, kMostFairTime) : kMostFairTime;
+  return experts::FairTime(delay_.Delay());
 }
 
 void Domain::Hedged(HedgeResult result) {
@@ -209,7 +192,7 @@ void Domain::Ended(const AttemptEnd& end) {
       service_.Said(end.service_seconds, Clock::now());
       usual = delay_.Delay();
     }
-    if (usual) end.endpoint.SetFade(std::clamp(kFadeCalls * *usual, kLeastFade, kMostFade));
+    if (usual) end.endpoint.SetFade(Fade(*usual));
   }
   if (end.foreign) NoteForeign(end.endpoint, end.message);
   if (end.ended.code != absl::StatusCode::kOk || !was_up) board_.Review();

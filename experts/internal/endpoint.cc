@@ -6,6 +6,7 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include "experts/call_policy.h"
 #include "rpc/channel_arguments.h"
 
 namespace orchard::experts::internal {
@@ -20,9 +21,6 @@ constexpr char kServiceConfig[] =
 
 constexpr int kRetryBufferBytes = 8 << 20;  // transparent retries of a whole batch of maps
 constexpr int kLookUpMs = 5'000;  // of a plain name, which the channel looks up for itself
-
-constexpr size_t kSilentProbes = 2;  // in a row, until an address that answered before is bad
-constexpr std::chrono::seconds kLongSilence{1};  // a call that waits longer makes us ask
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const std::string& authority,
                                            const ChannelOptions& options) {
