@@ -86,7 +86,11 @@ class Compiler {
   std::vector<Step> Compile(const MobileNetV2& network) {
     Value value{{{1, kChannels, kSide, kSide}, Type::f32, Tag::nhwc}, kInput};
     const size_t last = static_cast<size_t>(kEncoderBlocks) - 1;
-    for (size_t i = 0; i < last; ++i) value = Block(Fold(*network->features->ptr(i)), value);
+    for (size_t i = 0; i < last; ++i) {
+      // The last of these makes the map: what leaves the encoder isn't rounded to BF16.
+      const Type out_type = i + 1 == last ? Type::f32 : type_;
+      value = Block(Fold(*network->features->ptr(i)), value, out_type);
+    }
     Reorder(value, {{{1, kMapChannels, kMapSide, kMapSide}, Type::f32, Tag::nchw}, kMap});
     const FoldedBlock top = Fold(*network->features->ptr(last));
     value = Convolve(top.layers.front(), value, kTop, nullptr, Type::f32);
@@ -95,14 +99,16 @@ class Compiler {
   }
 
  private:
-  Value Block(const FoldedBlock& block, const Value& input) {
+  /// `out_type`: of what the block's last layer writes; with a skip it is the input's.
+  Value Block(const FoldedBlock& block, const Value& input, Type out_type) {
     const Buffer other = input.buffer == kBlock0 ? kBlock1 : kBlock0;
     Value value = input;
     for (size_t i = 0; i < block.layers.size(); ++i) {
       const bool last = i + 1 == block.layers.size();
       const Buffer hidden = value.buffer == kHidden0 ? kHidden1 : kHidden0;
       const Buffer out = !last ? hidden : block.skip ? input.buffer : other;
-      value = Convolve(block.layers[i], value, out, last && block.skip ? &input : nullptr, type_);
+      value = Convolve(block.layers[i], value, out, last && block.skip ? &input : nullptr,
+                       last ? out_type : type_);
     }
     return value;
   }

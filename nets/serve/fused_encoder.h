@@ -16,7 +16,8 @@ namespace orchard::nets {
 /// How the encoder's products are computed. Sums are FP32 either way.
 enum class Precision {
   kFp32,
-  kBf16,  ///< kernels and activations rounded to BF16: 8 bits of significand
+  /// Kernels, and activations but for the features, rounded to BF16: 8 bits of significand.
+  kBf16,
 };
 
 /// Whether this CPU multiplies BF16 in hardware (AVX512-BF16, AMX). Without it kBf16 is refused.

@@ -1,6 +1,8 @@
 #include "model/encoder.h"
 
+#include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <random>
 #include <set>
@@ -119,6 +121,20 @@ TEST_F(EncoderTest, Bf16StaysNearAndIsRefusedWhereTheCpuHasNone) {
   EXPECT_LT(RelativeError(features->map, want.map), 0.3);
   EXPECT_LT(RelativeError(features->pooled, want.pooled), 0.1);
   EXPECT_GT(RelativeError(features->map, want.map), 1e-4);  // It is not FP32 after all.
+}
+
+TEST_F(EncoderTest, WhatLeavesABf16EncoderIsNotRoundedToBf16) {
+  if (!nets::CpuHasBf16()) GTEST_SKIP() << "this CPU has no BF16";
+  const auto encoder =
+      Encoder::Load(SharedModel(), SharedManifest().encoder(), EncoderPrecision::kBf16);
+  ASSERT_THAT(encoder, IsOk());
+  const auto features = (*encoder)->Encode(Pictures(1), 1);
+  ASSERT_THAT(features, IsOk());
+  for (const std::vector<float>& values : {features->map, features->pooled}) {
+    const auto rounded = std::ranges::count_if(
+        values, [](float v) { return (std::bit_cast<std::uint32_t>(v) & 0xFFFFU) == 0; });
+    EXPECT_LT(rounded, static_cast<std::ptrdiff_t>(values.size() / 2));
+  }
 }
 
 TEST_F(EncoderTest, ThreadsThatShareOneGiveTheBitsOfOne) {
