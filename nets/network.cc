@@ -9,6 +9,7 @@
 namespace orchard::nets {
 namespace {
 
+using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
@@ -25,14 +26,24 @@ const v1::Range& RangeOf(const FieldDescriptor& choice) {
   return choice.options().GetExtension(v1::range);
 }
 
+bool HasRange(const FieldDescriptor& field) { return field.options().HasExtension(v1::range); }
+
 /// Fields with a range, all of them single numbers.
-std::vector<const FieldDescriptor*> ChoicesOf(const FieldDescriptor& kind) {
+std::vector<const FieldDescriptor*> ChoicesOf(const Descriptor& message) {
   std::vector<const FieldDescriptor*> choices;
-  for (int i = 0; i < kind.message_type()->field_count(); ++i) {
-    const FieldDescriptor* field = kind.message_type()->field(i);
-    if (field->options().HasExtension(v1::range)) choices.push_back(field);
+  for (int i = 0; i < message.field_count(); ++i) {
+    if (HasRange(*message.field(i))) choices.push_back(message.field(i));
   }
   return choices;
+}
+
+/// Fields that are messages of their own.
+std::vector<const FieldDescriptor*> GroupsOf(const Descriptor& message) {
+  std::vector<const FieldDescriptor*> groups;
+  for (int i = 0; i < message.field_count(); ++i) {
+    if (message.field(i)->message_type() != nullptr) groups.push_back(message.field(i));
+  }
+  return groups;
 }
 
 double Get(const Message& chosen, const FieldDescriptor& choice) {
@@ -65,6 +76,40 @@ std::string FaultOf(double value, const v1::Range& range) {
   return "";
 }
 
+/// Proto3 reads any number as a value of an enumeration.
+std::string EnumFault(const Message& chosen, const FieldDescriptor& field) {
+  const int value = chosen.GetReflection()->GetEnumValue(chosen, &field);
+  if (field.enum_type()->FindValueByNumber(value) != nullptr) return "";
+  return absl::StrCat(" is ", value, ", which is no ", field.enum_type()->name());
+}
+
+/// `path` is what a fault calls the message, "vit_moe.router".
+void AddFaults(const Message& chosen, const std::string& path, std::vector<std::string>& faults) {
+  const auto add = [&](const FieldDescriptor& field, const std::string& fault) {
+    if (!fault.empty()) faults.push_back(absl::StrCat(path, ".", field.name(), fault));
+  };
+  const Descriptor& message = *chosen.GetDescriptor();
+  for (int i = 0; i < message.field_count(); ++i) {
+    const FieldDescriptor& field = *message.field(i);
+    if (HasRange(field)) add(field, FaultOf(Get(chosen, field), RangeOf(field)));
+    if (field.enum_type() != nullptr) add(field, EnumFault(chosen, field));
+  }
+  for (const FieldDescriptor* group : GroupsOf(message)) {
+    AddFaults(chosen.GetReflection()->GetMessage(chosen, group),
+              absl::StrCat(path, ".", group->name()), faults);
+  }
+}
+
+void CompleteMessage(Message& chosen) {
+  const Descriptor& message = *chosen.GetDescriptor();
+  for (const FieldDescriptor* choice : ChoicesOf(message)) {
+    Set(chosen, *choice, Get(chosen, *choice));
+  }
+  for (const FieldDescriptor* group : GroupsOf(message)) {
+    CompleteMessage(*chosen.GetReflection()->MutableMessage(&chosen, group));
+  }
+}
+
 }  // namespace
 
 std::string NetworkName(const v1::Network& network) {
@@ -83,21 +128,14 @@ std::vector<std::string> NetworkFaults(const v1::Network& network) {
     return {absl::StrCat("no network is named; known: ", absl::StrJoin(KnownNetworks(), ", "))};
   }
   std::vector<std::string> faults;
-  const FieldDescriptor& kind = *KindOf(network);
-  const Message& chosen = network.GetReflection()->GetMessage(network, &kind);
-  for (const FieldDescriptor* choice : ChoicesOf(kind)) {
-    const std::string fault = FaultOf(Get(chosen, *choice), RangeOf(*choice));
-    if (!fault.empty()) faults.push_back(absl::StrCat(kind.name(), ".", choice->name(), fault));
-  }
+  AddFaults(network.GetReflection()->GetMessage(network, KindOf(network)), NetworkName(network),
+            faults);
   return faults;
 }
 
 v1::Network Complete(v1::Network network) {
   if (const FieldDescriptor* kind = KindOf(network)) {
-    Message& chosen = *network.GetReflection()->MutableMessage(&network, kind);
-    for (const FieldDescriptor* choice : ChoicesOf(*kind)) {
-      Set(chosen, *choice, Get(chosen, *choice));
-    }
+    CompleteMessage(*network.GetReflection()->MutableMessage(&network, kind));
   }
   return network;
 }
@@ -106,7 +144,7 @@ std::map<std::string, double> Choices(const v1::Network& network) {
   std::map<std::string, double> choices;
   if (const FieldDescriptor* kind = KindOf(network)) {
     const Message& chosen = network.GetReflection()->GetMessage(network, kind);
-    for (const FieldDescriptor* choice : ChoicesOf(*kind)) {
+    for (const FieldDescriptor* choice : ChoicesOf(*kind->message_type())) {
       choices[choice->name()] = Get(chosen, *choice);
     }
   }
@@ -126,7 +164,7 @@ absl::StatusOr<v1::Network> NetworkOf(std::string_view name,
   std::vector<std::string> faults;
   for (const auto& [choice, value] : choices) {
     const FieldDescriptor* field = kind->message_type()->FindFieldByName(choice);
-    if (field == nullptr) {
+    if (field == nullptr || !HasRange(*field)) {
       faults.push_back(
           absl::StrCat("architecture ", kind->name(), " takes no argument \"", choice, "\""));
     } else if (value < 0) {

@@ -22,16 +22,20 @@ std::string NetworkName(const v1::Network& network);
 /// Names of all networks, in the order of the proto.
 std::vector<std::string> KnownNetworks();
 
-/// Every fault, with the value and the limit: no network, a value out of range.
+/// Every fault, with the value and the limit: no network, a value out of range, a number that is no
+/// value of its enumeration. What only values together can have wrong, an architecture says itself
+/// (Faults of its options).
 std::vector<std::string> NetworkFaults(const v1::Network& network);
 
 /// With the default in place of every absent choice. `network` has no fault.
 v1::Network Complete(v1::Network network);
 
-/// What is chosen, by name, absent choices with their defaults.
+/// The numbers that are chosen, by name, absent ones with their defaults; those of messages inside
+/// the network are not among them.
 std::map<std::string, double> Choices(const v1::Network& network);
 
-/// The network that a word and numbers stand for, as manifests write it. Errors: INVALID_ARGUMENT
+/// The network that a word and numbers stand for, as manifests write those whose choices are all
+/// numbers. Errors: INVALID_ARGUMENT
 /// with every fault: an unknown network with the known ones, a choice that it doesn't have, a value
 /// out of range.
 absl::StatusOr<v1::Network> NetworkOf(std::string_view name,

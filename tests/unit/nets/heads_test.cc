@@ -21,6 +21,7 @@ namespace {
 using orchard::testing::IsOk;
 using orchard::testing::StatusIs;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr int64_t kClasses = 31;  // the largest domain
@@ -205,18 +206,52 @@ TEST(HeadsTest, OneClassIsNoChoice) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("at least 2 classes, not 1")));
 }
 
-// Every field of every network has a range with a default inside it, so that no number of a recipe
-// or a manifest goes unchecked.
-TEST(NetworksTest, EveryChoiceHasARangeAndADefaultInsideIt) {
+/// Fields of a network, those of messages inside it as well, that are numbers without a range.
+std::vector<std::string> NumbersWithoutRange(const google::protobuf::Descriptor& message) {
+  using google::protobuf::FieldDescriptor;
+  std::vector<std::string> found;
+  for (int i = 0; i < message.field_count(); ++i) {
+    const FieldDescriptor& field = *message.field(i);
+    if (field.message_type() != nullptr) {
+      for (const std::string& inner : NumbersWithoutRange(*field.message_type())) {
+        found.push_back(inner);
+      }
+    } else if (field.enum_type() == nullptr && field.cpp_type() != FieldDescriptor::CPPTYPE_BOOL &&
+               !field.options().HasExtension(v1::range)) {
+      found.push_back(field.full_name());
+    }
+  }
+  return found;
+}
+
+// So that no number of a recipe or a manifest goes unchecked.
+TEST(NetworksTest, EveryNumberHasARangeAndADefaultInsideIt) {
   for (const std::string& name : KnownNetworks()) {
     const auto network = NetworkOf(name, {});
-    ASSERT_THAT(network, IsOk()) << name;
+    ASSERT_THAT(network, IsOk()) << name;  // The defaults have no fault.
     const auto* kind = v1::Network::descriptor()->FindFieldByName(name)->message_type();
-    for (int i = 0; i < kind->field_count(); ++i) {
-      EXPECT_TRUE(kind->field(i)->options().HasExtension(v1::range)) << kind->field(i)->full_name();
-    }
+    EXPECT_THAT(NumbersWithoutRange(*kind), ::testing::IsEmpty());
     EXPECT_EQ(Choices(*network), Choices(Complete(*network)));
-    EXPECT_EQ(Choices(*network).size(), static_cast<size_t>(kind->field_count()));
+    EXPECT_THAT(NetworkFaults(Complete(*network)), ::testing::IsEmpty());
+  }
+}
+
+TEST(NetworksTest, FaultsOfMessagesInsideANetworkAreFound) {
+  v1::Network network;
+  network.mutable_vit_moe()->set_side(4096);
+  network.mutable_vit_moe()->mutable_router()->set_passes(1);
+  network.mutable_vit_moe()->mutable_router()->set_kind(static_cast<v1::TokenRouter::Kind>(77));
+  EXPECT_THAT(NetworkFaults(network),
+              ElementsAre("vit_moe.side is 4096, must be in [4, 1024]",
+                          "vit_moe.router.kind is 77, which is no Kind",
+                          "vit_moe.router.passes is 1, must be in [2, 64]"));
+}
+
+TEST(NetworksTest, WhatIsNoNumberIsNoArgument) {
+  for (const char* choice : {"mode", "router", "stem"}) {
+    EXPECT_THAT(NetworkOf("vit_moe", {{choice, 1}}),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("takes no argument")))
+        << choice;
   }
 }
 
