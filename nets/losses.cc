@@ -12,13 +12,16 @@ torch::Tensor Total(const std::vector<LossTerm>& terms) {
   return total;
 }
 
-torch::Tensor SmoothTargets(const torch::Tensor& labels, int64_t classes, double epsilon,
-                            Smoothing form) {
-  const auto k = static_cast<double>(classes);
+torch::Tensor SmoothTargets(const torch::Tensor& targets, double epsilon, Smoothing form) {
+  const auto k = static_cast<double>(targets.size(1));
   const double other = form == Smoothing::kOthers ? epsilon / (k - 1.0) : epsilon / k;
   const double label = form == Smoothing::kOthers ? 1.0 - epsilon : 1.0 - epsilon + epsilon / k;
-  const torch::Tensor hot = torch::one_hot(labels, classes).to(torch::kFloat32);
-  return hot * (label - other) + other;
+  return targets * (label - other) + other;
+}
+
+torch::Tensor SmoothTargets(const torch::Tensor& labels, int64_t classes, double epsilon,
+                            Smoothing form) {
+  return SmoothTargets(torch::one_hot(labels, classes).to(torch::kFloat32), epsilon, form);
 }
 
 torch::Tensor SoftCrossEntropy(const torch::Tensor& logits, const torch::Tensor& targets) {

@@ -29,6 +29,9 @@ enum class Smoothing : std::uint8_t {
 torch::Tensor SmoothTargets(const torch::Tensor& labels, int64_t classes, double epsilon,
                             Smoothing form);
 
+/// The same of targets [N, K] that are distributions already, mixed ones too.
+torch::Tensor SmoothTargets(const torch::Tensor& targets, double epsilon, Smoothing form);
+
 /// Mean over pictures of -Σ_k target · log_softmax(logits). logits [N, K], targets [N, K].
 torch::Tensor SoftCrossEntropy(const torch::Tensor& logits, const torch::Tensor& targets);
 

@@ -80,11 +80,6 @@ int64_t MultiplyAdds(const FmeOptions& options, int64_t experts, int64_t top_k) 
   return count;
 }
 
-torch::Tensor FullWeights(const Assignment& chosen, int64_t experts) {
-  return torch::zeros({chosen.experts.size(0), experts}, chosen.weights.options())
-      .scatter_add(1, chosen.experts.clamp_min(0), chosen.weights);
-}
-
 ModulatedFfn::ModulatedFfn(TokenRouter given, const FmeOptions& options)
     : router(std::move(given)), options_(options) {
   const int64_t d = options.width;

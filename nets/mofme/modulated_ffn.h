@@ -73,7 +73,4 @@ struct ModulatedFfn final : TokenLayerImpl {
   FmeOptions options_;
 };
 
-/// [n, E]: the weight of every expert, 0 for those not chosen.
-torch::Tensor FullWeights(const Assignment& chosen, int64_t experts);
-
 }  // namespace orchard::nets

@@ -29,6 +29,11 @@ TopK SelectTopK(const torch::Tensor& scores, int64_t k) {
   return {.values = values.narrow(-1, 0, k), .indices = indices.narrow(-1, 0, k).contiguous()};
 }
 
+torch::Tensor FullWeights(const Assignment& chosen, int64_t experts) {
+  return torch::zeros({chosen.experts.size(0), experts}, chosen.weights.options())
+      .scatter_add(1, chosen.experts.clamp_min(0), chosen.weights);
+}
+
 std::vector<int64_t> CountTokens(const torch::Tensor& experts, int64_t count) {
   // Empty places (-1) are counted in front and left out: one bincount, one copy to the host.
   const torch::Tensor counts =

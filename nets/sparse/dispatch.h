@@ -61,6 +61,9 @@ torch::Tensor Dispatch(const torch::Tensor& x, const Assignment& assignment, int
 torch::Tensor DispatchDense(const torch::Tensor& x, const Assignment& assignment, int64_t experts,
                             const ExpertFunction& expert);
 
+/// [n, E]: the weight of every expert, 0 for those not chosen. Differentiable.
+torch::Tensor FullWeights(const Assignment& chosen, int64_t experts);
+
 /// [E] int64 on the host: the tokens of each expert.
 std::vector<int64_t> CountTokens(const torch::Tensor& experts, int64_t count);
 

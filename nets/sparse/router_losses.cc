@@ -18,8 +18,11 @@ torch::Tensor GivenWeight(const Routing& routing) {
 }  // namespace
 
 torch::Tensor LoadShares(const torch::Tensor& experts, int64_t count) {
-  const torch::Tensor counts = torch::bincount(experts.flatten() + 1, /*weights=*/{}, count + 1)
-                                   .narrow(0, 1, count)
+  // By comparison and not by bincount, which on a GPU makes the host wait for its largest entry.
+  const torch::Tensor counts = experts.flatten()
+                                   .unsqueeze(1)
+                                   .eq(torch::arange(count, experts.options()))
+                                   .sum(0)
                                    .to(torch::kFloat32);
   return counts / counts.sum().clamp_min(1.0);
 }

@@ -38,9 +38,36 @@ SparseFfn::SparseFfn(TokenRouter given, int64_t hidden, double dropout, Dispatch
       "experts", MakeExperts(router->options.experts, router->options.width, hidden, dropout));
 }
 
+torch::Tensor RunTogether(const torch::nn::ModuleList& experts, const torch::Tensor& x,
+                          const torch::Tensor& weights) {
+  std::vector<torch::Tensor> in, in_bias, out, out_bias;
+  for (size_t e = 0; e < experts->size(); ++e) {
+    const auto* ffn = experts->ptr(e)->as<FfnImpl>();
+    in.push_back(ffn->fc1->weight);      // [M, D]
+    in_bias.push_back(ffn->fc1->bias);   // [M]
+    out.push_back(ffn->fc2->weight);     // [D, M]
+    out_bias.push_back(ffn->fc2->bias);  // [D]
+  }
+  const auto count = static_cast<int64_t>(experts->size());
+  const torch::Tensor hidden =
+      torch::gelu(torch::linear(x, torch::cat(in), torch::cat(in_bias)));  // [n, E M]
+  const torch::Tensor weighed = hidden.view({x.size(0), count, -1}) *
+                                weights.to(hidden.scalar_type()).unsqueeze(-1);  // [n, E, M]
+  const torch::Tensor y = torch::linear(weighed.view_as(hidden), torch::cat(out, 1));
+  const torch::Tensor sum =
+      y + torch::matmul(weights.to(y.scalar_type()), torch::stack(out_bias).to(y.scalar_type()));
+  return experts->ptr(0)->as<FfnImpl>()->drop(sum);
+}
+
 TokenLayerOutput SparseFfn::forward(const torch::Tensor& x) {
   TokenLayerOutput output{.y = {}, .routing = router->forward(x)};
   const torch::Tensor tokens = x.reshape({-1, x.size(-1)});  // [n, D]
+  if (way == ExpertWay::kTogether || (way == ExpertWay::kByDevice && !x.device().is_cpu())) {
+    output.y = RunTogether(experts, tokens,
+                           FullWeights(output.routing.assignment, router->options.experts))
+                   .view(x.sizes());
+    return output;
+  }
   const auto expert = [this](int64_t e, const torch::Tensor& rows) {
     return RunFfn(experts, e, rows);
   };

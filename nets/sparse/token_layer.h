@@ -48,6 +48,13 @@ struct DenseFfn final : TokenLayerImpl {
   Ffn ffn{nullptr};
 };
 
+/// How a mixture runs its experts.
+enum class ExpertWay : std::uint8_t {
+  kByDevice,  ///< kChosen on the CPU, kTogether elsewhere
+  kChosen,    ///< Dispatch: each expert on its tokens alone
+  kTogether,  ///< RunTogether: all experts on all tokens, in two large products
+};
+
 /// A plain mixture: every token goes through its experts alone. Submodules `router`, `experts.N`.
 struct SparseFfn final : TokenLayerImpl {
   SparseFfn(TokenRouter given, int64_t hidden, double dropout, DispatchOptions how = {});
@@ -57,7 +64,21 @@ struct SparseFfn final : TokenLayerImpl {
   TokenRouter router;
   torch::nn::ModuleList experts{nullptr};  ///< of Ffn
   DispatchOptions dispatch;
+  ExpertWay way = ExpertWay::kByDevice;
 };
+
+/// What Dispatch gives, from one FFN of E · M hidden units, those of expert e weighed by its gate:
+///
+///   y = [g_e · gelu(x W1_eᵀ + b1_e)]_e · [W2_e]_eᵀ + g · [b2_e]_e
+///
+/// E / K times the multiply-adds, but two products of one shape, a handful of kernels, and nothing
+/// that the host must know: faster on a GPU, where Dispatch waits for the counts of tokens and
+/// starts dozens of small kernels a layer. Differs from Dispatch in two things while training:
+/// dropout falls on the sum and not on each expert's result, and an expert without tokens gets a
+/// gradient of zeros instead of none. `experts` of Ffn; x [n, D], `weights` [n, E] (FullWeights) →
+/// [n, D].
+torch::Tensor RunTogether(const torch::nn::ModuleList& experts, const torch::Tensor& x,
+                          const torch::Tensor& weights);
 
 /// Soft mixture (arXiv:2308.00951): experts run on slots, each a mixture of a picture's tokens.
 struct SoftFfn final : TokenLayerImpl {
