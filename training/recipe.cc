@@ -12,6 +12,7 @@
 #include "core/status.h"
 #include "core/text.h"
 #include "training/data/dataset.h"
+#include "training/data/statements.h"
 #include "training/import.h"
 #include "training/recipe_checks.h"
 #include "training/study.h"
@@ -123,35 +124,6 @@ void CheckConcepts(const v1::Recipe& recipe, std::vector<std::string>& faults) {
   }
 }
 
-/// Each share, and that something is left to train on.
-void CheckShares(const v1::Data& data, std::vector<std::string>& faults) {
-  CheckShare(data.validation_share(), "data.validation_share", faults);
-  CheckShare(data.test_share(), "data.test_share", faults);
-  if (const double both = data.validation_share() + data.test_share(); both >= 1.0) {
-    faults.push_back(absl::StrCat("data.validation_share + data.test_share is ", both,
-                                  ", must be under 1: nothing would be left to train on"));
-  }
-}
-
-void CheckAugmentation(const v1::Augmentation& a, const std::string& owner,
-                       std::vector<std::string>& faults) {
-  const auto positive_share = [&](bool set, double value, const char* name) {
-    if (set && !(value > 0.0 && value <= 1.0)) {
-      faults.push_back(absl::StrCat(owner, ".", name, " is ", value, ", must be in (0, 1]"));
-    }
-  };
-  positive_share(a.has_min_area(), a.min_area(), "min_area");
-  positive_share(a.has_min_aspect(), a.min_aspect(), "min_aspect");
-  CheckShare(a.horizontal_flip(), owner + ".horizontal_flip", faults);
-  CheckShare(a.vertical_flip(), owner + ".vertical_flip", faults);
-  CheckShare(a.transpose(), owner + ".transpose", faults);
-  CheckShare(a.erasing(), owner + ".erasing", faults);
-  CheckShare(a.brightness(), owner + ".brightness", faults);
-  CheckShare(a.contrast(), owner + ".contrast", faults);
-  CheckShare(a.saturation(), owner + ".saturation", faults);
-  CheckShare(a.hue(), owner + ".hue", faults);
-}
-
 void CheckOptimisation(const v1::Optimisation& o, std::vector<std::string>& faults) {
   if (o.batch() == 0) faults.emplace_back("optimisation.batch is 0, must be at least 1");
   CheckNotNegative(o.encoder_rate(), "optimisation.encoder_rate", faults);
@@ -230,15 +202,8 @@ std::vector<std::string> Faults(const v1::Recipe& recipe) {
     faults.push_back(absl::StrCat("framing is ", static_cast<int>(recipe.framing()),
                                   ", must be CENTRE_CROP or WHOLE_PICTURE"));
   }
-  CheckShares(recipe.data(), faults);
-  CheckNotNegative(recipe.data().class_power(), "data.class_power", faults);
-  CheckNotNegative(recipe.data().domain_power(), "data.domain_power", faults);
   CheckOptimisation(recipe.optimisation(), faults);
-  CheckAugmentation(recipe.augmentation(), "augmentation", faults);
-  for (const v1::Domain& domain : recipe.domains()) {
-    CheckNotNegative(domain.sampling_factor(), domain.name() + ".sampling_factor", faults);
-    CheckAugmentation(domain.augmentation(), domain.name() + ".augmentation", faults);
-  }
+  for (std::string& fault : DataFaults(recipe)) faults.push_back(std::move(fault));
   CheckConcepts(recipe, faults);
   const auto study = StudyOf(recipe);
   if (!study.ok()) {

@@ -18,8 +18,9 @@
 /// data/, loop/, measure/ and log/ know no network; studies/<name>/ holds what is special to one.
 /// Read in this order:
 ///   recipe.h (what is asked for), study.h, work_folder.h (what a run leaves behind);
-///   data/: dataset.h, groups.h, split.h, undersample.h (which pictures), picture_store.h,
-///   sampler.h, loader.h, batch.h (from pictures to batches); loop/: task.h, model.h, loop.h (a
+///   data/: dataset.h, groups.h, split.h, undersample.h (which pictures), picture_store.h, source.h,
+///   picture_set.h (pictures of any source), sampler.h, loader.h, batch.h (from pictures to
+///   batches), statements.h, table.h, parallel.h; loop/: task.h, model.h, loop.h (a
 ///   step), callback.h, callbacks.h (what happens beside it), optimiser.h, schedule.h, average.h,
 ///   checkpoint.h, picture_task.h, classifier.h, device.h; log/: progress.h, run_log.h;
 ///   studies/masked_moe/: masked_moe.h, folded.h, sharded_encoder.h (network and loss), features.h,

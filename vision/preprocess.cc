@@ -49,6 +49,16 @@ Image ShrinkTo(Image image, size_t shorter_side) {
   return small;
 }
 
+Image CutOut(const Image& image, const Area& area, size_t columns, size_t rows) {
+  Image part{.width = columns, .height = rows, .rgb = {}};
+  part.rgb.resize(columns * rows * 3);
+  internal::Resample(image.rgb, image.width,
+                     internal::MakeTaps(image.width, area.left, area.width, columns, 0, columns),
+                     internal::MakeTaps(image.height, area.top, area.height, rows, 0, rows),
+                     part.rgb);
+  return part;
+}
+
 absl::Status DecodeForEncoder(std::string_view bytes, const Limits& limits, const Profile& profile,
                               std::span<std::uint8_t> out) {
   ORCHARD_ASSIGN_OR_RETURN(const internal::Pixels pixels,

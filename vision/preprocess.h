@@ -22,6 +22,17 @@ void FitToEncoder(const Image& image, const Profile& profile, std::span<std::uin
 /// smaller picture is returned as it is.
 Image ShrinkTo(Image image, size_t shorter_side);
 
+/// A part of a picture, in its pixels, which may be cut.
+struct Area {
+  double left = 0.0;
+  double top = 0.0;
+  double width = 0.0;   ///< above 0
+  double height = 0.0;  ///< above 0
+};
+
+/// `area`, which must lie inside the picture, resized to columns × rows by the same filter.
+Image CutOut(const Image& image, const Area& area, size_t columns, size_t rows);
+
 /// Decode and FitToEncoder: what serving and evaluation do with every picture.
 absl::Status DecodeForEncoder(std::string_view bytes, const Limits& limits, const Profile& profile,
                               std::span<std::uint8_t> out);

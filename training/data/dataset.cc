@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <map>
+#include <span>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -13,6 +15,8 @@
 #include "core/status.h"
 #include "core/text.h"
 #include "training/data/groups.h"
+#include "training/data/parallel.h"
+#include "training/data/picture_store.h"
 
 namespace orchard::training {
 namespace {
@@ -20,7 +24,8 @@ namespace {
 namespace fs = std::filesystem;
 
 bool IsPicture(const fs::path& path) {
-  constexpr std::array<std::string_view, 4> kExtensions = {".jpg", ".jpeg", ".png", ".webp"};
+  constexpr std::array<std::string_view, 5> kExtensions = {".jpg", ".jpeg", ".png", ".webp",
+                                                           ".ppm"};
   const std::string extension = absl::AsciiStrToLower(path.extension().string());
   return std::ranges::find(kExtensions, extension) != kExtensions.end();
 }
@@ -112,36 +117,53 @@ absl::Status GroupByList(const fs::path& file, const DomainClasses& domain,
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<Picture>> ReadDomain(const fs::path& data, size_t index,
-                                                const DomainClasses& domain) {
+/// The files of a domain, in the order of class and name.
+absl::StatusOr<std::vector<Picture>> ListFiles(const fs::path& data, size_t index,
+                                               const DomainClasses& domain) {
   std::vector<Picture> pictures;
   for (size_t label = 0; label < domain.classes.size(); ++label) {
     const fs::path folder = data / domain.name / domain.classes[label];
     if (!fs::exists(folder)) continue;  // A known class of which there is no picture.
     ORCHARD_ASSIGN_OR_RETURN(const std::vector<fs::path> files, ListPictures(folder));
     for (const fs::path& file : files) {
-      ORCHARD_ASSIGN_OR_RETURN(const std::string bytes, core::ReadFile(file));
-      pictures.push_back({.path = file,
-                          .label = {.domain = index, .label = label},
-                          .content = core::Sha256Hex(bytes),
-                          .group = {}});
+      pictures.push_back(
+          {.path = file, .label = {.domain = index, .label = label}, .content = {}, .group = {}});
     }
-  }
-  const fs::path list = data / (domain.name + ".tsv");
-  if (fs::exists(list)) {
-    ORCHARD_RETURN_IF_ERROR(GroupByList(list, domain, pictures));
-  } else {
-    ORCHARD_RETURN_IF_ERROR(GroupByContent(domain.name, pictures));
   }
   return pictures;
 }
 
+/// What one file turned out to be.
+struct Read {
+  absl::Status status;
+  vision::Image image;
+  Look look;
+};
+
+/// Fills in `content` and decodes; what is no picture is told by its status.
+absl::StatusOr<std::vector<Read>> ReadAll(std::span<Picture> pictures, bool looks, bool keep_images,
+                                          size_t threads) {
+  std::vector<Read> read(pictures.size());
+  ORCHARD_RETURN_IF_ERROR(ForEach(pictures.size(), threads, [&](size_t i) -> absl::Status {
+    ORCHARD_ASSIGN_OR_RETURN(const std::string bytes, core::ReadFile(pictures[i].path));
+    pictures[i].content = core::Sha256Hex(bytes);
+    auto image = DecodeToKeep(bytes);
+    read[i].status = image.status();
+    if (!image.ok()) return absl::OkStatus();
+    if (looks) read[i].look = LookOf(*image);
+    if (keep_images) read[i].image = *std::move(image);
+    return absl::OkStatus();
+  }));
+  return read;
+}
+
 /// Fills in the pictures of the dataset's domains.
-absl::Status ReadPictures(const fs::path& data, Dataset& dataset) {
+absl::Status ReadPictures(const fs::path& data, size_t threads, Dataset& dataset) {
   for (size_t g = 0; g < dataset.domains.size(); ++g) {
-    ORCHARD_ASSIGN_OR_RETURN(const std::vector<Picture> pictures,
-                             ReadDomain(data, g, dataset.domains[g]));
-    dataset.pictures.insert(dataset.pictures.end(), pictures.begin(), pictures.end());
+    ORCHARD_ASSIGN_OR_RETURN(FolderPictures read, ReadFolders(data, g, dataset.domains[g],
+                                                              /*keep_images=*/false, threads));
+    std::ranges::move(read.pictures, std::back_inserter(dataset.pictures));
+    std::ranges::move(read.skipped, std::back_inserter(dataset.skipped));
   }
   dataset.dropped = DropContradictions(dataset.domains, dataset.pictures);
   return absl::OkStatus();
@@ -158,19 +180,53 @@ std::string KnownNames(const std::vector<DomainClasses>& domains) {
 
 }  // namespace
 
-absl::StatusOr<Dataset> ReadDataset(const fs::path& data, const v1::Recipe& recipe) {
+absl::StatusOr<DomainClasses> ReadClasses(const fs::path& data, const v1::Domain& domain) {
+  ORCHARD_ASSIGN_OR_RETURN(std::vector<std::string> classes, ClassFolders(data / domain.name()));
+  return DomainClasses{
+      .name = domain.name(), .branch = domain.branch(), .classes = std::move(classes)};
+}
+
+absl::StatusOr<FolderPictures> ReadFolders(const fs::path& data, size_t index,
+                                           const DomainClasses& domain, bool keep_images,
+                                           size_t threads) {
+  ORCHARD_ASSIGN_OR_RETURN(std::vector<Picture> files, ListFiles(data, index, domain));
+  const fs::path list = data / (domain.name + ".tsv");
+  const bool listed = fs::exists(list);
+  ORCHARD_ASSIGN_OR_RETURN(std::vector<Read> all,
+                           ReadAll(files, /*looks=*/!listed, keep_images, threads));
+  FolderPictures read;
+  std::vector<Look> looks;
+  for (size_t i = 0; i < files.size(); ++i) {
+    if (!all[i].status.ok()) {
+      read.skipped.push_back(absl::StrCat(files[i].path.string(), ": ", all[i].status.message()));
+      continue;
+    }
+    read.pictures.push_back(std::move(files[i]));
+    looks.push_back(std::move(all[i].look));
+    if (keep_images) read.images.push_back(std::move(all[i].image));
+  }
+  if (listed) {
+    ORCHARD_RETURN_IF_ERROR(GroupByList(list, domain, read.pictures));
+  } else {
+    GroupByLook(domain.name, looks, read.pictures);
+  }
+  return read;
+}
+
+absl::StatusOr<Dataset> ReadDataset(const fs::path& data, const v1::Recipe& recipe,
+                                    size_t threads) {
   Dataset dataset;
   for (const v1::Domain& domain : recipe.domains()) {
-    ORCHARD_ASSIGN_OR_RETURN(std::vector<std::string> classes, ClassFolders(data / domain.name()));
-    dataset.domains.push_back(
-        {.name = domain.name(), .branch = domain.branch(), .classes = std::move(classes)});
+    ORCHARD_ASSIGN_OR_RETURN(DomainClasses classes, ReadClasses(data, domain));
+    dataset.domains.push_back(std::move(classes));
   }
-  ORCHARD_RETURN_IF_ERROR(ReadPictures(data, dataset));
+  ORCHARD_RETURN_IF_ERROR(ReadPictures(data, threads, dataset));
   return dataset;
 }
 
 absl::StatusOr<Dataset> ReadKnownDataset(const fs::path& data,
-                                         const std::vector<DomainClasses>& domains) {
+                                         const std::vector<DomainClasses>& domains,
+                                         size_t threads) {
   ORCHARD_ASSIGN_OR_RETURN(const std::vector<std::string> strange, StrangeFolders(data, domains));
   if (!strange.empty()) {
     return absl::InvalidArgumentError(
@@ -178,7 +234,7 @@ absl::StatusOr<Dataset> ReadKnownDataset(const fs::path& data,
                      absl::StrJoin(strange, ", "), "; it knows ", KnownNames(domains)));
   }
   Dataset dataset{.domains = domains, .pictures = {}, .dropped = {}};
-  ORCHARD_RETURN_IF_ERROR(ReadPictures(data, dataset));
+  ORCHARD_RETURN_IF_ERROR(ReadPictures(data, threads, dataset));
   return dataset;
 }
 

@@ -8,6 +8,7 @@
 
 #include "orchard/training/v1/recipe.pb.h"
 #include "training/training.h"
+#include "vision/vision.h"
 
 namespace orchard::training {
 
@@ -23,22 +24,43 @@ struct Picture {
 struct Dataset {
   std::vector<DomainClasses> domains;
   std::vector<Picture> pictures;
-  std::vector<std::string> dropped;  ///< groups with two labels, in words
+  std::vector<std::string> dropped;       ///< groups with two labels, in words
+  std::vector<std::string> skipped = {};  ///< files that are no picture, with the reason
 };
 
 /// The folder of pictures of no domain, beside the domains.
 inline constexpr const char* kUnknownFolder = "unknown";
 
-/// Reads <data>/<domain>/<class>/*.{jpg,jpeg,png,webp} for the recipe's domains, and the groups:
-/// from the column "group" of <data>/<domain>.tsv where that list is there, otherwise by content
-/// (groups.h). Groups with two labels are left out and listed. Errors name the folder or the file.
-absl::StatusOr<Dataset> ReadDataset(const std::filesystem::path& data, const v1::Recipe& recipe);
+/// Reads <data>/<domain>/<class>/*.{jpg,jpeg,png,webp,ppm} for the recipe's domains, and the
+/// groups: from the column "group" of <data>/<domain>.tsv where that list is there, otherwise by
+/// content (groups.h). Every picture is decoded once; those that can't be are skipped and listed.
+/// Groups with two labels are left out and listed. Errors name the folder or the file.
+absl::StatusOr<Dataset> ReadDataset(const std::filesystem::path& data, const v1::Recipe& recipe,
+                                    size_t threads = 1);
 
 /// The same for domains whose classes are known, a model's: a folder of pictures may lack classes
 /// and whole domains. Hidden folders and `unknown` are no domains. Errors: NOT_FOUND naming `data`;
 /// INVALID_ARGUMENT naming every folder of another name.
 absl::StatusOr<Dataset> ReadKnownDataset(const std::filesystem::path& data,
-                                         const std::vector<DomainClasses>& domains);
+                                         const std::vector<DomainClasses>& domains,
+                                         size_t threads = 1);
+
+/// The domain that a recipe names, with its folders as classes. Errors: NOT_FOUND;
+/// INVALID_ARGUMENT when there are less than two.
+absl::StatusOr<DomainClasses> ReadClasses(const std::filesystem::path& data,
+                                          const v1::Domain& domain);
+
+/// Pictures of one domain's folders.
+struct FolderPictures {
+  std::vector<Picture> pictures;
+  std::vector<vision::Image> images;  ///< [pictures], as a store keeps them, where they are wanted
+  std::vector<std::string> skipped;   ///< files that are no picture, with the reason
+};
+
+/// Those of `domain`, the `index`th, with their groups. Errors: as ReadDataset.
+absl::StatusOr<FolderPictures> ReadFolders(const std::filesystem::path& data, size_t index,
+                                           const DomainClasses& domain, bool keep_images,
+                                           size_t threads);
 
 /// Pictures below `folder`, in the order of their paths. Errors: NOT_FOUND naming the folder.
 absl::StatusOr<std::vector<std::filesystem::path>> ListPictures(

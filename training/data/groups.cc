@@ -12,10 +12,6 @@
 #include "absl/strings/str_join.h"
 
 #include "core/digest.h"
-#include "core/status.h"
-#include "core/text.h"
-#include "vision/augment.h"
-#include "vision/decode.h"
 
 namespace orchard::training {
 namespace {
@@ -104,21 +100,19 @@ void DisjointSets::Join(size_t a, size_t b) {
   size_[a] += size_[b];
 }
 
-absl::Status GroupByContent(const std::string& domain, std::span<Picture> pictures) {
-  std::vector<std::uint64_t> hashes;
-  std::vector<std::string> pixels;
-  for (const Picture& picture : pictures) {
-    ORCHARD_ASSIGN_OR_RETURN(const std::string bytes, core::ReadFile(picture.path));
-    auto image = vision::Decode(bytes, vision::Limits{}, /*enough=*/0);
-    if (!image.ok()) return core::Annotate(image.status(), picture.path.string());
-    hashes.push_back(PerceptualHash(*image));
-    const std::string_view rgb(reinterpret_cast<const char*>(image->rgb.data()), image->rgb.size());
-    pixels.push_back(absl::StrCat(image->width, "x", image->height, ":", core::Sha256Hex(rgb)));
-  }
+Look LookOf(const vision::Image& image) {
+  const std::string_view rgb(reinterpret_cast<const char*>(image.rgb.data()), image.rgb.size());
+  return {.hash = PerceptualHash(image),
+          .pixels = absl::StrCat(image.width, "x", image.height, ":", core::Sha256Hex(rgb))};
+}
+
+void GroupByLook(const std::string& domain, std::span<const Look> looks,
+                 std::span<Picture> pictures) {
   DisjointSets sets(pictures.size());
   for (size_t a = 0; a < pictures.size(); ++a) {
     for (size_t b = a + 1; b < pictures.size(); ++b) {
-      if (std::popcount(hashes[a] ^ hashes[b]) <= kSameHash || pixels[a] == pixels[b]) {
+      if (std::popcount(looks[a].hash ^ looks[b].hash) <= kSameHash ||
+          looks[a].pixels == looks[b].pixels) {
         sets.Join(a, b);
       }
     }
@@ -131,7 +125,6 @@ absl::Status GroupByContent(const std::string& domain, std::span<Picture> pictur
   for (size_t i = 0; i < pictures.size(); ++i) {
     pictures[i].group = absl::StrCat(domain, ":", first[sets.Find(i)]);
   }
-  return absl::OkStatus();
 }
 
 std::vector<std::string> DropContradictions(const std::vector<DomainClasses>& domains,

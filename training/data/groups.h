@@ -5,8 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
-
 #include "training/data/dataset.h"
 #include "vision/vision.h"
 
@@ -34,9 +32,17 @@ class DisjointSets {
   std::vector<size_t> parent_, size_;
 };
 
-/// Decodes `pictures` and names their groups "<domain>:<first content>": equal pixels, or hashes at
-/// most kSameHash bits apart, transitively. Errors name the file.
-absl::Status GroupByContent(const std::string& domain, std::span<Picture> pictures);
+/// What near-duplicates are known by.
+struct Look {
+  std::uint64_t hash = 0;   ///< PerceptualHash
+  std::string pixels = {};  ///< size and SHA-256 of the pixels
+};
+Look LookOf(const vision::Image& image);
+
+/// Names the groups of `pictures`, whose looks are `looks`, "<domain>:<first content>": equal
+/// pixels, or hashes at most kSameHash bits apart, transitively.
+void GroupByLook(const std::string& domain, std::span<const Look> looks,
+                 std::span<Picture> pictures);
 
 /// Removes the groups that hold two labels and returns a line for each; pictures with equal bytes
 /// in two groups are treated as one group.

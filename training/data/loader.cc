@@ -8,8 +8,6 @@
 namespace orchard::training {
 namespace {
 
-constexpr size_t kAhead = 4;  ///< batches that wait at most
-
 vision::Augmentation ToVision(const v1::Augmentation& a, vision::Framing framing) {
   vision::Augmentation augmentation;
   augmentation.framing = framing;
@@ -43,6 +41,7 @@ Loader::Loader(const PictureStore& store, std::span<const Label> labels,
       labels_(labels),
       augmentations_(augmentations),
       plan_(std::move(plan)),
+      ahead_(3 + std::max<size_t>(threads, 1)),
       ready_(plan_.sides.size()) {
   for (size_t t = 0; t < std::max<size_t>(threads, 1); ++t)
     workers_.emplace_back([this] { Work(); });
@@ -56,7 +55,7 @@ Loader::~Loader() {
 
 Batch Loader::Next() {
   core::MutexLock lock(mutex_);
-  while (ready_[taken_].labels.empty() && !failure_) lock.Wait(changed_);
+  while (!ready_[taken_].pixels.defined() && !failure_) lock.Wait(changed_);
   if (failure_) std::rethrow_exception(failure_);
   Batch batch = std::move(ready_[taken_]);
   ready_[taken_++] = {};
@@ -69,7 +68,7 @@ void Loader::Work() {
     size_t index = 0;
     {
       core::MutexLock lock(mutex_);
-      while (!stopping_ && begun_ < ready_.size() && begun_ >= taken_ + kAhead) {
+      while (!stopping_ && begun_ < ready_.size() && begun_ >= taken_ + ahead_) {
         lock.Wait(changed_);
       }
       if (stopping_ || begun_ == ready_.size()) return;

@@ -52,6 +52,7 @@ class Loader {
   std::span<const Label> labels_;
   std::span<const v1::Augmentation> augmentations_;
   const EpochPlan plan_;
+  const size_t ahead_;  ///< batches that are made or wait at most: one a thread, and some to take
   core::Mutex mutex_;
   std::condition_variable changed_;
   std::vector<Batch> ready_ ABSL_GUARDED_BY(mutex_);  // [batches]; empty: not made or taken

@@ -88,6 +88,23 @@ absl::Status CheckClasses(const fs::path& file, const Dataset& dataset,
 
 }  // namespace
 
+absl::Status CheckClassesAreTrained(const std::vector<DomainClasses>& domains,
+                                    std::span<const Label> labels, const std::vector<Side>& sides) {
+  std::vector<size_t> count(TotalClasses(domains));
+  for (const size_t i : On(sides, Side::kTrain)) ++count[FlatIndex(domains, labels[i])];
+  std::vector<std::string> empty;
+  size_t flat = 0;
+  for (const DomainClasses& domain : domains) {
+    for (const std::string& label : domain.classes) {
+      if (count[flat++] == 0) empty.push_back(absl::StrCat(domain.name, "/", label));
+    }
+  }
+  if (empty.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("classes without a picture to train on: ", absl::StrJoin(empty, ", "),
+                   "; add pictures, or take the folders out"));
+}
+
 absl::Status WriteSplit(const fs::path& file, const Dataset& dataset,
                         const std::vector<Side>& sides) {
   std::string text = "side\tdomain\tclass\tfile\tgroup\tcontent\n";

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,11 @@ enum class Side : std::uint8_t { kTrain, kValidation, kTest };
 /// So each class is represented, nothing depends on file names or on a seed, and a group larger
 /// than a side's share is trained on.
 std::vector<Side> Split(const Dataset& dataset, double validation_share, double test_share);
+
+/// Whether every class has a picture to train on: one without can't be learned, and is found now,
+/// not hours later. Errors: INVALID_ARGUMENT naming every such class.
+absl::Status CheckClassesAreTrained(const std::vector<DomainClasses>& domains,
+                                    std::span<const Label> labels, const std::vector<Side>& sides);
 
 /// Writes who is on which side, as a table with a head line: side, domain, class, file, group and
 /// content (the picture's SHA-256). Errors: UNAVAILABLE naming the file.

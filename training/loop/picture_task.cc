@@ -1,11 +1,13 @@
 #include "training/loop/picture_task.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "router/profile.h"
 #include "training/recipe.h"
 
 namespace orchard::training {
+
 size_t EpochPictures(const v1::Recipe& recipe, size_t pictures) {
   return recipe.data().epoch_pictures() > 0 ? recipe.data().epoch_pictures() : pictures;
 }
@@ -29,14 +31,32 @@ Sampler MakeSampler(const v1::Recipe& recipe, std::span<const Label> labels, siz
                           .seed = Mix(recipe.seed(), phase)});
 }
 
+namespace {
+
+PictureTask::Options WithAllPictures(PictureTask::Options options, size_t pictures) {
+  if (!options.pictures.empty()) return options;
+  options.pictures.resize(pictures);
+  std::iota(options.pictures.begin(), options.pictures.end(), size_t{0});
+  return options;
+}
+
+std::vector<Label> LabelsOf(std::span<const size_t> pictures, std::span<const Label> labels) {
+  std::vector<Label> of;
+  for (const size_t i : pictures) of.push_back(labels[i]);
+  return of;
+}
+
+}  // namespace
+
 PictureTask::PictureTask(const PictureStore& store, std::vector<Label> labels,
-                         const v1::Recipe& recipe)
+                         const v1::Recipe& recipe, Options options)
     : store_(store),
       labels_(std::move(labels)),
       recipe_(recipe),
+      options_(WithAllPictures(std::move(options), labels_.size())),
       batch_(recipe.optimisation().batch()),
-      steps_(std::max<size_t>(1, EpochPictures(recipe, labels_.size()) / batch_)),
-      sampler_(MakeSampler(recipe, labels_, batch_, /*phase=*/40)) {
+      steps_(std::max<size_t>(1, EpochPictures(recipe, options_.pictures.size()) / batch_)),
+      sampler_(MakeSampler(recipe, LabelsOf(options_.pictures, labels_), batch_, /*phase=*/40)) {
   for (const v1::Domain& domain : recipe.domains()) {
     augmentations_.push_back(AugmentationOf(recipe, domain));
   }
@@ -57,9 +77,10 @@ void PictureTask::BeginEpoch(size_t epoch) {
                  .batch = batch_,
                  .framing = router::ProfileOf(PreprocessingOf(recipe_)).framing,
                  .seed = Mix(recipe_.seed(), /*a=*/50, epoch)};
+  for (size_t& picture : plan.pictures) picture = options_.pictures[picture];
   for (size_t step = 0; step < steps_; ++step) plan.sides.push_back(SideAt(epoch * steps_ + step));
-  loader_ = std::make_unique<Loader>(store_, labels_, augmentations_, std::move(plan),
-                                     /*threads=*/1);
+  loader_ =
+      std::make_unique<Loader>(store_, labels_, augmentations_, std::move(plan), options_.threads);
 }
 
 }  // namespace orchard::training

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "orchard/training/v1/recipe.pb.h"
@@ -22,11 +23,20 @@ size_t EpochPictures(const v1::Recipe& recipe, size_t pictures);
 /// them.
 std::vector<size_t> DealTo(Sampler& sampler, size_t& dealt, size_t epoch, size_t pictures);
 
-/// Random views of pictures in memory, drawn, cut and coloured as the recipe says. What it is given
-/// outlives it.
+/// Random views of pictures in memory, drawn, cut and coloured as the recipe says. Store and recipe
+/// outlive it.
 class PictureTask final : public Task {
  public:
-  PictureTask(const PictureStore& store, std::vector<Label> labels, const v1::Recipe& recipe);
+  struct Options {
+    std::vector<size_t> pictures = {};  ///< of the store, which are drawn; empty: all
+    size_t threads = 1;                 ///< that make batches; what they give doesn't depend on it
+  };
+
+  /// `labels`: of every picture of the store.
+  PictureTask(const PictureStore& store, std::vector<Label> labels, const v1::Recipe& recipe,
+              Options options);
+  PictureTask(const PictureStore& store, std::vector<Label> labels, const v1::Recipe& recipe)
+      : PictureTask(store, std::move(labels), recipe, Options{}) {}
 
   size_t steps() const override { return steps_; }
   size_t batch() const override { return batch_; }
@@ -40,6 +50,7 @@ class PictureTask final : public Task {
   const PictureStore& store_;
   std::vector<Label> labels_;
   const v1::Recipe& recipe_;
+  Options options_;
   std::vector<v1::Augmentation> augmentations_;  // [G]
   size_t batch_, steps_;
   Sampler sampler_;

@@ -146,7 +146,10 @@ void RemarkOnSplit(const EvaluateOptions& options, size_t asked, size_t left_out
 absl::StatusOr<Questions> ReadQuestions(const fs::path& model, const wire::ModelManifest& manifest,
                                         const EvaluateOptions& options) {
   ORCHARD_ASSIGN_OR_RETURN(const Dataset dataset,
-                           ReadKnownDataset(options.data, DomainsOf(manifest)));
+                           ReadKnownDataset(options.data, DomainsOf(manifest), options.threads));
+  for (const std::string& file : dataset.skipped) {
+    std::fprintf(stderr, "no picture, skipped: %s\n", file.c_str());
+  }
   ORCHARD_ASSIGN_OR_RETURN(const std::vector<size_t> asked, OfSplit(dataset, model, options.split));
   Questions questions{.domains = dataset.domains,
                       .files = {},

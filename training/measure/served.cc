@@ -5,6 +5,7 @@
 #include "core/mutex.h"
 #include "core/status.h"
 #include "core/text.h"
+#include "training/data/picture_store.h"
 
 namespace orchard::training {
 namespace {
@@ -48,9 +49,7 @@ absl::StatusOr<std::unique_ptr<ServedModel>> ServedModel::Load(
   config.encoder_precision = precision;
   config.pipeline.default_deadline = kPatience;
   config.pipeline.encode_workers = threads;
-  config.pipeline.limits.max_bytes = std::uint64_t{256} << 20;
-  config.pipeline.limits.max_pixels = 200'000'000;
-  config.pipeline.limits.max_decode_bytes = std::uint64_t{4} << 30;
+  config.pipeline.limits = OwnFiles();
   ORCHARD_ASSIGN_OR_RETURN(served->engine_, router::Engine::Load(config, served->registry_));
   return served;
 }

@@ -401,6 +401,7 @@ absl::Status Fit(const v1::Recipe& recipe, const RunPlaces& places, const FitOpt
     ORCHARD_RETURN_IF_ERROR(WriteSplit(places.work / kSplit, run.dataset, run.sides));
   }
   for (const std::string& group : run.dataset.dropped) Say("two labels, left out: " + group);
+  for (const std::string& file : run.dataset.skipped) Say("no picture, skipped: " + file);
   Say(absl::StrCat(run.dataset.domains.size(), " domains, ", TotalClasses(run.dataset.domains),
                    " classes, ", On(run.sides, Side::kTrain).size(), " pictures to train on, ",
                    On(run.sides, Side::kValidation).size(), " to validate, ",

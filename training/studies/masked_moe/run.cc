@@ -3,7 +3,6 @@
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include <ATen/Parallel.h>
 
 #include "core/status.h"
@@ -38,26 +37,6 @@ std::vector<Label> Run::Labels(const std::vector<size_t>& pictures) const {
 
 namespace {
 
-/// A class that has no picture on the training side can't be learned, and is found now, not hours
-/// later in export.
-absl::Status CheckClassesAreTrained(const Run& run) {
-  std::vector<size_t> count(TotalClasses(run.dataset.domains));
-  for (const size_t i : On(run.sides, Side::kTrain)) {
-    ++count[FlatIndex(run.dataset.domains, run.dataset.pictures[i].label)];
-  }
-  std::vector<std::string> empty;
-  size_t flat = 0;
-  for (const DomainClasses& domain : run.dataset.domains) {
-    for (const std::string& label : domain.classes) {
-      if (count[flat++] == 0) empty.push_back(absl::StrCat(domain.name, "/", label));
-    }
-  }
-  if (empty.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("classes without a picture to train on: ", absl::StrJoin(empty, ", "),
-                   "; add pictures, or take the folders out"));
-}
-
 /// Puts every picture on its side.
 absl::Status Deal(Run& run, bool go_on) {
   if (go_on) {
@@ -70,7 +49,9 @@ absl::Status Deal(Run& run, bool go_on) {
     const v1::Data& data = run.recipe.data();
     run.sides = Split(run.dataset, data.validation_share(), data.test_share());
   }
-  return CheckClassesAreTrained(run);
+  std::vector<Label> labels;
+  for (const Picture& picture : run.dataset.pictures) labels.push_back(picture.label);
+  return CheckClassesAreTrained(run.dataset.domains, labels, run.sides);
 }
 
 }  // namespace
@@ -85,7 +66,7 @@ absl::StatusOr<Run> PrepareRun(const v1::Recipe& recipe, const RunPlaces& places
           .sides = {},
           .network = nullptr,
           .device = device};
-  ORCHARD_ASSIGN_OR_RETURN(run.dataset, ReadDataset(places.data, recipe));
+  ORCHARD_ASSIGN_OR_RETURN(run.dataset, ReadDataset(places.data, recipe, places.threads));
   ORCHARD_RETURN_IF_ERROR(Deal(run, go_on));
   ORCHARD_ASSIGN_OR_RETURN(run.network, MaskedMoeImpl::Make(recipe, run.dataset.domains));
   ORCHARD_ASSIGN_OR_RETURN(const ImportedNetwork imported, ImportMobileNetV2(places.weights));

@@ -1,5 +1,7 @@
 #include "training/studies/masked_moe/statements.h"
 
+#include "absl/strings/str_cat.h"
+
 #include "nets/head.h"
 #include "nets/mobilenet_v2.h"
 #include "training/recipe_checks.h"
@@ -27,6 +29,10 @@ std::vector<std::string> MaskedMoeFaults(const v1::Recipe& recipe) {
   for (const v1::Domain& domain : recipe.domains()) {
     CheckHead(domain.expert(), absl::StrCat("domain \"", domain.name(), "\": expert"),
               /*pooled=*/false, faults);
+    if (domain.has_gtsrb() || domain.has_cifar10()) {
+      faults.push_back(absl::StrCat("domain \"", domain.name(),
+                                    "\": masked_moe reads folders of pictures alone"));
+    }
   }
   CheckHead(GateOf(recipe), "masked_moe.gate", /*pooled=*/true, faults);
   const v1::Losses& losses = m.losses();
