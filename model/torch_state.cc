@@ -45,7 +45,7 @@ TensorMap StateOf(const torch::nn::Module& module, const std::string& prefix, Pr
   const torch::NoGradGuard guard;
   TensorMap state;
   for (const auto& [name, value] : NamedState(module)) {
-    torch::Tensor tensor = value.detach().to(torch::kFloat32).contiguous();
+    torch::Tensor tensor = value.detach().to(torch::kCPU, torch::kFloat32).contiguous();
     StoredType type = StoredType::kF32;
     if (precision == Precision::kHalf && tensor.dim() >= 2 &&
         tensor.abs().max().item<double>() <= kLargestHalf) {

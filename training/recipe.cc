@@ -124,6 +124,30 @@ void CheckConcepts(const v1::Recipe& recipe, std::vector<std::string>& faults) {
   }
 }
 
+void CheckPreprocessing(const v1::Recipe& recipe, std::vector<std::string>& faults) {
+  if (!recipe.has_preprocessing()) return;
+  const orchard::v1::Preprocessing& p = recipe.preprocessing();
+  if (recipe.framing() != orchard::v1::Framing() && recipe.framing() != p.framing()) {
+    faults.emplace_back("framing: with preprocessing it stands in preprocessing.framing");
+  }
+  if (p.crop() == 0) faults.emplace_back("preprocessing.crop is 0, must be at least 1");
+  const bool whole = p.framing() == orchard::v1::WHOLE_PICTURE;
+  if (whole ? p.shorter_side() != p.crop() : p.shorter_side() < p.crop()) {
+    faults.push_back(absl::StrCat("preprocessing.shorter_side is ", p.shorter_side(), ", must be ",
+                                  whole ? "" : "at least ", "crop ", p.crop()));
+  }
+  if (p.mean_size() != 3 || p.std_size() != 3) {
+    faults.push_back(absl::StrCat("preprocessing has ", p.mean_size(), " mean and ", p.std_size(),
+                                  " std, must be 3 of each: red, green, blue"));
+  }
+  for (const float mean : p.mean()) CheckShare(mean, "preprocessing.mean", faults);
+  for (const float deviation : p.std()) {
+    if (!(deviation > 0.0F && deviation <= 1.0F)) {
+      faults.push_back(absl::StrCat("preprocessing.std is ", deviation, ", must be in (0, 1]"));
+    }
+  }
+}
+
 void CheckOptimisation(const v1::Optimisation& o, std::vector<std::string>& faults) {
   if (o.batch() == 0) faults.emplace_back("optimisation.batch is 0, must be at least 1");
   CheckNotNegative(o.encoder_rate(), "optimisation.encoder_rate", faults);
@@ -133,6 +157,10 @@ void CheckOptimisation(const v1::Optimisation& o, std::vector<std::string>& faul
   CheckShare(o.final_factor(), "optimisation.final_factor", faults);
   CheckPart(o.average_decay(), "optimisation.average_decay", faults);
   CheckNotNegative(o.gradient_norm(), "optimisation.gradient_norm", faults);
+  if (!v1::Arithmetic_IsValid(o.arithmetic())) {
+    faults.push_back(absl::StrCat("optimisation.arithmetic is ", static_cast<int>(o.arithmetic()),
+                                  ", must be FP32, BF16_ON_GPU or BF16"));
+  }
   for (const std::uint32_t side : o.sides()) {
     if (side == 0 || side % 32 != 0) {
       faults.push_back(absl::StrCat("optimisation.sides has ", side, ", must be a multiple of 32"));
@@ -202,6 +230,7 @@ std::vector<std::string> Faults(const v1::Recipe& recipe) {
     faults.push_back(absl::StrCat("framing is ", static_cast<int>(recipe.framing()),
                                   ", must be CENTRE_CROP or WHOLE_PICTURE"));
   }
+  CheckPreprocessing(recipe, faults);
   CheckOptimisation(recipe.optimisation(), faults);
   for (std::string& fault : DataFaults(recipe)) faults.push_back(std::move(fault));
   CheckConcepts(recipe, faults);
@@ -225,6 +254,7 @@ std::vector<std::string> Branches(const v1::Recipe& recipe) {
 }
 
 orchard::v1::Preprocessing PreprocessingOf(const v1::Recipe& recipe) {
+  if (recipe.has_preprocessing()) return recipe.preprocessing();
   orchard::v1::Preprocessing preprocessing = ImageNetPreprocessing();
   preprocessing.set_framing(recipe.framing());
   if (recipe.framing() == orchard::v1::WHOLE_PICTURE) {

@@ -26,7 +26,8 @@ std::vector<std::string> Faults(const v1::Recipe& recipe);
 /// Branches in the order in which domains first name them.
 std::vector<std::string> Branches(const v1::Recipe& recipe);
 
-/// What the recipe's encoder expects of a picture: ImageNet's, framed as the recipe says.
+/// What the recipe's network expects of a picture: what it says, else ImageNet's, framed as it
+/// says.
 orchard::v1::Preprocessing PreprocessingOf(const v1::Recipe& recipe);
 
 /// The recipe's augmentation with what `domain` sets of its own.

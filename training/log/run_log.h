@@ -21,7 +21,11 @@ struct EpochRecord {
   double rate_factor = 0.0;                           ///< of the peak rates, at the last step
   double gradient_norm = 0.0;  ///< of the last step, before clipping; 0 without clipping
   bool validated = false;
-  double validation = 0.0;  ///< larger is better; where `validated`
+  double validation = 0.0;                               ///< larger is better; where `validated`
+  std::vector<std::pair<std::string, double>> measures;  ///< what else it found, by name
+  std::vector<std::vector<double>> expert_load;  ///< [layers][E]: shares of picks; may be empty
+  double seconds = 0.0;                          ///< that the steps took
+  double pictures_per_second = 0.0;
 };
 
 /// Where a run's history goes. An error of a log never ends a run: what it can't take it keeps.
@@ -45,7 +49,14 @@ class RecordEpochs final : public Callback {
                 .rate_factor = state.rate_factor,
                 .gradient_norm = state.gradient_norm,
                 .validated = state.validated,
-                .validation = state.validation});
+                .validation = state.validation,
+                .measures = state.measures,
+                .expert_load = state.expert_load,
+                .seconds = state.seconds,
+                .pictures_per_second =
+                    state.seconds > 0.0
+                        ? static_cast<double>(state.steps * state.pictures) / state.seconds
+                        : 0.0});
     return absl::OkStatus();
   }
 

@@ -2,13 +2,17 @@
 
 #include <algorithm>
 
+#include <ATen/ATen.h>
+
 #include "core/status.h"
 #include "training/loop/checkpoint.h"
 
 namespace orchard::training {
 
-WeightAverage::WeightAverage(std::vector<TrainedParameter> parameters, double decay)
-    : parameters_(std::move(parameters)), decay_(decay) {
+WeightAverage::WeightAverage(std::vector<TrainedParameter> parameters, double decay, StepWay way)
+    : parameters_(std::move(parameters)),
+      decay_(decay),
+      together_(!parameters_.empty() && Together(way, parameters_.front().value.device())) {
   for (const TrainedParameter& parameter : parameters_) {
     average_.push_back(parameter.value.detach().clone());
   }
@@ -18,6 +22,13 @@ void WeightAverage::Update() {
   const torch::NoGradGuard guard;
   const auto t = static_cast<double>(steps_++);
   const double keep = std::min(decay_, (t + 1.0) / (t + 10.0));
+  if (together_) {
+    std::vector<torch::Tensor> values;
+    for (const TrainedParameter& parameter : parameters_) values.push_back(parameter.value);
+    at::_foreach_mul_(average_, keep);
+    at::_foreach_add_(average_, values, 1.0 - keep);
+    return;
+  }
   for (size_t i = 0; i < average_.size(); ++i) {
     average_[i].lerp_(parameters_[i].value, 1.0 - keep);
   }

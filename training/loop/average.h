@@ -16,7 +16,8 @@ namespace orchard::training {
 /// weights themselves.
 class WeightAverage {
  public:
-  WeightAverage(std::vector<TrainedParameter> parameters, double decay);
+  WeightAverage(std::vector<TrainedParameter> parameters, double decay,
+                StepWay way = StepWay::kByDevice);
 
   void Update();
 
@@ -32,6 +33,7 @@ class WeightAverage {
   std::vector<torch::Tensor> average_;
   double decay_;
   int64_t steps_ = 0;
+  bool together_;
 };
 
 /// Swaps the average in for a scope.

@@ -27,7 +27,12 @@ struct LoopState {
   double rate_factor = 1.0;    ///< of the peak rates; a schedule sets it before each step
   double validation = 0.0;     ///< of the last epoch that had one, larger is better
   bool validated = false;      ///< whether the epoch that ended has one; a validation sets both
-  bool stop = false;           ///< set it in AfterEpoch to end the loop with this epoch
+  /// What else the validation of the epoch that ended found, by name: "loss", …
+  std::vector<std::pair<std::string, double>> measures;
+  /// Shares of each expert's picks [layers][E] in that validation; empty: no experts inside.
+  std::vector<std::vector<double>> expert_load;
+  double seconds = 0.0;  ///< that the steps of the epoch that ended took
+  bool stop = false;     ///< set it in AfterEpoch to end the loop with this epoch
 
   /// Steps of the whole loop before this one.
   size_t all_steps() const { return epoch * steps + step; }

@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdio>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 #include "core/status.h"
+#include "core/text.h"
+#include "model/torch_state.h"
 
 namespace orchard::training {
 
@@ -19,11 +23,39 @@ absl::Status ShowProgress::BeginEpoch(LoopState& state) {
 }
 
 void ShowProgress::AfterStep(LoopState& state) {
+  if (!last_line_ && state.step + 1 == state.steps) return;
   progress_->Update(state.step + 1, absl::StrFormat("loss %.4f", state.mean_loss));
 }
 
 absl::Status ShowProgress::AfterEpoch(LoopState& /*state*/) {
   progress_.reset();
+  return absl::OkStatus();
+}
+
+std::string EpochLine(const LoopState& state) {
+  std::string line = absl::StrFormat("%s %d/%d  loss %.4f", state.title, state.epoch + 1,
+                                     state.epochs, state.mean_loss);
+  if (state.terms.size() > 1) {
+    absl::StrAppend(&line, " (",
+                    absl::StrJoin(state.terms, ", ",
+                                  [](auto* out, const auto& term) {
+                                    absl::StrAppendFormat(out, "%s %.4f", term.first, term.second);
+                                  }),
+                    ")");
+  }
+  if (state.validated) absl::StrAppendFormat(&line, "  validation %.4f", state.validation);
+  for (const auto& [name, value] : state.measures) {
+    absl::StrAppendFormat(&line, ", %s %.4f", name, value);
+  }
+  const double pictures = static_cast<double>(state.steps * state.pictures);
+  absl::StrAppendFormat(&line, "  rate x %.4f  %.0f pictures/s  %.1f s", state.rate_factor,
+                        state.seconds > 0.0 ? pictures / state.seconds : 0.0, state.seconds);
+  return line;
+}
+
+absl::Status SayEpoch::AfterEpoch(LoopState& state) {
+  std::fprintf(stderr, "%s\n", EpochLine(state).c_str());
+  std::fflush(stderr);
   return absl::OkStatus();
 }
 
@@ -73,6 +105,54 @@ absl::Status EarlyStop::Load(const std::map<std::string, torch::Tensor>& state) 
   best_ = std::bit_cast<double>(best->second.item<int64_t>());
   worse_ = worse->second.item<int64_t>();
   return absl::OkStatus();
+}
+
+absl::Status KeepBest::AfterEpoch(LoopState& state) {
+  if (!state.validated || (epoch_ > 0 && !(state.validation >= best_))) return absl::OkStatus();
+  best_ = state.validation;
+  epoch_ = static_cast<int64_t>(state.epoch + 1);
+  std::optional<Averaged> averaged;
+  if (average_ != nullptr) averaged.emplace(*average_);
+  return WriteNetwork(file_, module_);
+}
+
+std::map<std::string, torch::Tensor> KeepBest::State() const {
+  return {{"best", torch::tensor({std::bit_cast<int64_t>(best_)}, torch::kLong)},
+          {"epoch", torch::tensor({epoch_}, torch::kLong)}};
+}
+
+absl::Status KeepBest::Load(const std::map<std::string, torch::Tensor>& state) {
+  const auto best = state.find("best"), epoch = state.find("epoch");
+  if (best == state.end() || epoch == state.end()) return absl::OkStatus();  // Saved without it.
+  best_ = std::bit_cast<double>(best->second.item<int64_t>());
+  epoch_ = epoch->second.item<int64_t>();
+  return absl::OkStatus();
+}
+
+absl::Status TimeLimit::BeginEpoch(LoopState& /*state*/) {
+  if (last_ < 0.0) last_ = elapsed_();
+  return absl::OkStatus();
+}
+
+absl::Status TimeLimit::AfterEpoch(LoopState& state) {
+  const double now = elapsed_();
+  slowest_ = std::max(0.9 * slowest_, now - last_);  // With what came after the epoch before.
+  last_ = now;
+  if (seconds_ <= 0.0 || state.epoch + 1 >= state.epochs) return absl::OkStatus();
+  reached_ = now + slowest_ > seconds_;
+  state.stop = state.stop || reached_;
+  return absl::OkStatus();
+}
+
+absl::Status Checkpointing::AfterEpoch(LoopState& state) {
+  const size_t done = state.epoch + 1;
+  const bool last = done == state.epochs || state.stop;
+  return last || done % std::max<size_t>(parts_.every, 1) == 0 ? Save(done) : absl::OkStatus();
+}
+
+absl::Status WriteNetwork(const std::filesystem::path& file, const torch::nn::Module& module) {
+  return core::WriteFile(
+      file, model::SerialiseSafetensors(model::StateOf(module, "", model::Precision::kHalf)));
 }
 
 absl::Status Checkpointing::Save(size_t epochs_done) const {

@@ -49,8 +49,9 @@ absl::StatusOr<LossTerms> Classifier::Loss(const Batch& batch) {
     if (!hard.ok()) return hard.status();
     targets = *hard;
   }
-  const double s = options_.label_smoothing;
-  if (s > 0.0) targets = targets * (1.0 - s) + s / static_cast<double>(logits.size(1));
+  if (options_.label_smoothing > 0.0) {
+    targets = nets::SmoothTargets(targets, options_.label_smoothing, options_.smoothing);
+  }
   LossTerms terms;
   terms.Add("cross_entropy", 1.0, SoftCrossEntropy(logits, targets, batch.weights));
   if (options_.auxiliary) {
@@ -68,6 +69,7 @@ std::vector<TrainedParameter> Classifier::Parameters() {
     const bool undecayed = std::ranges::any_of(options_.undecayed, [&](const std::string& begin) {
       return parameter.name.starts_with(begin);
     });
+    if (options_.decays_all) parameter.decays = true;
     if (undecayed) parameter.decays = false;
   }
   return parameters;

@@ -6,6 +6,7 @@
 
 #include <torch/nn.h>
 
+#include "nets/losses.h"
 #include "training/loop/model.h"
 
 namespace orchard::training {
@@ -16,11 +17,13 @@ class Classifier final : public Model {
   using Forward = std::function<torch::Tensor(const torch::Tensor&)>;
 
   struct Options {
-    double rate = 1e-3;                       ///< peak, of every parameter
-    double label_smoothing = 0.0;             ///< S in (1 - S) · target + S / C
+    double rate = 1e-3;            ///< peak, of every parameter
+    double label_smoothing = 0.0;  ///< ε of nets::SmoothTargets
+    nets::Smoothing smoothing = nets::Smoothing::kUniform;
     std::vector<std::string> undecayed = {};  ///< beginnings of names that weight decay is not for
     /// Added to the loss, by name: balance of routers and the like. Called after `forward`.
     std::function<std::vector<LossTerms::Term>()> auxiliary = {};
+    bool decays_all = false;  ///< weight decay is for every parameter, whatever its shape
   };
 
   /// `forward`: pixels uint8 [N, side, side, 3] (or the batch's first feature) → logits [N, C]; it

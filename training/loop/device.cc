@@ -4,6 +4,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include <torch/cuda.h>
+#include <torch/torch.h>
 
 namespace orchard::training {
 
@@ -29,6 +30,20 @@ absl::StatusOr<torch::Device> ParseDevice(const std::string& name) {
         absl::StrCat("device ", name, ": the machine has ", count, " GPUs, numbered from 0"));
   }
   return torch::Device(torch::kCUDA, static_cast<torch::DeviceIndex>(index));
+}
+
+std::vector<double> ValuesOf(const std::vector<torch::Tensor>& scalars) {
+  std::vector<double> values;
+  if (scalars.empty()) return values;
+  if (scalars.front().device().is_cpu()) {
+    for (const torch::Tensor& scalar : scalars) values.push_back(scalar.item<double>());
+    return values;
+  }
+  std::vector<torch::Tensor> rows;
+  for (const torch::Tensor& scalar : scalars) rows.push_back(scalar.detach().reshape({}));
+  const torch::Tensor all = torch::stack(rows).to(torch::kCPU, torch::kFloat64);
+  const auto* first = all.data_ptr<double>();
+  return {first, first + all.numel()};
 }
 
 }  // namespace orchard::training

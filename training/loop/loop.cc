@@ -1,6 +1,7 @@
 #include "training/loop/loop.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <limits>
 
@@ -17,6 +18,7 @@ namespace orchard::training {
 namespace {
 
 using Terms = std::vector<std::pair<std::string, double>>;
+using Clock = std::chrono::steady_clock;
 
 /// Autocast to BF16 for a scope of this thread.
 class Autocast {
@@ -108,6 +110,9 @@ class Loop {
     state_.epoch = epoch;
     state_.step = 0;
     state_.validated = false;
+    state_.measures.clear();
+    state_.expert_load.clear();
+    const Clock::time_point begun = Clock::now();
     task_.BeginEpoch(epoch);
     for (Callback* callback : callbacks_) ORCHARD_RETURN_IF_ERROR(callback->BeginEpoch(state_));
     Means means;
@@ -120,6 +125,7 @@ class Loop {
       state_.terms = means.terms();
       for (Callback* callback : callbacks_) callback->AfterStep(state_);
     }
+    state_.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
     for (Callback* callback : callbacks_) ORCHARD_RETURN_IF_ERROR(callback->AfterEpoch(state_));
     return absl::OkStatus();
   }
@@ -145,18 +151,22 @@ class Loop {
   /// One batch forwards and backwards.
   absl::Status Learn(const Batch& batch, Terms& terms) {
     model_.TrainMode();
+    absl::StatusOr<LossTerms> loss;
     torch::Tensor total;
     {
       const Autocast autocast(options_.arithmetic, options_.device);
-      ORCHARD_ASSIGN_OR_RETURN(const LossTerms loss, model_.Loss(batch));
-      total = loss.Total();
-      terms = loss.Values();
+      loss = model_.Loss(batch);
+      if (!loss.ok()) return loss.status();
+      total = loss->Total();
     }
     if (batches_ > 1) total = total / static_cast<double>(batches_);
-    const double value = total.item<double>();
-    if (!std::isfinite(value)) return NotFinite("the loss", value, state_, terms);
     total.backward();
     model_.FinishBackward();
+    // The host reads only now: on a GPU it waits here for all that it has queued, and until then it
+    // queues without a pause.
+    terms = loss->Values();
+    const double value = total.item<double>();
+    if (!std::isfinite(value)) return NotFinite("the loss", value, state_, terms);
     state_.loss += value;
     return absl::OkStatus();
   }

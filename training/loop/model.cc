@@ -1,5 +1,7 @@
 #include "training/loop/model.h"
 
+#include "training/loop/device.h"
+
 namespace orchard::training {
 
 void LossTerms::Add(std::string name, double weight, torch::Tensor value) {
@@ -17,9 +19,12 @@ torch::Tensor LossTerms::Total() const {
 }
 
 std::vector<std::pair<std::string, double>> LossTerms::Values() const {
+  std::vector<torch::Tensor> scalars;
+  for (const Term& term : terms_) scalars.push_back(term.value);
+  const std::vector<double> numbers = ValuesOf(scalars);
   std::vector<std::pair<std::string, double>> values;
-  for (const Term& term : terms_) {
-    values.emplace_back(term.name, term.value.item<double>() / divisor_);
+  for (size_t i = 0; i < terms_.size(); ++i) {
+    values.emplace_back(terms_[i].name, numbers[i] / divisor_);
   }
   return values;
 }

@@ -2,8 +2,11 @@
 
 #include <cmath>
 
+#include <ATen/ATen.h>
+
 #include "core/status.h"
 #include "training/loop/checkpoint.h"
+#include "training/loop/device.h"
 
 namespace orchard::training {
 namespace {
@@ -12,10 +15,25 @@ constexpr double kBeta1 = 0.9;
 constexpr double kBeta2 = 0.999;
 constexpr double kEpsilon = 1e-8;
 
+bool OnOneDevice(const std::vector<TrainedParameter>& parameters, StepWay way) {
+  return !parameters.empty() && Together(way, parameters.front().value.device());
+}
+
+/// The gradients that there are.
+std::vector<torch::Tensor> GradientsOf(const std::vector<TrainedParameter>& parameters) {
+  std::vector<torch::Tensor> gradients;
+  for (const TrainedParameter& parameter : parameters) {
+    if (parameter.value.grad().defined()) gradients.push_back(parameter.value.grad());
+  }
+  return gradients;
+}
+
 }  // namespace
 
-AdamW::AdamW(std::vector<TrainedParameter> parameters, double weight_decay)
-    : parameters_(std::move(parameters)), weight_decay_(weight_decay) {
+AdamW::AdamW(std::vector<TrainedParameter> parameters, double weight_decay, StepWay way)
+    : parameters_(std::move(parameters)),
+      weight_decay_(weight_decay),
+      together_(OnOneDevice(parameters_, way)) {
   for (TrainedParameter& parameter : parameters_) {
     parameter.rate = static_cast<double>(static_cast<float>(parameter.rate));  // As it is saved.
     moments_.push_back({.first = torch::zeros_like(parameter.value),
@@ -25,22 +43,69 @@ AdamW::AdamW(std::vector<TrainedParameter> parameters, double weight_decay)
 
 double AdamW::ClipGradients(double limit) {
   const torch::NoGradGuard guard;
-  double squares = 0.0;
-  for (const TrainedParameter& parameter : parameters_) {
-    if (!parameter.value.grad().defined()) continue;
-    const double norm = parameter.value.grad().norm().item<double>();
-    squares += norm * norm;
+  std::vector<torch::Tensor> gradients = GradientsOf(parameters_);
+  if (gradients.empty()) return 0.0;
+  std::vector<torch::Tensor> norms;
+  if (together_) {
+    norms = at::_foreach_norm(gradients);
+  } else {
+    for (const torch::Tensor& gradient : gradients) norms.push_back(gradient.norm());
   }
+  double squares = 0.0;
+  for (const double norm : ValuesOf(norms)) squares += norm * norm;
   const double norm = std::sqrt(squares);
   if (norm <= limit) return norm;
-  for (const TrainedParameter& parameter : parameters_) {
-    if (parameter.value.grad().defined()) parameter.value.grad().mul_(limit / norm);
+  if (together_) {
+    at::_foreach_mul_(gradients, limit / norm);
+  } else {
+    for (torch::Tensor& gradient : gradients) gradient.mul_(limit / norm);
   }
   return norm;
 }
 
 void AdamW::Step(double factor) {
   const torch::NoGradGuard guard;
+  if (together_) {
+    StepTogether(factor);
+  } else {
+    StepEach(factor);
+  }
+}
+
+void AdamW::StepTogether(double factor) {
+  std::vector<torch::Tensor> values, decayed, gradients, first, second;
+  std::vector<at::Scalar> keep, roots, rates;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    TrainedParameter& parameter = parameters_[i];
+    if (!parameter.value.grad().defined()) continue;
+    Moments& moments = moments_[i];
+    const auto steps = static_cast<double>(++moments.steps);
+    const double rate = parameter.rate * factor;
+    if (parameter.decays) {
+      decayed.push_back(parameter.value);
+      keep.emplace_back(1.0 - rate * weight_decay_);
+    }
+    values.push_back(parameter.value);
+    gradients.push_back(parameter.value.grad());
+    first.push_back(moments.first);
+    second.push_back(moments.second);
+    roots.emplace_back(std::sqrt(1.0 - std::pow(kBeta2, steps)));
+    rates.emplace_back(-rate / (1.0 - std::pow(kBeta1, steps)));
+    parameter.value.mutable_grad() = torch::Tensor();
+  }
+  if (values.empty()) return;
+  if (!decayed.empty()) at::_foreach_mul_(decayed, keep);
+  at::_foreach_mul_(first, kBeta1);
+  at::_foreach_add_(first, gradients, 1.0 - kBeta1);
+  at::_foreach_mul_(second, kBeta2);
+  at::_foreach_addcmul_(second, gradients, gradients, 1.0 - kBeta2);
+  std::vector<torch::Tensor> scale = at::_foreach_sqrt(second);
+  at::_foreach_div_(scale, roots);
+  at::_foreach_add_(scale, kEpsilon);
+  at::_foreach_addcdiv_(values, first, scale, rates);
+}
+
+void AdamW::StepEach(double factor) {
   for (size_t i = 0; i < parameters_.size(); ++i) {
     TrainedParameter& parameter = parameters_[i];
     const torch::Tensor gradient = parameter.value.grad();

@@ -33,6 +33,18 @@ std::vector<TrainedParameter> TrainedParameters(const torch::nn::Module& module,
   return parameters;
 }
 
+/// How an optimiser or an average goes over its tensors.
+enum class StepWay : std::uint8_t {
+  kByDevice,  ///< kEach on the CPU, kTogether elsewhere
+  kEach,      ///< one tensor after the other, each while it is in the cache
+  kTogether,  ///< every operation on all tensors at once: a dozen kernels instead of thousands
+};
+
+/// Whether tensors on `device` are to be gone over together.
+inline bool Together(StepWay way, const torch::Device& device) {
+  return way == StepWay::kTogether || (way == StepWay::kByDevice && !device.is_cpu());
+}
+
 /// Adam with decoupled weight decay, on what `decays` alone.
 /// Ours, and not torch::optim::AdamW, because its state has names: a checkpoint is read by them.
 /// A parameter without a gradient is left alone altogether: neither moments nor decay move it, and
@@ -41,7 +53,9 @@ std::vector<TrainedParameter> TrainedParameters(const torch::nn::Module& module,
 /// (arXiv:1711.05101); betas .9 and .999, eps 1e-8.
 class AdamW {
  public:
-  AdamW(std::vector<TrainedParameter> parameters, double weight_decay);
+  /// Both ways of `way` are one arithmetic, to the last bit on a CPU.
+  AdamW(std::vector<TrainedParameter> parameters, double weight_decay,
+        StepWay way = StepWay::kByDevice);
 
   /// Scales all gradients down so that their joint norm is at most `limit`. Returns the norm.
   double ClipGradients(double limit);
@@ -62,9 +76,13 @@ class AdamW {
     int64_t steps = 0;
   };
 
+  void StepEach(double factor);
+  void StepTogether(double factor);
+
   std::vector<TrainedParameter> parameters_;
   std::vector<Moments> moments_;
   double weight_decay_;
+  bool together_;
 };
 
 }  // namespace orchard::training

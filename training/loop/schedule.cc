@@ -16,4 +16,13 @@ double Schedule::Factor(size_t step) const {
   return final_factor + (1.0 - final_factor) * cosine;
 }
 
+Schedule ScheduleOf(const v1::Optimisation& optimisation, size_t batches) {
+  const size_t accumulate = std::max<size_t>(optimisation.accumulate(), 1);
+  const size_t steps = std::max<size_t>(batches / accumulate, 1);
+  const double warmup = optimisation.warmup_epochs() * static_cast<double>(steps);
+  return {.steps = optimisation.epochs() * steps,
+          .warmup = static_cast<size_t>(warmup + 0.5),
+          .final_factor = optimisation.final_factor()};
+}
+
 }  // namespace orchard::training

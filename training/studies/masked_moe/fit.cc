@@ -328,7 +328,7 @@ class FitRun {
                              PictureStore::Load(run_.Files(train_), run_.places.threads));
     PictureTask task(store, run_.Labels(train_), run_.recipe);
     ShowProgress progress;
-    FollowSchedule schedule(EpochSchedule(task.steps()));
+    FollowSchedule schedule(ScheduleOf(o, task.steps()));
     Averaging averaging(average);
     Validation validation(
         {.every = o.validate_every(), .after = o.validate_after(), .last = o.epochs()}, &average,
@@ -348,15 +348,6 @@ class FitRun {
                                      .device = run_.device}));
     if (early.stopped()) Say("ended early: validation has stopped getting better");
     return last || early.stopped();
-  }
-
-  /// Of all the recipe's epochs, in steps of the optimiser.
-  Schedule EpochSchedule(size_t batches) const {
-    const v1::Optimisation& o = run_.recipe.optimisation();
-    const size_t steps = std::max<size_t>(batches / std::max<size_t>(o.accumulate(), 1), 1);
-    return {.steps = o.epochs() * steps,
-            .warmup = static_cast<size_t>(o.warmup_epochs() * static_cast<double>(steps) + 0.5),
-            .final_factor = o.final_factor()};
   }
 
   /// The mean accuracy of the network as it is; nothing without validation pictures.
