@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include <CLI/CLI.hpp>
 
 #include "core/blas_kernels.h"
@@ -34,6 +35,7 @@ struct Settings {
   std::vector<std::string> overrides;
   size_t threads = 2;
   size_t stop_after = 0;
+  double time_limit = 0.0;
   bool resume = false;
   bool verify = false;
   bool overwrite = false;
@@ -42,6 +44,7 @@ struct Settings {
   std::string name = "default";
   std::string version = "1";
   std::string split = "validation";
+  std::string network = "best";
   std::string device = "cpu";
   model::EncoderPrecision precision = model::EncoderPrecision::kAuto;
 
@@ -69,23 +72,49 @@ absl::Status Import(const Settings& settings) {
   return JudgeImport(check);
 }
 
+absl::Status CheckWeights(const Study& study, const Settings& settings) {
+  if (!study.needs_weights || !settings.weights.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("--weights: study ", std::string(study.name),
+                                                 " needs the folder of the pretrained encoder"));
+}
+
 absl::Status RunFit(const Settings& settings) {
   ORCHARD_ASSIGN_OR_RETURN(const v1::Recipe recipe,
                            ReadRecipe(settings.recipe, settings.overrides));
   ORCHARD_ASSIGN_OR_RETURN(const Study* study, StudyOf(recipe));
+  ORCHARD_RETURN_IF_ERROR(CheckWeights(*study, settings));
   return study->fit(recipe, settings.Places(),
                     {.resume = settings.resume,
                      .start_from = settings.start_from,
-                     .stop_after = settings.stop_after});
+                     .stop_after = settings.stop_after,
+                     .time_limit = settings.time_limit});
 }
 
 absl::Status RunExport(const Settings& settings) {
   ORCHARD_ASSIGN_OR_RETURN(const v1::Recipe recipe, ReadRecipe(settings.work / kRecipe, {}));
   ORCHARD_ASSIGN_OR_RETURN(const Study* study, StudyOf(recipe));
+  if (study->write_model == nullptr) {
+    return absl::UnimplementedError(absl::StrCat("a network of study ", std::string(study->name),
+                                                 " can't be exported as a model yet"));
+  }
+  ORCHARD_RETURN_IF_ERROR(CheckWeights(*study, settings));
   return study->write_model(settings.Places(), {.out = settings.out,
                                                 .name = settings.name,
                                                 .version = settings.version,
                                                 .overwrite = settings.overwrite});
+}
+
+absl::Status RunMeasurement(const Settings& settings) {
+  ORCHARD_ASSIGN_OR_RETURN(const v1::Recipe recipe, ReadRecipe(settings.work / kRecipe, {}));
+  ORCHARD_ASSIGN_OR_RETURN(const Study* study, StudyOf(recipe));
+  if (study->measure == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("study ", std::string(study->name),
+                     " is measured as it is served: orchard-train export, then eval"));
+  }
+  return study->measure(
+      settings.Places(),
+      {.split = settings.split, .network = settings.network, .json = settings.json});
 }
 
 absl::Status RunEvaluation(const Settings& settings) {
@@ -104,6 +133,11 @@ void DeclareThreads(CLI::App& app, Settings& s) {
       ->capture_default_str();
 }
 
+void DeclareDevice(CLI::App& app, Settings& s) {
+  app.add_option("--device", s.device, "where to compute: cpu, cuda or cuda:N")
+      ->capture_default_str();
+}
+
 void Declare(CLI::App& app, Settings& s) {
   app.require_subcommand(1);
   CLI::App* import = app.add_subcommand("import", "Check a pretrained MobileNetV2 and copy it");
@@ -115,22 +149,38 @@ void Declare(CLI::App& app, Settings& s) {
   CLI::App* fit = app.add_subcommand("fit", "Train by a recipe; may be killed and resumed");
   fit->add_option("--recipe", s.recipe, "text proto, see training/recipes/")->required();
   fit->add_option("--data", s.data, "folder of <domain>/<class>/ pictures")->required();
-  fit->add_option("--weights", s.weights, "folder of the pretrained encoder")->required();
-  fit->add_option("--work", s.work, "folder for checkpoints and records")->required();
+  fit->add_option("--weights", s.weights, "folder of the pretrained encoder, where one is needed");
+  fit->add_option("--work,--out", s.work, "folder for checkpoints and records")->required();
   fit->add_option("--set", s.overrides, "field=value of the recipe, repeatable");
   fit->add_flag("--resume", s.resume, "go on from the work folder's checkpoint");
   fit->add_option("--start-from", s.start_from,
                   "work folder of a finished run whose network to begin with");
   fit->add_option("--stop-after", s.stop_after, "stop after this epoch for now; 0: don't")
       ->capture_default_str();
-  fit->add_option("--device", s.device, "where to compute: cpu, cuda or cuda:N")
+  fit->add_option("--time-limit", s.time_limit,
+                  "seconds; stop for now with the last epoch that fits; 0: don't")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  DeclareDevice(*fit, s);
   DeclareThreads(*fit, s);
+
+  CLI::App* measure = app.add_subcommand("measure", "Measure a run's network before it is a model");
+  measure->add_option("--work", s.work, "folder of the run")->required();
+  measure->add_option("--data", s.data, "folder of the run's pictures")->required();
+  measure->add_option("--split", s.split, "which pictures")
+      ->check(CLI::IsMember({"train", "validation", "test"}))
+      ->capture_default_str();
+  measure->add_option("--network", s.network, "of the best validation, or the last")
+      ->check(CLI::IsMember({"best", "final"}))
+      ->capture_default_str();
+  measure->add_flag("--json", s.json, "one JSON object instead of text");
+  DeclareDevice(*measure, s);
+  DeclareThreads(*measure, s);
 
   CLI::App* out = app.add_subcommand("export", "Calibrate a run and write a version folder");
   out->add_option("--work", s.work, "folder of the run")->required();
   out->add_option("--data", s.data, "folder of the run's pictures")->required();
-  out->add_option("--weights", s.weights, "folder of the pretrained encoder")->required();
+  out->add_option("--weights", s.weights, "folder of the pretrained encoder, where one is needed");
   out->add_option("--out", s.out, "version folder, for example models/default/1")->required();
   out->add_option("--name", s.name, "name of the model")->capture_default_str();
   out->add_option("--model-version", s.version, "its version")->capture_default_str();
@@ -159,6 +209,7 @@ constexpr int kUsage = 2;
 absl::Status RunSubcommand(const CLI::App& app, const Settings& settings) {
   if (app.got_subcommand("import")) return Import(settings);
   if (app.got_subcommand("fit")) return RunFit(settings);
+  if (app.got_subcommand("measure")) return RunMeasurement(settings);
   if (app.got_subcommand("export")) return RunExport(settings);
   return RunEvaluation(settings);
 }

@@ -6,12 +6,26 @@
 #include "training/studies/masked_moe/export.h"
 #include "training/studies/masked_moe/fit.h"
 #include "training/studies/masked_moe/statements.h"
+#include "training/studies/vit_moe/fit.h"
+#include "training/studies/vit_moe/measure.h"
+#include "training/studies/vit_moe/statements.h"
 
 namespace orchard::training {
 
 const std::vector<Study>& Studies() {
   static const auto& studies = *new std::vector<Study>{
-      {"masked_moe", &MaskedMoeFaults, &Fit, &Export},
+      {.name = "masked_moe",
+       .faults = &MaskedMoeFaults,
+       .fit = &Fit,
+       .needs_weights = true,
+       .write_model = &Export,
+       .measure = nullptr},
+      {.name = "vit_moe",
+       .faults = &VitMoeFaults,
+       .fit = &FitVitMoe,
+       .needs_weights = false,
+       .write_model = nullptr,
+       .measure = &MeasureVitMoe},
   };
   return studies;
 }

@@ -18,7 +18,8 @@ struct FitOptions {
   bool resume = false;  ///< go on from the work folder's checkpoint
   /// Another run's work folder, to begin with its network. Empty: begin with the imported encoder.
   std::filesystem::path start_from = {};
-  size_t stop_after = 0;  ///< epochs of the recipe's after which to stop for now; 0: none
+  size_t stop_after = 0;    ///< epochs of the recipe's after which to stop for now; 0: none
+  double time_limit = 0.0;  ///< seconds; stops with the last epoch that fits, for now; 0: none
 };
 
 struct ExportOptions {
@@ -26,6 +27,12 @@ struct ExportOptions {
   std::string name = "default";  ///< of the model
   std::string version = "1";
   bool overwrite = false;
+};
+
+struct MeasureOptions {
+  std::string split = "validation";  ///< train, validation or test
+  std::string network = "best";      ///< best or final
+  bool json = false;                 ///< one JSON object on stdout instead of text
 };
 
 /// One kind of training: everything that is special to it. Data, loop, measurement and log know
@@ -38,8 +45,13 @@ struct Study {
 
   absl::Status (*fit)(const v1::Recipe& recipe, const RunPlaces& places, const FitOptions& options);
 
-  /// Of the finished run in `places.work`.
+  bool needs_weights;  ///< whether it begins with a pretrained encoder (--weights)
+
+  /// Of the finished run in `places.work`. Null: there is nothing that serves such a network yet.
   absl::Status (*write_model)(const RunPlaces& places, const ExportOptions& options);
+
+  /// Measures a run's network before it is a model. Null: `eval` of its model does.
+  absl::Status (*measure)(const RunPlaces& places, const MeasureOptions& options);
 };
 
 /// Every study, in a fixed order.

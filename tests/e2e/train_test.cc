@@ -10,6 +10,8 @@
 #include "core/text.h"
 #include "core/version.h"
 #include "tests/e2e/finished.h"
+#include "tests/testing/child_process.h"
+#include "tests/testing/pictures.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
@@ -79,6 +81,9 @@ TEST(TrainTest, AFailureIsOneLineAndOne) {
        "--resume"},
       {"export", "--work", dir / "w", "--data", weights, "--weights", weights, "--out",
        file + "/o"},
+      // The pretrained encoder is asked for by the studies that begin with it.
+      {"fit", "--recipe", recipe, "--data", weights, "--work", dir / "w"},
+      {"measure", "--work", dir / "nowhere", "--data", weights},
       {"eval", "--model", dir / "nowhere", "--data", weights},
   };
   for (const auto& arguments : failures) {
@@ -86,6 +91,69 @@ TEST(TrainTest, AFailureIsOneLineAndOne) {
     EXPECT_EQ(run.code, 1) << ::testing::PrintToString(arguments) << run.err;
     EXPECT_THAT(run.err, StartsWith("orchard-train: "));
     EXPECT_EQ(Count(run.err, "\n"), 1U) << run.err;
+  }
+}
+
+/// Two classes of drawn pictures and a network that learns them in a second or two.
+std::string TinyStudy(const testing::TempDir& dir) {
+  for (size_t i = 0; i < 8; ++i) {
+    const auto shade = static_cast<std::uint8_t>(100 + 10 * i);
+    for (const bool red : {true, false}) {
+      const std::filesystem::path folder = dir / "data" / "plain" / (red ? "red" : "blue");
+      std::filesystem::create_directories(folder);
+      const vision::Image image = testing::DrawPlain(16, 16, red ? shade : 9, 9, red ? 9 : shade);
+      EXPECT_THAT(core::WriteFile(folder / (std::to_string(i) + ".png"), testing::EncodePng(image)),
+                  IsOk());
+    }
+  }
+  const std::string recipe = dir / "recipe.textproto";
+  EXPECT_THAT(core::WriteFile(recipe, R"(
+      name: "tiny" seed: 1
+      domains { name: "plain" branch: "sound" }
+      data { validation_share: 0.25 epoch_pictures: 64 }
+      preprocessing {
+        profile: "tiny" shorter_side: 16 crop: 16 framing: WHOLE_PICTURE
+        mean: [0.5, 0.5, 0.5] std: [0.25, 0.25, 0.25]
+      }
+      optimisation { epochs: 5 batch: 4 head_rate: 0.001 average_decay: 0.9 }
+      vit_moe { network { side: 16 width: 16 layers: 2 heads: 4 hidden: 32 } drop_path: 0.1 }
+    )"),
+              IsOk());
+  return recipe;
+}
+
+TEST(TrainTest, AKilledRunGoesOnToTheSameNetwork) {
+  const testing::TempDir dir;
+  const std::string recipe = TinyStudy(dir);
+  const auto fit = [&](const std::string& work) {
+    return std::vector<std::string>{testing::BinaryPath("orchard-train"),
+                                    "fit",
+                                    "--recipe",
+                                    recipe,
+                                    "--data",
+                                    dir / "data",
+                                    "--work",
+                                    dir / work,
+                                    "--threads",
+                                    "1"};
+  };
+  const std::vector<std::string> kernels = {"OPENBLAS_CORETYPE=HASWELL"};
+  const Finished whole = RunToTheEnd(fit("whole"), kernels);
+  ASSERT_EQ(whole.code, 0) << whole.err;
+  {
+    testing::ChildProcess run(fit("killed"), kernels);
+    ASSERT_THAT(run.ReadErrUntil("epoch 2/5  loss"), HasSubstr("pictures/s"));
+    run.Signal(SIGKILL);
+    EXPECT_EQ(run.Wait(), 128 + SIGKILL);
+  }
+  EXPECT_FALSE(std::filesystem::exists(dir / "killed" / "final.safetensors"));
+  auto resume = fit("killed");
+  resume.emplace_back("--resume");
+  const Finished resumed = RunToTheEnd(resume, kernels);
+  ASSERT_EQ(resumed.code, 0) << resumed.err;
+  for (const char* file : {"final.safetensors", "checkpoint.safetensors", "best.safetensors"}) {
+    EXPECT_TRUE(*core::ReadFile(dir / "whole" / file) == *core::ReadFile(dir / "killed" / file))
+        << file;
   }
 }
 

@@ -1,0 +1,294 @@
+// A whole run of a tiny ViT-MoE on a handful of drawn pictures: train, stop, go on, measure.
+#include "absl/strings/str_split.h"
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "core/text.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/unit/training/pictures_on_disk.h"
+#include "training/loop/checkpoint.h"
+#include "training/recipe.h"
+#include "training/studies/vit_moe/fit.h"
+#include "training/studies/vit_moe/measure.h"
+#include "training/studies/vit_moe/model.h"
+#include "training/studies/vit_moe/router_health.h"
+#include "training/studies/vit_moe/run.h"
+#include "training/studies/vit_moe/statements.h"
+
+namespace orchard::training {
+namespace {
+
+namespace fs = std::filesystem;
+using ::orchard::testing::IsOk;
+using ::orchard::testing::StatusIs;
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr size_t kPictures = 12;  ///< a class
+
+v1::Recipe TinyRecipe() {
+  v1::Recipe recipe;
+  recipe.set_name("tiny");
+  recipe.set_seed(3);
+  v1::Domain& domain = *recipe.add_domains();
+  domain.set_name("plain");
+  domain.set_branch("sound");
+  recipe.mutable_data()->set_validation_share(0.25);
+  recipe.mutable_data()->set_test_share(0.25);
+  recipe.mutable_data()->set_epoch_pictures(16);
+  orchard::v1::Preprocessing& p = *recipe.mutable_preprocessing();
+  p.set_profile("tiny16");
+  p.set_shorter_side(16);
+  p.set_crop(16);
+  p.set_framing(orchard::v1::WHOLE_PICTURE);
+  for (int c = 0; c < 3; ++c) {
+    p.add_mean(0.5F);
+    p.add_std(0.25F);
+  }
+  v1::Optimisation& o = *recipe.mutable_optimisation();
+  o.set_epochs(3);
+  o.set_batch(4);
+  o.set_head_rate(3e-3);
+  o.set_weight_decay(0.05);
+  o.set_average_decay(0.5);
+  o.set_gradient_norm(1.0);
+  o.set_warmup_epochs(1);
+  recipe.mutable_augmentation()->set_min_area(0.8);
+  v1::VitMoe& study = *recipe.mutable_vit_moe();
+  orchard::v1::VitMoe& network = *study.mutable_network();
+  network.set_side(16);
+  network.set_width(16);
+  network.set_layers(2);
+  network.set_heads(4);
+  network.set_hidden(24);
+  network.set_experts(4);
+  network.set_top_k(2);
+  study.set_dropout(0.1);
+  study.set_drop_path(0.1);
+  study.set_label_smoothing(0.1);
+  study.mutable_router_losses()->set_balance(0.01);
+  study.mutable_router_losses()->set_z(0.001);
+  return recipe;
+}
+
+class VitMoeTest : public ::testing::Test {
+ protected:
+  VitMoeTest() {
+    for (size_t i = 0; i < kPictures; ++i) {
+      const std::string name = std::to_string(i) + ".png";
+      const auto shade = static_cast<std::uint8_t>(40 + 15 * i);
+      WritePng("red" + ("/" + name), testing::DrawPlain(16, 16, shade, 20, 20));
+      WritePng("blue" + ("/" + name), testing::DrawPlain(16, 16, 20, 20, shade));
+      WritePng("grains" + ("/" + name), testing::DrawGrains(16, 16, 7 + i));
+    }
+    std::string list = "class\tid\tgroup\n";  // Each picture a group of its own.
+    for (const std::string label : {"red", "blue", "grains"}) {
+      for (size_t i = 0; i < kPictures; ++i) {
+        const std::string id = std::to_string(i);
+        list += label + "\t" + id + "\t" + label + id + "\n";
+      }
+    }
+    core::WriteFile(root_ / "data" / "plain.tsv", list).IgnoreError();
+  }
+
+  void WritePng(const std::string& name, const vision::Image& image) {
+    const fs::path file = root_ / "data" / "plain" / name;
+    fs::create_directories(file.parent_path());
+    core::WriteFile(file, testing::EncodePng(image)).IgnoreError();
+  }
+
+  RunPlaces Places(const std::string& work) const {
+    return {.data = root_ / "data", .weights = {}, .work = root_ / work, .threads = 1};
+  }
+
+  std::string Read(const fs::path& file) const {
+    const auto text = core::ReadFile(root_ / file);
+    EXPECT_THAT(text, IsOk());
+    return text.value_or("");
+  }
+
+  testing::TempDir root_;
+};
+
+std::vector<nlohmann::json> Lines(const std::string& text) {
+  std::vector<nlohmann::json> lines;
+  const std::vector<std::string> texts = absl::StrSplit(text, '\n', absl::SkipEmpty());
+  for (const std::string& line : texts) lines.push_back(nlohmann::json::parse(line));
+  return lines;
+}
+
+/// History without what a clock says.
+std::vector<nlohmann::json> WithoutTimes(std::vector<nlohmann::json> lines) {
+  for (nlohmann::json& line : lines) {
+    line.erase("seconds");
+    line.erase("pictures_per_second");
+  }
+  return lines;
+}
+
+TEST_F(VitMoeTest, OnOneThreadAStoppedRunGoesOnToTheSameBits) {
+  const v1::Recipe recipe = TinyRecipe();
+  ASSERT_THAT(FitVitMoe(recipe, Places("whole"), {}), IsOk());
+  ASSERT_THAT(FitVitMoe(recipe, Places("pieces"), {.stop_after = 1}), IsOk());
+  EXPECT_FALSE(fs::exists(root_ / "pieces" / kFinal));
+  EXPECT_THAT(FitVitMoe(recipe, Places("pieces"), {}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("--resume")));
+  ASSERT_THAT(FitVitMoe(recipe, Places("pieces"), {.resume = true, .stop_after = 2}), IsOk());
+  ASSERT_THAT(FitVitMoe(recipe, Places("pieces"), {.resume = true}), IsOk());
+  for (const char* file : {kCheckpoint, kFinal, kBest, kSplit, kRecipe}) {
+    EXPECT_EQ(Read(fs::path("whole") / file), Read(fs::path("pieces") / file)) << file;
+  }
+  const auto lines = Lines(Read(fs::path("pieces") / kHistory));
+  EXPECT_EQ(WithoutTimes(lines), WithoutTimes(Lines(Read(fs::path("whole") / kHistory))));
+  ASSERT_EQ(lines.size(), 3U);
+  EXPECT_EQ(lines[2]["epoch"], 3);
+  for (const char* term : {"cross_entropy", "balance", "router_z"}) {
+    EXPECT_TRUE(lines[0]["terms"].contains(term)) << term;
+  }
+  EXPECT_TRUE(lines[0]["measures"].contains("nll"));
+  ASSERT_EQ(lines[0]["expert_load"].size(), 2U);  // Layers.
+  EXPECT_EQ(lines[0]["expert_load"][0].size(), 4U);
+}
+
+TEST_F(VitMoeTest, ATimeLimitStopsAfterAnEpochAndSaves) {
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_optimisation()->set_save_every(100);
+  ASSERT_THAT(FitVitMoe(recipe, Places("whole"), {}), IsOk());
+  size_t calls = 0;  // However slow the machine is, every call does one epoch.
+  do {
+    ASSERT_THAT(FitVitMoe(recipe, Places("pieces"), {.resume = calls > 0, .time_limit = 1e-3}),
+                IsOk());
+    ++calls;
+  } while (!fs::exists(root_ / "pieces" / kFinal) && calls < 5);
+  EXPECT_EQ(calls, 3U);
+  EXPECT_EQ(Read(fs::path("whole") / kFinal), Read(fs::path("pieces") / kFinal));
+}
+
+TEST_F(VitMoeTest, GoesOnOnlyWithThePicturesItBeganWith) {
+  const v1::Recipe recipe = TinyRecipe();
+  ASSERT_THAT(FitVitMoe(recipe, Places("work"), {.stop_after = 1}), IsOk());
+  fs::remove(root_ / "data" / "plain" / "red" / "3.png");
+  EXPECT_THAT(FitVitMoe(recipe, Places("work"), {.resume = true}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(kSplit)));
+}
+
+TEST_F(VitMoeTest, LearnsAndIsMeasured) {
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_optimisation()->set_epochs(30);
+  recipe.mutable_optimisation()->set_validate_every(5);
+  recipe.mutable_vit_moe()->set_dropout(0.0);
+  recipe.mutable_vit_moe()->set_drop_path(0.0);
+  ASSERT_THAT(FitVitMoe(recipe, Places("work"), {}), IsOk());
+  ASSERT_THAT(MeasureVitMoe(Places("work"), {.split = "test"}), IsOk());
+  const auto json = nlohmann::json::parse(Read("work/measure-test.json"));
+  EXPECT_EQ(json["pictures"], 9);  // A quarter of each class.
+  EXPECT_GE(json["hits"], 8);
+  EXPECT_EQ(json["confusion"].size(), 3U);
+  EXPECT_EQ(json["routers"].size(), 2U);
+  EXPECT_EQ(json["routers"][0]["verdict"], "UNKNOWN");  // Nine pictures are no evidence.
+  const std::string predictions = Read("work/predictions-test.tsv");
+  const std::vector<std::string> lines = absl::StrSplit(predictions, '\n', absl::SkipEmpty());
+  ASSERT_EQ(lines.size(), 10U);
+  EXPECT_EQ(lines[0], "picture\tlabel\tanswer\tprobability\tlog_probability_of_label");
+  EXPECT_THAT(MeasureVitMoe(Places("nowhere"), {}),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("nowhere")));
+}
+
+TEST_F(VitMoeTest, BeginsWithNoOthersNetwork) {
+  EXPECT_THAT(FitVitMoe(TinyRecipe(), Places("work"), {.start_from = root_ / "other"}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--start-from")));
+  EXPECT_FALSE(fs::exists(root_ / "work"));
+}
+
+TEST(VitMoeFaultsTest, AllComeAtOnce) {
+  EXPECT_THAT(Faults(TinyRecipe()), IsEmpty());
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_vit_moe()->set_label_smoothing(1.5);
+  recipe.mutable_vit_moe()->set_drop_path(2.0);
+  recipe.mutable_vit_moe()->mutable_network()->set_heads(5);
+  recipe.mutable_vit_moe()->mutable_router_losses()->set_z(-1.0);
+  recipe.mutable_preprocessing()->set_crop(12);
+  recipe.mutable_optimisation()->set_head_rate(0.0);
+  recipe.mutable_optimisation()->set_epochs(0);
+  EXPECT_THAT(
+      Faults(recipe),
+      AllOf(Contains(HasSubstr("vit_moe.label_smoothing is 1.5")),
+            Contains(HasSubstr("vit_moe: drop_path is 2, must be from 0 to 0.9")),
+            Contains(HasSubstr("vit_moe: heads is 5, must be a divisor of the width 16")),
+            Contains(HasSubstr("vit_moe.router_losses.z is -1")),
+            Contains(HasSubstr("preprocessing.shorter_side is 16, must be crop 12")),
+            Contains(HasSubstr("preprocessing.crop is 12, must be vit_moe.network.side 16")),
+            Contains(HasSubstr("optimisation.head_rate is 0, must be above 0")),
+            Contains(HasSubstr("optimisation.epochs is 0, must be at least 1"))));
+  recipe = TinyRecipe();
+  recipe.mutable_vit_moe()->mutable_network()->set_experts(0);
+  *recipe.add_domains() = recipe.domains(0);
+  recipe.mutable_domains(1)->set_name("second");
+  EXPECT_THAT(Faults(recipe), AllOf(Contains(HasSubstr("there are 2, study vit_moe trains")),
+                                    Contains(HasSubstr("vit_moe.experts is 0, must be in"))));
+}
+
+TEST(VitMoeModelTest, DecaysMatricesAloneUnlessAllAreAsked) {
+  v1::Recipe recipe = TinyRecipe();
+  const auto decays = [&] {
+    nets::Vit network(VitOptionsOf(recipe, 3));
+    VitMoeModel model(network, recipe);
+    std::map<std::string, bool> by_name;
+    for (const TrainedParameter& parameter : model.Parameters()) {
+      by_name[parameter.name] = parameter.decays;
+    }
+    return by_name;
+  };
+  auto of = decays();
+  EXPECT_TRUE(of.at("blocks.0.mlp.experts.1.fc1.weight"));
+  EXPECT_TRUE(of.at("head.weight"));
+  for (const char* name : {"cls_token", "pos_embed", "norm.weight", "head.bias"}) {
+    EXPECT_FALSE(of.at(name)) << name;
+  }
+  recipe.mutable_vit_moe()->set_decays_all(true);
+  of = decays();
+  for (const auto& [name, decayed] : of) EXPECT_TRUE(decayed) << name;
+}
+
+// models.md section 4.3: copies are redundant by distance, and giving tokens another's experts
+// costs nothing then.
+TEST(JudgeRoutersTest, CopiedExpertsAreFoundByDistanceAndShuffle) {
+  torch::manual_seed(2);
+  nets::Vit network(VitOptionsOf(TinyRecipe(), 3));
+  const Standardise standardise(TinyRecipe().preprocessing(), torch::kCPU);
+  const torch::Tensor pixels = torch::randint(0, 256, {40, 16, 16, 3}, torch::kUInt8);
+  std::vector<size_t> labels(40);
+  for (size_t i = 0; i < labels.size(); ++i) labels[i] = i % 3;
+  const auto judge = [&] {
+    const VitAnswers answers = Ask(network, standardise, pixels);
+    return JudgeRouters(network, standardise, pixels, labels, 3, answers, {.permutations = 20});
+  };
+  const auto distinct = judge();
+  ASSERT_EQ(distinct.size(), 2U);
+  EXPECT_GT(distinct[0].median_distance, 0.5);
+  {
+    const torch::NoGradGuard guard;
+    for (auto& entry : network->named_parameters()) {
+      const auto at = entry.key().find("blocks.0.mlp.experts.");
+      if (at != 0) continue;
+      std::string first = entry.key();
+      first[std::string("blocks.0.mlp.experts.").size()] = '0';
+      entry.value().copy_(*network->named_parameters().find(first));
+    }
+  }
+  const torch::Tensor before = Ask(network, standardise, pixels).log_probabilities;
+  const auto copied = judge();
+  EXPECT_LT(copied[0].median_distance, 1e-6);
+  EXPECT_EQ(copied[0].shuffle.accuracy_lost, 0.0);
+  EXPECT_EQ(copied[0].shuffle.p_value, 1.0);
+  EXPECT_GT(copied[1].median_distance, 0.5);
+  // The probes are gone.
+  EXPECT_TRUE(torch::equal(Ask(network, standardise, pixels).log_probabilities, before));
+}
+
+}  // namespace
+}  // namespace orchard::training

@@ -1,0 +1,44 @@
+#include "training/studies/vit_moe/answers.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <torch/torch.h>
+
+namespace orchard::training {
+
+VitAnswers Ask(nets::Vit& network, const Standardise& standardise, const torch::Tensor& pixels,
+               int64_t batch) {
+  const torch::NoGradGuard guard;
+  const torch::Device device = network->parameters().front().device();
+  const std::vector<nets::TokenRouterImpl*> routers = network->Routers();
+  network->eval();
+  VitAnswers answers;
+  answers.routing.resize(routers.size());
+  std::vector<torch::Tensor> rows;
+  for (int64_t from = 0; from < pixels.size(0); from += batch) {
+    const int64_t count = std::min(batch, pixels.size(0) - from);
+    const nets::VitOutput output =
+        network->forward(standardise(pixels.narrow(0, from, count).to(device)));
+    rows.push_back(output.logits.to(torch::kFloat32).log_softmax(1));
+    for (size_t layer = 0; layer < output.routing.size(); ++layer) {
+      nets::Add(output.routing[layer], routers[layer]->options.experts, count,
+                answers.routing[layer]);
+    }
+  }
+  answers.log_probabilities = torch::cat(rows).to(torch::kCPU).contiguous();
+  return answers;
+}
+
+std::vector<std::vector<double>> ExpertLoad(const std::vector<nets::RoutingTotals>& routing) {
+  std::vector<std::vector<double>> load;
+  for (const nets::RoutingTotals& layer : routing) {
+    const double all = std::accumulate(layer.picks.begin(), layer.picks.end(), 0.0);
+    std::vector<double> shares = layer.picks;
+    for (double& share : shares) share /= std::max(all, 1.0);
+    load.push_back(std::move(shares));
+  }
+  return load;
+}
+
+}  // namespace orchard::training
