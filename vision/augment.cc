@@ -4,9 +4,14 @@
 #include <array>
 #include <cassert>
 #include <cmath>
-#include <numbers>
+#include <cstring>
+#include <vector>
 
+#include "vision/internal/colour.h"
 #include "vision/internal/resample.h"
+#include "vision/internal/warp.h"
+#include "vision/rand_augment.h"
+#include "vision/recompress.h"
 
 namespace orchard::vision {
 namespace {
@@ -75,85 +80,6 @@ void Reverse(internal::Taps& taps) {
   }
 }
 
-using Colour = std::array<float, 3>;
-
-Colour MeanColour(std::span<const std::uint8_t> rgb) {
-  std::array<std::uint64_t, 3> sums{};
-  for (size_t i = 0; i < rgb.size(); i += 3) {
-    for (size_t c = 0; c < 3; ++c) sums[c] += rgb[i + c];
-  }
-  const size_t count = rgb.size() / 3;
-  const auto pixels = static_cast<float>(count);
-  return {static_cast<float>(sums[0]) / pixels, static_cast<float>(sums[1]) / pixels,
-          static_cast<float>(sums[2]) / pixels};
-}
-
-/// ITU-R BT.601's weights of red, green and blue in grey.
-constexpr Colour kGrey = {0.299F, 0.587F, 0.114F};
-
-/// colour → matrix · colour + offset.
-struct ColourChange {
-  std::array<Colour, 3> matrix = {Colour{1, 0, 0}, Colour{0, 1, 0}, Colour{0, 0, 1}};
-  float offset = 0.0F;
-};
-
-ColourChange Then(const std::array<Colour, 3>& second, const ColourChange& first) {
-  ColourChange both{.matrix = {}, .offset = first.offset};
-  for (size_t r = 0; r < 3; ++r) {
-    for (size_t c = 0; c < 3; ++c) {
-      for (size_t k = 0; k < 3; ++k) both.matrix[r][c] += second[r][k] * first.matrix[k][c];
-    }
-  }
-  return both;
-}
-
-/// Between a colour and its grey: 0 is grey, 1 the colour.
-std::array<Colour, 3> Saturation(float factor) {
-  std::array<Colour, 3> matrix{};
-  for (size_t r = 0; r < 3; ++r) {
-    for (size_t c = 0; c < 3; ++c) {
-      matrix[r][c] = (1 - factor) * kGrey[c] + (r == c ? factor : 0.0F);
-    }
-  }
-  return matrix;
-}
-
-/// Turns chrominance by a share of a full circle and keeps the luma: a rotation in the plane of
-/// U and V (ITU-R BT.601). Exact for greys, which have no chrominance.
-std::array<Colour, 3> Hue(double turns) {
-  constexpr float kU = 0.492F;  // U = kU (blue - luma)
-  constexpr float kV = 0.877F;  // V = kV (red - luma)
-  const auto cosine = static_cast<float>(std::cos(2 * std::numbers::pi * turns));
-  const auto sine = static_cast<float>(std::sin(2 * std::numbers::pi * turns));
-  std::array<Colour, 3> matrix{};
-  for (size_t c = 0; c < 3; ++c) {  // What becomes of pure red, green and blue: the columns.
-    const float luma = kGrey[c];
-    const float u = kU * ((c == 2 ? 1.0F : 0.0F) - luma);
-    const float v = kV * ((c == 0 ? 1.0F : 0.0F) - luma);
-    const float red = (sine * u + cosine * v) / kV;
-    const float blue = (cosine * u - sine * v) / kU;
-    const float green = -(kGrey[0] * red + kGrey[2] * blue) / kGrey[1];
-    matrix[0][c] = luma + red;
-    matrix[1][c] = luma + green;
-    matrix[2][c] = luma + blue;
-  }
-  return matrix;
-}
-
-void Apply(const ColourChange& change, std::span<std::uint8_t> rgb) {
-  for (size_t i = 0; i < rgb.size(); i += 3) {
-    const Colour in = {static_cast<float>(rgb[i]), static_cast<float>(rgb[i + 1]),
-                       static_cast<float>(rgb[i + 2])};
-    for (size_t c = 0; c < 3; ++c) {
-      const Colour& row = change.matrix[c];
-      const float value = row[0] * in[0] + row[1] * in[1] + row[2] * in[2] + change.offset;
-      const float byte = std::clamp(value, 0.0F, 255.0F);
-      // Not negative, so this rounds rightly; lround would be a call a byte.
-      rgb[i + c] = static_cast<std::uint8_t>(byte + 0.5F);  // NOLINT(bugprone-incorrect-roundings)
-    }
-  }
-}
-
 /// Brightness, contrast, saturation and hue are linear in the colour, so that all four are one
 /// matrix and one pass. Always four draws, so that one setting doesn't change another's numbers.
 void ChangeColours(const Augmentation& augmentation, std::mt19937_64& random,
@@ -166,10 +92,10 @@ void ChangeColours(const Augmentation& augmentation, std::mt19937_64& random,
   const float saturation = factor(augmentation.saturation);
   const double hue = Uniform(random, -augmentation.hue, augmentation.hue);
   if (brightness == 1.0F && contrast == 1.0F && saturation == 1.0F && hue == 0.0) return;
-  const Colour mean = MeanColour(rgb);
-  const float grey = kGrey[0] * mean[0] + kGrey[1] * mean[1] + kGrey[2] * mean[2];
-  ColourChange change = Then(Hue(hue), Then(Saturation(saturation), ColourChange{}));
-  for (Colour& row : change.matrix) {
+  const float grey = internal::GreyOf(internal::MeanColour(rgb));
+  internal::ColourChange change =
+      Then(internal::Hue(hue), Then(internal::Saturation(saturation), internal::ColourChange{}));
+  for (internal::Colour& row : change.matrix) {
     for (float& entry : row) entry *= brightness * contrast;
   }
   // About the mean grey of the brightened picture; saturation and hue leave greys alone.
@@ -177,13 +103,13 @@ void ChangeColours(const Augmentation& augmentation, std::mt19937_64& random,
   Apply(change, rgb);
 }
 
-void Erase(size_t side, std::mt19937_64& random, std::span<std::uint8_t> rgb) {
-  constexpr double kMinArea = 0.02;
-  constexpr double kMaxArea = 0.2;
+void Erase(const Augmentation& augmentation, size_t side, std::mt19937_64& random,
+           std::span<std::uint8_t> rgb) {
   constexpr double kMinAspect = 0.3;
   const auto length = static_cast<double>(side);
-  const Rectangle hole = RandomRectangle(length, length, kMinArea, kMaxArea, kMinAspect, random);
-  const Colour mean = MeanColour(rgb);
+  const Rectangle hole = RandomRectangle(length, length, augmentation.erasing_min_area,
+                                         augmentation.erasing_max_area, kMinAspect, random);
+  const internal::Colour mean = internal::MeanColour(rgb);
   std::array<std::uint8_t, 3> fill{};
   for (size_t c = 0; c < 3; ++c) fill[c] = static_cast<std::uint8_t>(std::lround(mean[c]));
   const auto left = static_cast<size_t>(hole.x);
@@ -197,19 +123,100 @@ void Erase(size_t side, std::mt19937_64& random, std::span<std::uint8_t> rgb) {
   }
 }
 
-}  // namespace
+/// Moves the view by up to `pad` pixels along both axes; where nothing comes from, the picture goes
+/// on mirrored at its edge.
+void Move(size_t pad, size_t side, double across, double down, std::span<std::uint8_t> rgb) {
+  const auto length = static_cast<std::int64_t>(side);
+  const auto most = static_cast<std::int64_t>(std::min(pad, side));
+  const auto shift = [&](double share) {
+    return static_cast<std::int64_t>(share * static_cast<double>(2 * most + 1)) - most;
+  };
+  const std::int64_t right = shift(across);
+  const std::int64_t below = shift(down);
+  if (right == 0 && below == 0) return;
+  const auto mirrored = [&](std::int64_t at) {
+    return at < 0 ? -at - 1 : at >= length ? 2 * length - 1 - at : at;
+  };
+  const std::vector<std::uint8_t> from(rgb.begin(), rgb.end());
+  std::uint8_t* out = rgb.data();
+  for (std::int64_t y = 0; y < length; ++y) {
+    const std::uint8_t* row = &from[static_cast<size_t>(mirrored(y + below) * length * 3)];
+    for (std::int64_t x = 0; x < length; ++x, out += 3) {
+      std::memcpy(out, row + mirrored(x + right) * 3, 3);
+    }
+  }
+}
 
-void Augment(const Image& image, const Augmentation& augmentation, size_t side,
-             std::mt19937_64& random, std::span<std::uint8_t> out) {
-  assert(out.size() == side * side * 3);
+/// What came later than the draws that views have had from the beginning: drawn at once and from
+/// another stretch of the numbers, so that neither changes what a seed meant before.
+struct Extras {
+  double jpeg = 1.0;
+  double across = 0.5;
+  double down = 0.5;
+  double rotation = 0.0;  ///< in [-1, 1)
+  std::mt19937_64 operations;
+};
+
+Extras DrawExtras(const std::mt19937_64& random) {
+  constexpr unsigned kFarAhead = 1000;  // No view draws so many.
+  std::mt19937_64 others = random;
+  others.discard(kFarAhead);
+  Extras extras;
+  extras.jpeg = Uniform(others);
+  extras.across = Uniform(others);
+  extras.down = Uniform(others);
+  extras.rotation = Uniform(others, -1.0, 1.0);
+  extras.operations = others;
+  return extras;
+}
+
+bool HasExtras(const Augmentation& a) {
+  return a.jpeg > 0.0 || a.pad > 0 || a.rotation > 0.0 || a.operations > 0;
+}
+
+/// The view before its colours are changed. Returns how it was mirrored.
+Mirrored Frame(const Image& image, const Augmentation& augmentation, size_t side,
+               std::mt19937_64& random, std::span<std::uint8_t> out) {
   const Rectangle crop = RandomCrop(image, augmentation, random);
   internal::Taps horizontal = internal::MakeTaps(image.width, crop.x, crop.width, side, 0, side);
   internal::Taps vertical = internal::MakeTaps(image.height, crop.y, crop.height, side, 0, side);
-  if (Uniform(random) < augmentation.horizontal_flip) Reverse(horizontal);
-  if (Uniform(random) < augmentation.vertical_flip) Reverse(vertical);
+  const Mirrored mirrored{.left_right = Uniform(random) < augmentation.horizontal_flip,
+                          .up_down = Uniform(random) < augmentation.vertical_flip};
+  if (mirrored.left_right) Reverse(horizontal);
+  if (mirrored.up_down) Reverse(vertical);
   internal::Resample(image.rgb, image.width, horizontal, vertical, out);
+  return mirrored;
+}
+
+}  // namespace
+
+Mirrored Augment(const Image& image, const Augmentation& augmentation, size_t side,
+                 std::mt19937_64& random, std::span<std::uint8_t> out) {
+  assert(out.size() == side * side * 3);
+  if (!HasExtras(augmentation)) {
+    const Mirrored mirrored = Frame(image, augmentation, side, random, out);
+    ChangeColours(augmentation, random, out);
+    if (Uniform(random) < augmentation.erasing) Erase(augmentation, side, random, out);
+    return mirrored;
+  }
+  Extras extras = DrawExtras(random);
+  Image recompressed;
+  if (extras.jpeg < augmentation.jpeg) {
+    recompressed = Recompress(image, augmentation.jpeg_quality);
+  }
+  const Mirrored mirrored =
+      Frame(recompressed.rgb.empty() ? image : recompressed, augmentation, side, random, out);
+  if (augmentation.operations > 0) {
+    RandAugment(augmentation.operations, augmentation.magnitude, side, extras.operations, out);
+  }
+  if (augmentation.pad > 0) Move(augmentation.pad, side, extras.across, extras.down, out);
   ChangeColours(augmentation, random, out);
-  if (Uniform(random) < augmentation.erasing) Erase(side, random, out);
+  if (augmentation.rotation > 0.0) {
+    const double turns = extras.rotation * augmentation.rotation / 360.0;
+    internal::Warp(internal::Rotation(turns), internal::MeanColour(out), side, out);
+  }
+  if (Uniform(random) < augmentation.erasing) Erase(augmentation, side, random, out);
+  return mirrored;
 }
 
 }  // namespace orchard::vision

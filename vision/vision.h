@@ -10,7 +10,8 @@
 /// Pixels: bytes → an 8-bit RGB picture of the encoder's size, the same routine in training and
 /// serving. Pure: no clock, no threads, no LibTorch. Read in this order:
 ///   sniff.h (which format, how large, from the header alone), decode.h (bytes → pixels),
-///   preprocess.h (to the encoder's size), augment.h (training only).
+///   preprocess.h (to the encoder's size); for training only: augment.h, rand_augment.h,
+///   recompress.h.
 /// Conventions: pictures are NHWC, row-major, RGB, one byte a channel.
 
 namespace orchard::vision {
