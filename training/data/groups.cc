@@ -79,6 +79,15 @@ std::uint64_t PerceptualHash(const vision::Image& image) {
   return hash;
 }
 
+std::vector<float> GreyThumbnail(const vision::Image& image) {
+  std::vector<float> thumbnail;
+  thumbnail.reserve(kSide * kSide);
+  for (const auto& row : Shrink(image)) {
+    for (const double value : row) thumbnail.push_back(static_cast<float>(value));
+  }
+  return thumbnail;
+}
+
 DisjointSets::DisjointSets(size_t count) : parent_(count), size_(count, 1) {
   for (size_t i = 0; i < count; ++i) parent_[i] = i;
 }

@@ -21,6 +21,9 @@ inline constexpr int kSameHash = 4;  ///< two pictures whose hashes differ in at
 /// without the mean), a bit each for "above their median". Unharmed by resizing and recompression.
 std::uint64_t PerceptualHash(const vision::Image& image);
 
+/// The picture in grey at 32 × 32, squeezed, row by row: 1024 numbers in [0, 255].
+std::vector<float> GreyThumbnail(const vision::Image& image);
+
 /// Sets with union by size. Not thread-safe.
 class DisjointSets {
  public:

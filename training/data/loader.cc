@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 
+#include "training/data/dataset.h"
 #include "vision/augment.h"
 
 namespace orchard::training {
@@ -20,6 +21,14 @@ vision::Augmentation ToVision(const v1::Augmentation& a, vision::Framing framing
   augmentation.saturation = a.saturation();
   augmentation.hue = a.hue();
   augmentation.erasing = a.erasing();
+  if (a.has_erasing_min_area()) augmentation.erasing_min_area = a.erasing_min_area();
+  if (a.has_erasing_max_area()) augmentation.erasing_max_area = a.erasing_max_area();
+  augmentation.operations = a.rand_augment().operations();
+  augmentation.magnitude = a.rand_augment().magnitude();
+  augmentation.pad = a.pad();
+  augmentation.rotation = a.rotation();
+  augmentation.jpeg = a.jpeg();
+  if (a.has_jpeg_quality()) augmentation.jpeg_quality = static_cast<int>(a.jpeg_quality());
   return augmentation;
 }
 
@@ -102,14 +111,25 @@ Batch Loader::Make(size_t index) const {
   for (size_t i = 0; i < plan_.batch; ++i) {
     const size_t place = index * plan_.batch + i;
     const size_t picture = plan_.pictures[place];
-    const v1::Augmentation& augmentation = augmentations_[labels_[picture].domain];
+    Label label = labels_[picture];
+    const v1::Augmentation& augmentation = augmentations_[label.domain];
+    vision::Augmentation view = ToVision(augmentation, plan_.framing);
+    const Mirrors* const mirrors = plan_.mirrors.empty() ? nullptr : &plan_.mirrors[label.domain];
+    if (mirrors != nullptr && !mirrors->Of(label.label)) view.horizontal_flip = 0.0;
     std::mt19937_64 random(Mix(plan_.seed, place));
     const std::span<std::uint8_t> out = all.subspan(i * row, row);
-    vision::Augment(store_[picture], ToVision(augmentation, plan_.framing), side, random, out);
+    const vision::Mirrored mirrored = vision::Augment(store_[picture], view, side, random, out);
+    if (mirrors != nullptr && mirrored.left_right) label.label = *mirrors->Of(label.label);
     if (static_cast<double>(random() >> 11) * 0x1p-53 < augmentation.transpose()) {
       Transpose(out, side);
     }
-    batch.labels.push_back(labels_[picture]);
+    batch.labels.push_back(label);
+  }
+  if (plan_.mixing.on()) {
+    std::vector<size_t> flat;
+    for (const Label& label : batch.labels) flat.push_back(FlatIndex(plan_.classes, label));
+    // A picture's place has no second number: this seed is none of theirs.
+    MixPictures(plan_.mixing, flat, TotalClasses(plan_.classes), Mix(plan_.seed, index, 1), batch);
   }
   return batch;
 }

@@ -13,6 +13,8 @@
 #include "core/mutex.h"
 #include "orchard/training/v1/recipe.pb.h"
 #include "training/data/batch.h"
+#include "training/data/mirrors.h"
+#include "training/data/mixing.h"
 #include "training/data/picture_store.h"
 #include "training/training.h"
 #include "vision/vision.h"
@@ -26,6 +28,9 @@ struct EpochPlan {
   size_t batch = 32;
   vision::Framing framing = vision::Framing::kCentreCrop;  ///< of the views
   std::uint64_t seed = 0;  ///< a picture's view depends on it and on its place in the epoch alone
+  std::vector<Mirrors> mirrors = {};        ///< of each domain; empty: labels survive every flip
+  Mixing mixing = {};                       ///< of a batch's pictures; needs `classes`
+  std::vector<DomainClasses> classes = {};  ///< of each domain
 };
 
 /// Makes the batches of an epoch ahead of the training, on threads of its own: random views of

@@ -9,6 +9,7 @@
 
 #include "core/status.h"
 #include "training/data/groups.h"
+#include "training/data/mirrors.h"
 #include "training/data/source.h"
 
 namespace orchard::training {
@@ -109,9 +110,10 @@ void LeaveOutContradictions(Gathered& gathered) {
 std::vector<Side> Deal(const Gathered& gathered, const v1::Recipe& recipe) {
   std::vector<size_t> members;
   const Dataset open = Open(gathered, members);
-  const v1::Data& data = recipe.data();
-  const std::vector<Side> shared = Split(open, data.validation_share(), data.test_share());
-  const std::vector<Side> no_test = Split(open, data.validation_share(), /*test_share=*/0.0);
+  v1::Data data = recipe.data();
+  const std::vector<Side> shared = Split(open, data);
+  data.set_test_share(0.0);
+  const std::vector<Side> no_test = Split(open, data);
   std::vector<Side> sides;
   for (const std::optional<Side>& side : gathered.sides) sides.push_back(side.value_or(Side{}));
   for (size_t i = 0; i < members.size(); ++i) {
@@ -148,6 +150,10 @@ absl::StatusOr<PictureSet> ReadPictureSet(const fs::path& data, const v1::Recipe
     std::ranges::move(read.images, std::back_inserter(gathered.images));
     std::ranges::move(read.sides, std::back_inserter(gathered.sides));
     std::ranges::move(read.skipped, std::back_inserter(gathered.dataset.skipped));
+  }
+  for (int g = 0; g < recipe.domains_size(); ++g) {
+    const auto& classes = gathered.dataset.domains[static_cast<size_t>(g)];
+    ORCHARD_RETURN_IF_ERROR(MirrorsOf(recipe.domains(g), classes).status());
   }
   LeaveOutContradictions(gathered);
   PictureSet set{.domains = gathered.dataset.domains,

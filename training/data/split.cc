@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdlib>
 #include <map>
 #include <set>
 #include <string>
@@ -50,6 +51,57 @@ std::map<size_t, std::vector<Group>> GroupsByClass(const Dataset& dataset) {
   }
   for (auto& [index, members] : classes) std::ranges::sort(members, {}, &Group::hash);
   return classes;
+}
+
+/// A group of a class with its place in [0, 1).
+struct HashedGroup {
+  double place = 0.0;
+  const std::vector<size_t>* pictures = nullptr;
+  Side side = Side::kTrain;
+};
+
+/// The groups in the order of their places.
+std::vector<HashedGroup> Hashed(const Dataset& dataset, const std::vector<Group>& groups) {
+  std::vector<HashedGroup> hashed;
+  for (const Group& group : groups) {
+    std::string least;
+    for (const size_t i : group.pictures) {
+      const std::string& content = dataset.pictures[i].content;
+      if (least.empty() || content < least) least = content;
+    }
+    constexpr size_t kDigits = 13;  // of hexadecimal: what a double holds exactly
+    const auto number = std::strtoull(least.substr(0, kDigits).c_str(), nullptr, 16);
+    hashed.push_back({.place = static_cast<double>(number) * 0x1p-52, .pictures = &group.pictures});
+  }
+  std::ranges::sort(hashed, {}, &HashedGroup::place);
+  return hashed;
+}
+
+/// One class, in the order of its places.
+void DealByHash(double validation_share, double test_share, std::vector<HashedGroup>& groups) {
+  size_t total = 0;
+  for (const HashedGroup& group : groups) total += group.pictures->size();
+  const auto fits = [&](const HashedGroup& group, double share) {
+    const auto room = std::lround(share * static_cast<double>(total));
+    return group.pictures->size() <= static_cast<size_t>(std::max(room, 1L));
+  };
+  for (HashedGroup& group : groups) {
+    if (group.place < test_share) {
+      group.side = fits(group, test_share) ? Side::kTest : Side::kTrain;
+    } else if (group.place < test_share + validation_share) {
+      group.side = fits(group, validation_share) ? Side::kValidation : Side::kTrain;
+    }
+  }
+  const auto on = [&](Side side) { return std::ranges::count(groups, side, &HashedGroup::side); };
+  if (on(Side::kTrain) == 0) groups.back().side = Side::kTrain;
+  for (const auto& [side, share] :
+       {std::pair{Side::kTest, test_share}, std::pair{Side::kValidation, validation_share}}) {
+    if (share <= 0.0 || on(side) > 0 || on(Side::kTrain) < 2) continue;
+    const auto nearest = std::ranges::find_if(groups, [&](const HashedGroup& group) {
+      return group.side == Side::kTrain && fits(group, share);
+    });
+    if (nearest != groups.end()) nearest->side = side;
+  }
 }
 
 constexpr std::array<const char*, 3> kSides = {"train", "validation", "test"};
@@ -212,6 +264,24 @@ std::vector<Side> Split(const Dataset& dataset, double validation_share, double 
     }
   }
   return sides;
+}
+
+std::vector<Side> SplitByHash(const Dataset& dataset, double validation_share, double test_share) {
+  std::vector<Side> sides(dataset.pictures.size(), Side::kTrain);
+  for (const auto& [index, groups] : GroupsByClass(dataset)) {
+    std::vector<HashedGroup> hashed = Hashed(dataset, groups);
+    DealByHash(validation_share, test_share, hashed);
+    for (const HashedGroup& group : hashed) {
+      for (const size_t i : *group.pictures) sides[i] = group.side;
+    }
+  }
+  return sides;
+}
+
+std::vector<Side> Split(const Dataset& dataset, const v1::Data& data) {
+  return data.dealing() == v1::HASHED
+             ? SplitByHash(dataset, data.validation_share(), data.test_share())
+             : Split(dataset, data.validation_share(), data.test_share());
 }
 
 std::vector<size_t> On(const std::vector<Side>& sides, Side side) {

@@ -25,6 +25,17 @@ enum class Side : std::uint8_t { kTrain, kValidation, kTest };
 /// than a side's share is trained on.
 std::vector<Side> Split(const Dataset& dataset, double validation_share, double test_share);
 
+/// The same by each group's own hash: the smallest of its pictures' contents, read as a number in
+/// [0, 1), puts it on the test side below `test_share`, on the validation side below the sum of
+/// both shares, else into training. So pictures that come later move no others, and shares are met
+/// by chance only. Two exceptions look at the class: a group larger than a side's share of it is
+/// trained on; and where no group fell on a side that has a share, or none was left to train on,
+/// the one whose hash is nearest goes there, so that small classes are represented.
+std::vector<Side> SplitByHash(const Dataset& dataset, double validation_share, double test_share);
+
+/// As the recipe's data say.
+std::vector<Side> Split(const Dataset& dataset, const v1::Data& data);
+
 /// Whether every class has a picture to train on: one without can't be learned, and is found now,
 /// not hours later. Errors: INVALID_ARGUMENT naming every such class.
 absl::Status CheckClassesAreTrained(const std::vector<DomainClasses>& domains,

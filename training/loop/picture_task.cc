@@ -48,6 +48,15 @@ std::vector<Label> LabelsOf(std::span<const size_t> pictures, std::span<const La
 
 }  // namespace
 
+Mixing MixingAt(const v1::Recipe& recipe, size_t epoch) {
+  const v1::Mixing& m = recipe.mixing();
+  if (epoch + m.off_epochs() >= recipe.optimisation().epochs()) return {};
+  Mixing mixing{.cutmix = m.cutmix(), .mixup = m.mixup()};
+  if (m.cutmix_alpha() > 0.0) mixing.cutmix_alpha = m.cutmix_alpha();
+  if (m.mixup_alpha() > 0.0) mixing.mixup_alpha = m.mixup_alpha();
+  return mixing;
+}
+
 PictureTask::PictureTask(const PictureStore& store, std::vector<Label> labels,
                          const v1::Recipe& recipe, Options options)
     : store_(store),
@@ -59,6 +68,10 @@ PictureTask::PictureTask(const PictureStore& store, std::vector<Label> labels,
       sampler_(MakeSampler(recipe, LabelsOf(options_.pictures, labels_), batch_, /*phase=*/40)) {
   for (const v1::Domain& domain : recipe.domains()) {
     augmentations_.push_back(AugmentationOf(recipe, domain));
+  }
+  for (size_t g = 0; g < options_.classes.size(); ++g) {
+    mirrors_.push_back(
+        MirrorsOf(recipe.domains(static_cast<int>(g)), options_.classes[g]).value_or(Mirrors{}));
   }
 }
 
@@ -76,7 +89,10 @@ void PictureTask::BeginEpoch(size_t epoch) {
                  .sides = {},
                  .batch = batch_,
                  .framing = router::ProfileOf(PreprocessingOf(recipe_)).framing,
-                 .seed = Mix(recipe_.seed(), /*a=*/50, epoch)};
+                 .seed = Mix(recipe_.seed(), /*a=*/50, epoch),
+                 .mirrors = mirrors_,
+                 .mixing = MixingAt(recipe_, epoch),
+                 .classes = options_.classes};
   for (size_t& picture : plan.pictures) picture = options_.pictures[picture];
   for (size_t step = 0; step < steps_; ++step) plan.sides.push_back(SideAt(epoch * steps_ + step));
   loader_ =

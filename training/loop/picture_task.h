@@ -23,6 +23,9 @@ size_t EpochPictures(const v1::Recipe& recipe, size_t pictures);
 /// them.
 std::vector<size_t> DealTo(Sampler& sampler, size_t& dealt, size_t epoch, size_t pictures);
 
+/// How the batches of `epoch` are mixed, as the recipe says.
+Mixing MixingAt(const v1::Recipe& recipe, size_t epoch);
+
 /// Random views of pictures in memory, drawn, cut and coloured as the recipe says. Store and recipe
 /// outlive it.
 class PictureTask final : public Task {
@@ -30,6 +33,9 @@ class PictureTask final : public Task {
   struct Options {
     std::vector<size_t> pictures = {};  ///< of the store, which are drawn; empty: all
     size_t threads = 1;                 ///< that make batches; what they give doesn't depend on it
+    /// Of each domain. Needed where the recipe mixes pictures or has mirrors, whose names must be
+    /// known (MirrorsOf); ReadPictureSet has seen to that.
+    std::vector<DomainClasses> classes = {};
   };
 
   /// `labels`: of every picture of the store.
@@ -52,6 +58,7 @@ class PictureTask final : public Task {
   const v1::Recipe& recipe_;
   Options options_;
   std::vector<v1::Augmentation> augmentations_;  // [G]
+  std::vector<Mirrors> mirrors_;                 // [G], or none
   size_t batch_, steps_;
   Sampler sampler_;
   size_t sampled_epochs_ = 0;

@@ -95,10 +95,7 @@ absl::StatusOr<std::vector<std::optional<Side>>> SidesOf(const Dataset& dataset,
     return sides;
   }
   ORCHARD_ASSIGN_OR_RETURN(const v1::Recipe recipe, ReadRecipe(model / "evaluation" / kRecipe, {}));
-  for (const Side side :
-       Split(dataset, recipe.data().validation_share(), recipe.data().test_share())) {
-    sides.emplace_back(side);
-  }
+  for (const Side side : Split(dataset, recipe.data())) sides.emplace_back(side);
   return sides;
 }
 

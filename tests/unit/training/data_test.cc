@@ -167,6 +167,52 @@ TEST(SplitTest, TrainsOnAGroupThatIsLargerThanAShare) {
   EXPECT_THAT(On(Split(dataset, 0.2, 0.2), Side::kTrain), SizeIs(40));
 }
 
+/// Pictures of one class, each a group; what they hold is their number.
+Dataset Numbered(size_t count) {
+  Dataset dataset{.domains = {{"d", "b", {"x", "y"}}}, .pictures = {}, .dropped = {}};
+  for (size_t i = 0; i < count; ++i) {
+    const std::string content = core::Sha256Hex(std::to_string(i));
+    dataset.pictures.push_back(
+        {.path = std::to_string(i), .label = {}, .content = content, .group = content});
+  }
+  return dataset;
+}
+
+TEST(SplitByHashTest, PicturesThatComeLeaveTheOthersWhereTheyAre) {
+  const std::vector<Side> before = SplitByHash(Numbered(400), 0.1, 0.2);
+  const std::vector<Side> after = SplitByHash(Numbered(500), 0.1, 0.2);
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_EQ(after[i], before[i]) << i;
+  // Shares are met as chance has it: within four standard deviations.
+  EXPECT_NEAR(static_cast<double>(On(before, Side::kTest).size()), 80, 32);
+  EXPECT_NEAR(static_cast<double>(On(before, Side::kValidation).size()), 40, 24);
+  // What RANKED does not promise.
+  EXPECT_NE(std::vector<Side>(after.begin(), after.begin() + 400), Split(Numbered(400), 0.1, 0.2));
+}
+
+TEST(SplitByHashTest, RepresentsClassesOfThreeGroupsOnEverySide) {
+  for (size_t first = 0; first < 60; ++first) {
+    Dataset dataset = Numbered(first + 3);
+    dataset.pictures.erase(dataset.pictures.begin(),
+                           dataset.pictures.begin() + static_cast<std::ptrdiff_t>(first));
+    const std::vector<Side> sides = SplitByHash(dataset, 0.1, 0.1);
+    for (const Side side : {Side::kTrain, Side::kValidation, Side::kTest}) {
+      if (side == Side::kTrain || On(sides, Side::kTrain).size() > 1) {
+        EXPECT_GE(On(sides, side).size(), 1U) << first;
+      }
+    }
+  }
+}
+
+TEST(SplitByHashTest, KeepsAGroupTogetherAndTrainsOnALargeOne) {
+  const Dataset dataset = Drawn(/*groups=*/2, /*size=*/10);
+  EXPECT_THAT(On(SplitByHash(dataset, 0.2, 0.2), Side::kTrain), SizeIs(40));
+  v1::Data data;
+  data.set_validation_share(0.2);
+  EXPECT_EQ(Split(dataset, data), Split(dataset, 0.2, 0.0));
+  data.set_dealing(v1::HASHED);
+  EXPECT_EQ(Split(Numbered(50), data), SplitByHash(Numbered(50), 0.2, 0.0));
+}
+
 TEST(RecipeTest, OverridesAnyFieldByItsName) {
   v1::Recipe recipe = TinyRecipe();
   EXPECT_THAT(ApplyOverride(recipe, "epochs=3"), IsOk());

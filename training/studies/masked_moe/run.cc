@@ -46,8 +46,7 @@ absl::Status Deal(Run& run, bool go_on) {
       std::printf("%zu pictures have come since the run began: left out\n", left_out);
     }
   } else {
-    const v1::Data& data = run.recipe.data();
-    run.sides = Split(run.dataset, data.validation_share(), data.test_share());
+    run.sides = Split(run.dataset, run.recipe.data());
   }
   std::vector<Label> labels;
   for (const Picture& picture : run.dataset.pictures) labels.push_back(picture.label);

@@ -33,8 +33,14 @@ std::vector<std::string> MaskedMoeFaults(const v1::Recipe& recipe) {
       faults.push_back(absl::StrCat("domain \"", domain.name(),
                                     "\": masked_moe reads folders of pictures alone"));
     }
+    if (!domain.mirrors().empty()) {
+      faults.push_back(absl::StrCat("domain \"", domain.name(), "\": masked_moe knows no mirrors"));
+    }
   }
   CheckHead(GateOf(recipe), "masked_moe.gate", /*pooled=*/true, faults);
+  if (recipe.mixing().cutmix() > 0.0 || recipe.mixing().mixup() > 0.0) {
+    faults.emplace_back("mixing: masked_moe learns from pictures of one domain each, unmixed");
+  }
   const v1::Losses& losses = m.losses();
   CheckNotNegative(losses.branch(), "masked_moe.losses.branch", faults);
   CheckNotNegative(losses.domain(), "masked_moe.losses.domain", faults);
