@@ -8,23 +8,28 @@ find_package(tomlplusplus CONFIG REQUIRED)
 find_package(Boost 1.74 CONFIG REQUIRED)  # headers alone
 find_package(prometheus-cpp CONFIG REQUIRED)
 set(ORCHARD_LIBTORCH "" CACHE PATH
-    "folder of another LibTorch than Debian's, for example one with CUDA (docs/training.md)")
+    "folder of another LibTorch than Debian's, for example one with CUDA (docs/gpu.md)")
 if(ORCHARD_LIBTORCH)
-  list(PREPEND CMAKE_PREFIX_PATH ${ORCHARD_LIBTORCH})
+  include(OtherLibTorch)
+else()
+  find_package(Torch CONFIG REQUIRED)
 endif()
-find_package(Torch CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto SSL)
 find_package(JPEG REQUIRED)
 
-# The config of Debian's oneDNN wants OpenCL's headers, which only its GPU part needs.
-find_library(ORCHARD_DNNL dnnl REQUIRED)
-find_path(ORCHARD_DNNL_INCLUDE oneapi/dnnl/dnnl.hpp REQUIRED)
-add_library(orchard_onednn INTERFACE)
-target_link_libraries(orchard_onednn INTERFACE ${ORCHARD_DNNL})
-target_include_directories(orchard_onednn SYSTEM INTERFACE ${ORCHARD_DNNL_INCLUDE})
-add_library(orchard::onednn ALIAS orchard_onednn)
+# The config of Debian's oneDNN wants OpenCL's headers, which only its GPU part needs. Another LibTorch
+# has a oneDNN of its own inside, whose dynamic symbols are in part those of Debian's
+# (std::call_once<…gemm_info_t…>): in one process one of the two would initialise the other.
+if(NOT ORCHARD_LIBTORCH)
+  find_library(ORCHARD_DNNL dnnl REQUIRED)
+  find_path(ORCHARD_DNNL_INCLUDE oneapi/dnnl/dnnl.hpp REQUIRED)
+  add_library(orchard_onednn INTERFACE)
+  target_link_libraries(orchard_onednn INTERFACE ${ORCHARD_DNNL})
+  target_include_directories(orchard_onednn SYSTEM INTERFACE ${ORCHARD_DNNL_INCLUDE})
+  add_library(orchard::onednn ALIAS orchard_onednn)
+endif()
 
 # The narrow OpenCV packages have neither a CMake config nor a .pc file.
 add_library(orchard_opencv INTERFACE)

@@ -17,9 +17,9 @@ namespace jit = torch::jit;
 /// The shape that a value had while it was traced.
 std::vector<int64_t> ShapeOf(const jit::Value* value) {
   const auto type = value->type()->cast<c10::TensorType>();
-  const auto sizes = type ? type->sizes().concrete_sizes() : c10::nullopt;
-  TORCH_CHECK(sizes.has_value(), "a traced tensor has no shape: ", value->debugName());
-  return *sizes;
+  TORCH_CHECK(type && type->sizes().concrete_sizes().has_value(),
+              "a traced tensor has no shape: ", value->debugName());
+  return *type->sizes().concrete_sizes();
 }
 
 int64_t Product(const std::vector<int64_t>& shape, size_t from = 0) {

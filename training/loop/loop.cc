@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include <ATen/autocast_mode.h>
 #include <torch/utils.h>
+#include <torch/version.h>
 
 #include "core/status.h"
 #include "nets/guarded.h"
@@ -20,30 +21,44 @@ namespace {
 using Terms = std::vector<std::pair<std::string, double>>;
 using Clock = std::chrono::steady_clock;
 
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+void AutocastToBf16(const torch::Device& device) {
+  at::autocast::set_autocast_dtype(device.type(), at::kBFloat16);
+}
+void EnableAutocast(const torch::Device& device, bool on) {
+  at::autocast::set_autocast_enabled(device.type(), on);
+}
+#else
+void AutocastToBf16(const torch::Device& device) {
+  if (device.is_cuda()) at::autocast::set_autocast_gpu_dtype(at::kBFloat16);
+  if (!device.is_cuda()) at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
+}
+void EnableAutocast(const torch::Device& device, bool on) {
+  if (device.is_cuda()) at::autocast::set_enabled(on);
+  if (!device.is_cuda()) at::autocast::set_cpu_enabled(on);
+}
+#endif
+
 /// Autocast to BF16 for a scope of this thread.
 class Autocast {
  public:
   Autocast(Arithmetic arithmetic, const torch::Device& device)
-      : on_(arithmetic == Arithmetic::kBf16), cuda_(device.is_cuda()) {
+      : on_(arithmetic == Arithmetic::kBf16), device_(device) {
     if (!on_) return;
-    if (cuda_) at::autocast::set_autocast_gpu_dtype(at::kBFloat16);
-    if (!cuda_) at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
-    Enable(true);
+    AutocastToBf16(device_);
+    EnableAutocast(device_, true);
   }
   ~Autocast() {
     if (!on_) return;
-    Enable(false);
+    EnableAutocast(device_, false);
     at::autocast::clear_cache();
   }
   Autocast(const Autocast&) = delete;
   Autocast& operator=(const Autocast&) = delete;
 
  private:
-  void Enable(bool on) const {
-    if (cuda_) at::autocast::set_enabled(on);
-    if (!cuda_) at::autocast::set_cpu_enabled(on);
-  }
-  bool on_, cuda_;
+  bool on_;
+  torch::Device device_;
 };
 
 /// The means of an epoch's steps.

@@ -199,7 +199,7 @@ void MaskedMoeImpl::MeasureStatistics(size_t domain, const torch::Tensor& maps) 
   }
   for (auto* norm : norms) {
     norm->reset_running_stats();
-    norm->options.momentum(c10::nullopt);  // The plain average over the batches.
+    norm->options.momentum({});  // The plain average over the batches.
     norm->train();
   }
   constexpr int64_t kBatch = 128;
