@@ -18,10 +18,12 @@
 #include "nets/guarded.h"
 #include "server/allocator.h"
 #include "training/import.h"
+#include "training/loop/device.h"
 #include "training/measure/evaluate.h"
 #include "training/measure/record.h"
 #include "training/measure/report.h"
 #include "training/recipe.h"
+#include "training/self_test.h"
 #include "training/study.h"
 
 namespace orchard::training {
@@ -34,6 +36,8 @@ struct Settings {
   fs::path recipe, data, weights, work, start_from, out, model;
   std::vector<std::string> overrides;
   size_t threads = 2;
+  size_t batch = SelfTestOptions{}.batch;
+  size_t steps = SelfTestOptions{}.steps;
   size_t stop_after = 0;
   double time_limit = 0.0;
   bool resume = false;
@@ -127,6 +131,21 @@ absl::Status RunEvaluation(const Settings& settings) {
   return settings.record ? Record(settings.model, report) : absl::OkStatus();
 }
 
+absl::Status SelfTestDevice(const Settings& settings) {
+  ORCHARD_ASSIGN_OR_RETURN(const torch::Device device, ParseDevice(settings.device));
+  std::fputs(DescribeDevice(device).c_str(), stdout);
+  ORCHARD_ASSIGN_OR_RETURN(const SelfTest result, RunSelfTest({.device = device,
+                                                               .threads = settings.threads,
+                                                               .batch = settings.batch,
+                                                               .steps = settings.steps}));
+  std::printf(
+      "forwards, double precision: the largest difference from the CPU is %.1e of the largest "
+      "logit\ntraining, %zu steps of %zu pictures an epoch: loss %.4f to %.4f, %.0f pictures/s\n",
+      result.difference, settings.steps, settings.batch, result.first_loss, result.last_loss,
+      result.pictures_per_second);
+  return JudgeSelfTest(result);
+}
+
 void DeclareThreads(CLI::App& app, Settings& s) {
   app.add_option("--threads", s.threads, "computing threads")
       ->check(CLI::Range(1, 256))
@@ -199,6 +218,17 @@ void Declare(CLI::App& app, Settings& s) {
   eval->add_flag("--json", s.json, "one JSON object instead of tables");
   eval->add_flag("--record", s.record, "write the figures into manifest and PROVENANCE.md");
   DeclareThreads(*eval, s);
+
+  CLI::App* test = app.add_subcommand(
+      "self-test", "Compare a device with the CPU and train a little on it; needs no data");
+  DeclareDevice(*test, s);
+  test->add_option("--batch", s.batch, "pictures a step")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  test->add_option("--steps", s.steps, "steps of each of two epochs")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  DeclareThreads(*test, s);
 }
 
 // Exit codes, as those of the services: docs/training.md.
@@ -211,6 +241,7 @@ absl::Status RunSubcommand(const CLI::App& app, const Settings& settings) {
   if (app.got_subcommand("fit")) return RunFit(settings);
   if (app.got_subcommand("measure")) return RunMeasurement(settings);
   if (app.got_subcommand("export")) return RunExport(settings);
+  if (app.got_subcommand("self-test")) return SelfTestDevice(settings);
   return RunEvaluation(settings);
 }
 

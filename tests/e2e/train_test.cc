@@ -50,7 +50,8 @@ TEST(TrainTest, WrongUsageIsTwo) {
       {"fit"},
       {"eval", "--model", "x", "--data", "y", "--split", "some"},
       {"import", "--weights", "x", "--threads", "2"},
-      {"export", "--work", "x", "--data", "y", "--weights", "z", "--out", "o", "--threads", "0"}};
+      {"export", "--work", "x", "--data", "y", "--weights", "z", "--out", "o", "--threads", "0"},
+      {"self-test", "--steps", "0"}};
   for (const auto& arguments : wrong) {
     const Finished run = Train(arguments);
     EXPECT_EQ(run.code, 2) << ::testing::PrintToString(arguments);
@@ -85,6 +86,7 @@ TEST(TrainTest, AFailureIsOneLineAndOne) {
       {"fit", "--recipe", recipe, "--data", weights, "--work", dir / "w"},
       {"measure", "--work", dir / "nowhere", "--data", weights},
       {"eval", "--model", dir / "nowhere", "--data", weights},
+      {"self-test", "--device", "gpu"},
   };
   for (const auto& arguments : failures) {
     const Finished run = Train(arguments);
@@ -155,6 +157,16 @@ TEST(TrainTest, AKilledRunGoesOnToTheSameNetwork) {
     EXPECT_TRUE(*core::ReadFile(dir / "whole" / file) == *core::ReadFile(dir / "killed" / file))
         << file;
   }
+}
+
+TEST(TrainTest, SelfTestSaysWhatTheDeviceDid) {
+  const Finished run =
+      Train({"self-test", "--device", "cpu", "--threads", "1", "--batch", "8", "--steps", "2"});
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, StartsWith("LibTorch "));
+  EXPECT_THAT(run.out, HasSubstr("device cpu\n"));
+  EXPECT_THAT(run.out, HasSubstr("the largest difference from the CPU is 0.0e+00"));
+  EXPECT_THAT(run.out, HasSubstr("training, 2 steps of 8 pictures an epoch: loss "));
 }
 
 }  // namespace
