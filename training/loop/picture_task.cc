@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <stdexcept>
 
 #include "router/profile.h"
 #include "training/recipe.h"
@@ -66,6 +67,9 @@ PictureTask::PictureTask(const PictureStore& store, std::vector<Label> labels,
       batch_(recipe.optimisation().batch()),
       steps_(std::max<size_t>(1, EpochPictures(recipe, options_.pictures.size()) / batch_)),
       sampler_(MakeSampler(recipe, LabelsOf(options_.pictures, labels_), batch_, /*phase=*/40)) {
+  if (options_.classes.empty() && MixingAt(recipe, /*epoch=*/0).on()) {
+    throw std::invalid_argument("mixing: this task was not told the classes");
+  }
   for (const v1::Domain& domain : recipe.domains()) {
     augmentations_.push_back(AugmentationOf(recipe, domain));
   }

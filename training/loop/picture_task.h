@@ -34,7 +34,7 @@ class PictureTask final : public Task {
     std::vector<size_t> pictures = {};  ///< of the store, which are drawn; empty: all
     size_t threads = 1;                 ///< that make batches; what they give doesn't depend on it
     /// Of each domain. Needed where the recipe mixes pictures or has mirrors, whose names must be
-    /// known (MirrorsOf); ReadPictureSet has seen to that.
+    /// known (MirrorsOf); ReadPictureSet has seen to that. Mixing without: std::invalid_argument.
     std::vector<DomainClasses> classes = {};
   };
 

@@ -130,6 +130,13 @@ std::vector<nlohmann::json> WithoutTimes(std::vector<nlohmann::json> lines) {
   return lines;
 }
 
+TEST_F(VitMoeTest, BatchesMayBeMixed) {
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_mixing()->set_cutmix(0.5);
+  recipe.mutable_mixing()->set_mixup(0.5);
+  EXPECT_THAT(FitVitMoe(recipe, Places("mixed"), {}), IsOk());
+}
+
 TEST_F(VitMoeTest, OnOneThreadAStoppedRunGoesOnToTheSameBits) {
   const v1::Recipe recipe = TinyRecipe();
   ASSERT_THAT(FitVitMoe(recipe, Places("whole"), {}), IsOk());

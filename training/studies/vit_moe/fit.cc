@@ -128,7 +128,9 @@ class FitRun {
                       EarlyStop& early, KeepBest& best, Checkpointing& checkpoint) {
     const v1::Optimisation& o = run_.recipe.optimisation();
     PictureTask task(run_.set.pictures, run_.set.labels, run_.recipe,
-                     {.pictures = run_.On(Side::kTrain), .threads = LoaderThreads()});
+                     {.pictures = run_.On(Side::kTrain),
+                      .threads = LoaderThreads(),
+                      .classes = run_.set.domains});
     ORCHARD_ASSIGN_OR_RETURN(History history, History::Open(run_.places.work / kHistory, first));
     ShowProgress progress(/*last_line=*/false);
     FollowSchedule schedule(ScheduleOf(o, task.steps()));
