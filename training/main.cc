@@ -17,6 +17,8 @@
 #include "model/torch_state.h"
 #include "nets/guarded.h"
 #include "server/allocator.h"
+#include "training/data/picture_set.h"
+#include "training/data/survey.h"
 #include "training/import.h"
 #include "training/loop/device.h"
 #include "training/measure/evaluate.h"
@@ -38,6 +40,7 @@ struct Settings {
   size_t threads = 2;
   size_t batch = SelfTestOptions{}.batch;
   size_t steps = SelfTestOptions{}.steps;
+  double correlation = 0.98;
   size_t stop_after = 0;
   double time_limit = 0.0;
   bool resume = false;
@@ -146,6 +149,24 @@ absl::Status SelfTestDevice(const Settings& settings) {
   return JudgeSelfTest(result);
 }
 
+absl::StatusOr<PictureSet> ReadSet(const Settings& settings) {
+  ORCHARD_ASSIGN_OR_RETURN(const v1::Recipe recipe,
+                           ReadRecipe(settings.recipe, settings.overrides));
+  return ReadPictureSet(settings.data, recipe, settings.threads);
+}
+
+absl::Status RunStats(const Settings& settings) {
+  ORCHARD_ASSIGN_OR_RETURN(const PictureSet set, ReadSet(settings));
+  std::fputs(StatisticsText(set, settings.threads).c_str(), stdout);
+  return absl::OkStatus();
+}
+
+absl::Status RunScan(const Settings& settings) {
+  ORCHARD_ASSIGN_OR_RETURN(const PictureSet set, ReadSet(settings));
+  std::fputs(ScanText(set, settings.correlation, settings.threads).c_str(), stdout);
+  return absl::OkStatus();
+}
+
 void DeclareThreads(CLI::App& app, Settings& s) {
   app.add_option("--threads", s.threads, "computing threads")
       ->check(CLI::Range(1, 256))
@@ -231,6 +252,22 @@ void Declare(CLI::App& app, Settings& s) {
   DeclareThreads(*test, s);
 }
 
+/// What a recipe's pictures are, before anything is trained.
+void DeclareSurveys(CLI::App& app, Settings& s) {
+  CLI::App* stats = app.add_subcommand("stats", "Count a recipe's pictures; mean and deviation");
+  CLI::App* scan =
+      app.add_subcommand("scan", "Find pictures that are there twice, across sides and classes");
+  scan->add_option("--correlation", s.correlation, "from which on two pictures are nearly equal")
+      ->check(CLI::Range(0.5, 1.0))
+      ->capture_default_str();
+  for (CLI::App* survey : {stats, scan}) {
+    survey->add_option("--recipe", s.recipe, "text proto, see training/recipes/")->required();
+    survey->add_option("--data", s.data, "folder of the recipe's pictures")->required();
+    survey->add_option("--set", s.overrides, "field=value of the recipe, repeatable");
+    DeclareThreads(*survey, s);
+  }
+}
+
 // Exit codes, as those of the services: docs/training.md.
 constexpr int kDone = 0;
 constexpr int kFailed = 1;
@@ -242,6 +279,8 @@ absl::Status RunSubcommand(const CLI::App& app, const Settings& settings) {
   if (app.got_subcommand("measure")) return RunMeasurement(settings);
   if (app.got_subcommand("export")) return RunExport(settings);
   if (app.got_subcommand("self-test")) return SelfTestDevice(settings);
+  if (app.got_subcommand("stats")) return RunStats(settings);
+  if (app.got_subcommand("scan")) return RunScan(settings);
   return RunEvaluation(settings);
 }
 
@@ -259,6 +298,7 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("orchard-train ") + core::kVersion);
   Settings settings;
   Declare(app, settings);
+  DeclareSurveys(app, settings);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
