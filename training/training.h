@@ -22,12 +22,12 @@
 ///   source.h, picture_set.h (of any source), survey.h, sampler.h, loader.h, mirrors.h, mixing.h,
 ///   batch.h (from pictures to batches), statements.h, table.h, parallel.h; loop/: task.h, model.h,
 ///   loop.h (a step), callback.h, callbacks.h (what happens beside it), optimiser.h, schedule.h,
-///   average.h, checkpoint.h, picture_task.h, classifier.h, standardise.h, device.h; self_test.h; log/:
+///   average.h, checkpoint.h, picture_task.h, classifier.h, standardise.h, device.h; log/:
 ///   progress.h, run_log.h, history.h; studies/masked_moe/: masked_moe.h, folded.h,
 ///   sharded_encoder.h (network and loss), features.h, models.h, run.h, fit.h (the training),
 ///   calibrate.h, encoder_only.h, provenance.h, export.h; studies/vit_moe/: statements.h, model.h,
 ///   answers.h, run.h, fit.h, router_health.h, measure.h; measure/: statistics.h, hits.h,
-///   classification.h, concepts.h, served.h, evaluate.h, report.h, record.h; main.cc.
+///   classification.h, concepts.h, served.h, evaluate.h, report.h, record.h; self_test.h, main.cc.
 /// Conventions: everything is seeded; a label is an index; domains are in the recipe's order,
 /// classes of a domain in the order of their names; logarithms are natural.
 
