@@ -61,6 +61,7 @@ absl::StatusOr<FieldPath> Resolve(const std::string& path) {
   const Descriptor& recipe = *v1::Recipe::descriptor();
   FieldPath resolved;
   if (names.size() == 1) {
+    if (const FieldDescriptor* own = recipe.FindFieldByName(path)) return FieldPath{own};
     std::vector<FieldPath> found;
     FindField(recipe, path, resolved, found);
     if (found.size() == 1) return found.front();
