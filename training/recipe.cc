@@ -42,35 +42,40 @@ class FirstFault final : public google::protobuf::io::ErrorCollector {
 /// Where a field lives: the messages on the way, then the field.
 using FieldPath = std::vector<const FieldDescriptor*>;
 
-/// All paths to fields called `name` through single sub-messages of `type`.
-void FindField(const Descriptor& type, const std::string& name, FieldPath& prefix,
-               std::vector<FieldPath>& found) {
+/// All paths to fields called `name` through single sub-messages of `type`; of the recipe's studies
+/// only through `study`, the one that it names (may be null).
+void FindField(const Descriptor& type, const std::string& name, const FieldDescriptor* study,
+               FieldPath& prefix, std::vector<FieldPath>& found) {
   for (int i = 0; i < type.field_count(); ++i) {
     const FieldDescriptor* field = type.field(i);
+    const bool is_study = prefix.empty() && field->real_containing_oneof() != nullptr;
+    if (is_study && field != study) continue;
     prefix.push_back(field);
     if (field->name() == name) found.push_back(prefix);
     if (field->message_type() != nullptr && !field->is_repeated()) {
-      FindField(*field->message_type(), name, prefix, found);
+      FindField(*field->message_type(), name, study, prefix, found);
     }
     prefix.pop_back();
   }
 }
 
-absl::StatusOr<FieldPath> Resolve(const std::string& path) {
+absl::StatusOr<FieldPath> Resolve(const v1::Recipe& recipe, const std::string& path) {
   const std::vector<std::string> names = absl::StrSplit(path, '.');
-  const Descriptor& recipe = *v1::Recipe::descriptor();
+  const Descriptor& fields = *v1::Recipe::descriptor();
   FieldPath resolved;
   if (names.size() == 1) {
-    if (const FieldDescriptor* own = recipe.FindFieldByName(path)) return FieldPath{own};
+    if (const FieldDescriptor* own = fields.FindFieldByName(path)) return FieldPath{own};
+    const FieldDescriptor* study =
+        recipe.GetReflection()->GetOneofFieldDescriptor(recipe, fields.FindOneofByName("study"));
     std::vector<FieldPath> found;
-    FindField(recipe, path, resolved, found);
+    FindField(fields, path, study, resolved, found);
     if (found.size() == 1) return found.front();
     return absl::InvalidArgumentError(
         absl::StrCat("\"", path, "\" names ", found.size(),
                      " fields of a recipe; give one as message.field, for example "
                      "optimisation.epochs (proto/orchard/training/v1/recipe.proto)"));
   }
-  const Descriptor* type = &recipe;
+  const Descriptor* type = &fields;
   for (const std::string& name : names) {
     const FieldDescriptor* field = type == nullptr ? nullptr : type->FindFieldByName(name);
     if (field == nullptr) {
@@ -178,7 +183,7 @@ absl::Status ApplyOverride(v1::Recipe& recipe, const std::string& assignment) {
         absl::StrCat("override \"", assignment, "\" is not of the form field=value"));
   }
   const std::string value = assignment.substr(equals + 1);
-  ORCHARD_ASSIGN_OR_RETURN(const FieldPath path, Resolve(assignment.substr(0, equals)));
+  ORCHARD_ASSIGN_OR_RETURN(const FieldPath path, Resolve(recipe, assignment.substr(0, equals)));
   Message* owner = &recipe;
   for (size_t i = 0; i + 1 < path.size(); ++i) {
     if (path[i]->is_repeated()) {

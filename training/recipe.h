@@ -12,9 +12,9 @@
 namespace orchard::training {
 
 /// Reads a text proto and then applies `overrides`, each "field=value" or "message.field=value":
-/// "epochs=3", "augmentation.min_area=0.5", "sides=192,224". A bare name is the recipe's own
-/// field's, or unique among its messages'. Errors name the file or the override, and list every
-/// fault at once.
+/// "epochs=3", "augmentation.min_area=0.5", "sides=192,224". A bare field name is one of the recipe
+/// itself, or must be unique among its messages (other studies than its own don't count). Errors
+/// name the file or the override, and list every fault at once.
 absl::StatusOr<v1::Recipe> ReadRecipe(const std::filesystem::path& path,
                                       const std::vector<std::string>& overrides);
 

@@ -220,11 +220,17 @@ TEST(RecipeTest, OverridesAnyFieldByItsName) {
   EXPECT_THAT(ApplyOverride(recipe, "optimisation.sides=192,224"), IsOk());
   EXPECT_THAT(ApplyOverride(recipe, "head_epochs=7"), IsOk());
   EXPECT_THAT(ApplyOverride(recipe, "masked_moe.losses.branch=2"), IsOk());
+  EXPECT_THAT(ApplyOverride(recipe, "label_smoothing=0.1"), IsOk());
   EXPECT_EQ(recipe.optimisation().epochs(), 3U);
   EXPECT_EQ(recipe.augmentation().min_area(), 0.5);
   EXPECT_THAT(recipe.optimisation().sides(), ElementsAre(192, 224));
   EXPECT_EQ(recipe.masked_moe().head_epochs(), 7U);
   EXPECT_EQ(recipe.masked_moe().losses().branch(), 2.0);
+  EXPECT_EQ(recipe.masked_moe().losses().label_smoothing(), 0.1);
+  v1::Recipe other;  // The same name, of another study.
+  other.mutable_vit_moe();
+  EXPECT_THAT(ApplyOverride(other, "label_smoothing=0.2"), IsOk());
+  EXPECT_EQ(other.vit_moe().label_smoothing(), 0.2);
 }
 
 TEST(RecipeTest, RefusesWhatItDoesNotKnow) {
