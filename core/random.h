@@ -11,4 +11,10 @@ inline std::uint64_t Random64() {
   return (std::uint64_t{random()} << 32) | random();
 }
 
+/// The next number in [0, 1). Not std::uniform_real_distribution, whose values are the library's
+/// affair: a seed means the same numbers everywhere.
+inline double Uniform(std::mt19937_64& random) {
+  return static_cast<double>(random() >> 11) * 0x1p-53;
+}
+
 }  // namespace orchard::core

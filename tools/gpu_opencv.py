@@ -17,14 +17,14 @@ IMGCODEC_PXM IMGCODEC_SUNRASTER IPP ITT JASPER LAPACK OPENCL OPENEXR OPENGL OPEN
 V4L VA VTK""".split()
 
 
-class OpenCvError(Exception):
+class BundleError(Exception):
     """What went wrong, in a sentence."""
 
 
 def run(*command, **options):
     done = subprocess.run([str(part) for part in command], check=False, **options)
     if done.returncode != 0:
-        raise OpenCvError(f"`{' '.join(str(part) for part in command[:4])} …` exited {done.returncode}")
+        raise BundleError(f"`{' '.join(str(part) for part in command[:4])} …` exited {done.returncode}")
 
 
 def source_version():
@@ -32,7 +32,7 @@ def source_version():
     asked = subprocess.run(["dpkg-query", "-W", "-f", "${source:Version}", "libopencv-imgcodecs-dev"],
                            capture_output=True, text=True, check=False)
     if asked.returncode != 0:
-        raise OpenCvError("libopencv-imgcodecs-dev is not installed: ./dev deps")
+        raise BundleError("libopencv-imgcodecs-dev is not installed: ./dev deps")
     return asked.stdout.strip()
 
 
@@ -44,7 +44,7 @@ def source_lines():
     archives = sorted({tuple(line.split()[1:]) for line in asked.stdout.splitlines()
                        if line.startswith("Debian ")})
     if not archives:
-        raise OpenCvError("apt has no archive of Debian's: is this Debian, and was apt-get update run?")
+        raise BundleError("apt has no archive of Debian's: is this Debian, and was apt-get update run?")
     return "".join(f"deb-src {' '.join(archive)}\n" for archive in archives)
 
 

@@ -15,6 +15,7 @@
 #include "model/safetensors.h"
 #include "model/torch_state.h"
 #include "training/data/picture_store.h"
+#include "training/loop/standardise.h"
 
 namespace orchard::training {
 namespace {
@@ -112,13 +113,10 @@ absl::StatusOr<ImportCheck> CheckImport(ImportedNetwork& network, const fs::path
                            DecodeForServing(files, vision::Profile{}, /*threads=*/1));
   const torch::NoGradGuard guard;
   network.encoder->eval();
-  const orchard::v1::Preprocessing p = ImageNetPreprocessing();
-  const torch::Tensor mean = torch::tensor(std::vector<float>(p.mean().begin(), p.mean().end()));
-  const torch::Tensor std = torch::tensor(std::vector<float>(p.std().begin(), p.std().end()));
+  const Standardise standardise(ImageNetPreprocessing(), torch::kCPU);
   ImportCheck check{.pictures = references.size()};
   for (size_t i = 0; i < references.size(); ++i) {
-    const torch::Tensor x =
-        nets::Standardise(pixels.narrow(0, static_cast<int64_t>(i), 1), mean, std);
+    const torch::Tensor x = standardise(pixels.narrow(0, static_cast<int64_t>(i), 1));
     const torch::Tensor probabilities =
         network.classifier->forward(network.encoder->forward(x).pooled).softmax(1).squeeze(0);
     const auto [best, classes] = probabilities.topk(5);  // [5]

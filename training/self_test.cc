@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <random>
 #include <vector>
 
@@ -23,8 +22,6 @@
 
 namespace orchard::training {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kSide = 32;   // pixels
 constexpr size_t kColours = 4;  // classes
@@ -66,27 +63,19 @@ class Tints final : public Task {
   size_t next_ = 0;
 };
 
-/// Losses, and how long the last epoch took.
+/// Losses, and the pace of the last epoch.
 class Watch final : public Callback {
  public:
-  absl::Status BeginEpoch(LoopState& /*state*/) override {
-    begun_ = Clock::now();
-    return absl::OkStatus();
-  }
   void AfterStep(LoopState& state) override {
     if (state.all_steps() == 0) result.first_loss = state.loss;
   }
   absl::Status AfterEpoch(LoopState& state) override {
-    const double seconds = std::chrono::duration<double>(Clock::now() - begun_).count();
     result.last_loss = state.mean_loss;
-    result.pictures_per_second = static_cast<double>(state.steps * state.pictures) / seconds;
+    result.pictures_per_second = state.pictures_per_second();
     return absl::OkStatus();
   }
 
   SelfTest result;
-
- private:
-  Clock::time_point begun_;
 };
 
 absl::StatusOr<nets::Vit> MakeNetwork(const SelfTestOptions& options) {
@@ -120,13 +109,7 @@ absl::StatusOr<SelfTest> Train(nets::Vit& network, const SelfTestOptions& option
     output = network->forward(pixels.permute({0, 3, 1, 2}).to(torch::kFloat32) / 127.5 - 1.0);
     return output.logits;
   };
-  const auto balance = [&] {
-    std::vector<LossTerms::Term> terms;
-    for (const nets::LossTerm& term : network->Terms(output, {.balance = 0.01, .z = 0.001})) {
-      terms.push_back({.name = term.name, .weight = term.weight, .value = term.value});
-    }
-    return terms;
-  };
+  const auto balance = [&] { return network->Terms(output, {.balance = 0.01, .z = 0.001}); };
   Classifier model(*network, forward, {.rate = 1e-3, .auxiliary = balance});
   AdamW optimiser(model.Parameters(), 0.05);
   WeightAverage average(optimiser.parameters(), 0.9);

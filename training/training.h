@@ -23,7 +23,7 @@
 ///   batch.h (from pictures to batches), statements.h, table.h, parallel.h; loop/: task.h, model.h,
 ///   loop.h (a step), callback.h, callbacks.h (what happens beside it), optimiser.h, schedule.h,
 ///   average.h, checkpoint.h, picture_task.h, classifier.h, standardise.h, device.h; log/:
-///   progress.h, run_log.h, history.h; studies/masked_moe/: masked_moe.h, folded.h,
+///   progress.h, say.h, run_log.h, history.h; studies/masked_moe/: masked_moe.h, folded.h,
 ///   sharded_encoder.h (network and loss), features.h, models.h, run.h, fit.h (the training),
 ///   calibrate.h, encoder_only.h, provenance.h, export.h; studies/vit_moe/: statements.h, model.h,
 ///   answers.h, run.h, fit.h, router_health.h, measure.h; measure/: statistics.h, hits.h,

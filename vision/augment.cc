@@ -5,8 +5,10 @@
 #include <cassert>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <vector>
 
+#include "core/random.h"
 #include "vision/internal/colour.h"
 #include "vision/internal/resample.h"
 #include "vision/internal/warp.h"
@@ -16,8 +18,7 @@
 namespace orchard::vision {
 namespace {
 
-/// In [0, 1). Not std::uniform_real_distribution, whose values are the library's affair.
-double Uniform(std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1p-53; }
+using core::Uniform;
 
 double Uniform(std::mt19937_64& random, double low, double high) {
   return low + (high - low) * Uniform(random);
@@ -95,11 +96,8 @@ void ChangeColours(const Augmentation& augmentation, std::mt19937_64& random,
   const float grey = internal::GreyOf(internal::MeanColour(rgb));
   internal::ColourChange change =
       Then(internal::Hue(hue), Then(internal::Saturation(saturation), internal::ColourChange{}));
-  for (internal::Colour& row : change.matrix) {
-    for (float& entry : row) entry *= brightness * contrast;
-  }
   // About the mean grey of the brightened picture; saturation and hue leave greys alone.
-  change.offset = (1 - contrast) * brightness * grey;
+  Scale(change, brightness * contrast, (1 - contrast) * brightness * grey);
   Apply(change, rgb);
 }
 
@@ -193,26 +191,21 @@ Mirrored Frame(const Image& image, const Augmentation& augmentation, size_t side
 Mirrored Augment(const Image& image, const Augmentation& augmentation, size_t side,
                  std::mt19937_64& random, std::span<std::uint8_t> out) {
   assert(out.size() == side * side * 3);
-  if (!HasExtras(augmentation)) {
-    const Mirrored mirrored = Frame(image, augmentation, side, random, out);
-    ChangeColours(augmentation, random, out);
-    if (Uniform(random) < augmentation.erasing) Erase(augmentation, side, random, out);
-    return mirrored;
-  }
-  Extras extras = DrawExtras(random);
-  Image recompressed;
-  if (extras.jpeg < augmentation.jpeg) {
+  std::optional<Extras> extras;  // Only where one is asked for: they are far ahead in the numbers.
+  if (HasExtras(augmentation)) extras = DrawExtras(random);
+  std::optional<Image> recompressed;
+  if (extras && extras->jpeg < augmentation.jpeg) {
     recompressed = Recompress(image, augmentation.jpeg_quality);
   }
   const Mirrored mirrored =
-      Frame(recompressed.rgb.empty() ? image : recompressed, augmentation, side, random, out);
+      Frame(recompressed ? *recompressed : image, augmentation, side, random, out);
   if (augmentation.operations > 0) {
-    RandAugment(augmentation.operations, augmentation.magnitude, side, extras.operations, out);
+    RandAugment(augmentation.operations, augmentation.magnitude, side, extras->operations, out);
   }
-  if (augmentation.pad > 0) Move(augmentation.pad, side, extras.across, extras.down, out);
+  if (augmentation.pad > 0) Move(augmentation.pad, side, extras->across, extras->down, out);
   ChangeColours(augmentation, random, out);
   if (augmentation.rotation > 0.0) {
-    const double turns = extras.rotation * augmentation.rotation / 360.0;
+    const double turns = extras->rotation * augmentation.rotation / 360.0;
     internal::Warp(internal::Rotation(turns), internal::MeanColour(out), side, out);
   }
   if (Uniform(random) < augmentation.erasing) Erase(augmentation, side, random, out);

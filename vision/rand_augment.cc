@@ -11,15 +11,7 @@ namespace orchard::vision {
 namespace {
 
 using internal::Affine;
-using internal::Colour;
 using internal::ColourChange;
-
-void Scale(ColourChange& change, float factor, float offset) {
-  for (Colour& row : change.matrix) {
-    for (float& entry : row) entry *= factor;
-  }
-  change.offset = offset;
-}
 
 void ChangeBrightness(float factor, std::span<std::uint8_t> rgb) {
   ColourChange change;

@@ -17,6 +17,7 @@
 #include "training/data/groups.h"
 #include "training/data/parallel.h"
 #include "training/data/picture_store.h"
+#include "training/data/table.h"
 
 namespace orchard::training {
 namespace {
@@ -76,26 +77,16 @@ absl::StatusOr<std::vector<std::string>> StrangeFolders(const fs::path& data,
 
 /// "<class>/<id>" → group, from a list with the columns class, id and group.
 absl::StatusOr<std::map<std::string, std::string>> ReadGroupList(const fs::path& file) {
-  ORCHARD_ASSIGN_OR_RETURN(const std::string text, core::ReadFile(file));
+  ORCHARD_ASSIGN_OR_RETURN(const Table table, ReadTable(file, '\t', {"class", "id", "group"}));
   std::map<std::string, std::string> groups;
-  std::map<std::string, size_t> column;
-  for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
-    const std::vector<std::string> cells = absl::StrSplit(absl::StripSuffix(line, "\r"), '\t');
-    if (column.empty()) {
-      for (size_t i = 0; i < cells.size(); ++i) column[cells[i]] = i;
-      for (const char* name : {"class", "id", "group"}) {
-        if (column.contains(name)) continue;
-        return absl::InvalidArgumentError(
-            absl::StrCat(file.string(), " has no column \"", name, "\""));
-      }
-      continue;
+  for (const Table::Row& row : table.rows) {
+    if (row.cells.size() < table.columns.size()) {
+      return absl::InvalidArgumentError(absl::StrCat(LineOf(file, row), ": has ", row.cells.size(),
+                                                     " cells, the head line ",
+                                                     table.columns.size()));
     }
-    if (cells.size() < column.size()) {
-      return absl::InvalidArgumentError(absl::StrCat(file.string(), ": a line has ", cells.size(),
-                                                     " cells, the head ", column.size(), ": ",
-                                                     line));
-    }
-    groups[absl::StrCat(cells[column["class"]], "/", cells[column["id"]])] = cells[column["group"]];
+    const auto cell = [&](const char* name) { return row.cells[table.columns.at(name)]; };
+    groups[absl::StrCat(cell("class"), "/", cell("id"))] = cell("group");
   }
   return groups;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 
+#include "core/random.h"
 #include "training/data/dataset.h"
 #include "vision/augment.h"
 
@@ -120,7 +121,7 @@ Batch Loader::Make(size_t index) const {
     const std::span<std::uint8_t> out = all.subspan(i * row, row);
     const vision::Mirrored mirrored = vision::Augment(store_[picture], view, side, random, out);
     if (mirrors != nullptr && mirrored.left_right) label.label = *mirrors->Of(label.label);
-    if (static_cast<double>(random() >> 11) * 0x1p-53 < augmentation.transpose()) {
+    if (core::Uniform(random) < augmentation.transpose()) {
       Transpose(out, side);
     }
     batch.labels.push_back(label);

@@ -6,11 +6,12 @@
 #include <numeric>
 #include <vector>
 
+#include "core/random.h"
+
 namespace orchard::training {
 namespace {
 
-/// In [0, 1).
-double Uniform(std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1p-53; }
+using core::Uniform;
 
 std::vector<size_t> Permutation(size_t count, std::mt19937_64& random) {
   std::vector<size_t> order(count);

@@ -49,6 +49,15 @@ bool HasTestSide(const v1::Domain& domain) {
   return domain.source_case() == v1::Domain::kGtsrb || domain.source_case() == v1::Domain::kCifar10;
 }
 
+/// Keeps the values that `keep` names, ascending.
+template <typename Value>
+void KeepOnly(const std::vector<size_t>& keep, std::vector<Value>& values) {
+  for (size_t to = 0; to < keep.size(); ++to) {
+    if (to != keep[to]) values[to] = std::move(values[keep[to]]);
+  }
+  values.resize(keep.size());
+}
+
 /// All domains' pictures as they are put together.
 struct Gathered {
   Dataset dataset;
@@ -57,16 +66,9 @@ struct Gathered {
 
   /// Keeps the pictures that `keep` names, ascending.
   void Keep(const std::vector<size_t>& keep) {
-    for (size_t to = 0; to < keep.size(); ++to) {
-      const size_t from = keep[to];
-      if (from == to) continue;
-      dataset.pictures[to] = std::move(dataset.pictures[from]);
-      images[to] = std::move(images[from]);
-      sides[to] = sides[from];
-    }
-    dataset.pictures.resize(keep.size());
-    images.resize(keep.size());
-    sides.resize(keep.size());
+    KeepOnly(keep, dataset.pictures);
+    KeepOnly(keep, images);
+    KeepOnly(keep, sides);
   }
 };
 
@@ -197,16 +199,10 @@ absl::Status TakeSplit(const fs::path& file, PictureSet& set, size_t& left_out) 
       ++next;
     }
     set.pictures = std::move(set.pictures).Only(keep);
-    const auto only = [&](auto& values) {
-      for (size_t to = 0; to < keep.size(); ++to) {
-        if (to != keep[to]) values[to] = std::move(values[keep[to]]);
-      }
-      values.resize(keep.size());
-    };
-    only(set.labels);
-    only(set.names);
-    only(set.contents);
-    only(set.groups);
+    KeepOnly(keep, set.labels);
+    KeepOnly(keep, set.names);
+    KeepOnly(keep, set.contents);
+    KeepOnly(keep, set.groups);
   }
   set.sides = std::move(sides);
   return CheckClassesAreTrained(set.domains, set.labels, set.sides);

@@ -12,6 +12,23 @@ namespace orchard::training {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+/// uint8 [count, crop, crop, 3], of which `make(i, out)` fills each picture's bytes.
+template <typename Make>
+absl::StatusOr<torch::Tensor> MakeViews(size_t count, const vision::Profile& profile,
+                                        size_t threads, const Make& make) {
+  const auto side = static_cast<int64_t>(profile.crop);
+  torch::Tensor pixels = torch::empty({static_cast<int64_t>(count), side, side, 3}, torch::kUInt8);
+  const size_t row = profile.crop * profile.crop * 3;
+  const std::span<std::uint8_t> all(pixels.data_ptr<std::uint8_t>(), count * row);
+  ORCHARD_RETURN_IF_ERROR(
+      ForEach(count, threads, [&](size_t i) { return make(i, all.subspan(i * row, row)); }));
+  return pixels;
+}
+
+}  // namespace
+
 vision::Limits OwnFiles() {
   vision::Limits limits;
   limits.max_bytes = std::uint64_t{256} << 20;
@@ -50,32 +67,20 @@ PictureStore PictureStore::Only(const std::vector<size_t>& pictures) && {
 absl::StatusOr<torch::Tensor> FitPictures(const PictureStore& store,
                                           std::span<const size_t> pictures,
                                           const vision::Profile& profile, size_t threads) {
-  const auto side = static_cast<int64_t>(profile.crop);
-  torch::Tensor pixels =
-      torch::empty({static_cast<int64_t>(pictures.size()), side, side, 3}, torch::kUInt8);
-  const size_t row = profile.crop * profile.crop * 3;
-  const std::span<std::uint8_t> all(pixels.data_ptr<std::uint8_t>(), pictures.size() * row);
-  ORCHARD_RETURN_IF_ERROR(ForEach(pictures.size(), threads, [&](size_t i) -> absl::Status {
-    vision::FitToEncoder(store[pictures[i]], profile, all.subspan(i * row, row));
+  return MakeViews(pictures.size(), profile, threads, [&](size_t i, std::span<std::uint8_t> out) {
+    vision::FitToEncoder(store[pictures[i]], profile, out);
     return absl::OkStatus();
-  }));
-  return pixels;
+  });
 }
 
 absl::StatusOr<torch::Tensor> DecodeForServing(const std::vector<fs::path>& paths,
                                                const vision::Profile& profile, size_t threads) {
-  const auto side = static_cast<int64_t>(profile.crop);
-  torch::Tensor pixels =
-      torch::empty({static_cast<int64_t>(paths.size()), side, side, 3}, torch::kUInt8);
-  const size_t row = profile.crop * profile.crop * 3;
-  const std::span<std::uint8_t> all(pixels.data_ptr<std::uint8_t>(), paths.size() * row);
-  ORCHARD_RETURN_IF_ERROR(ForEach(paths.size(), threads, [&](size_t i) -> absl::Status {
-    ORCHARD_ASSIGN_OR_RETURN(const std::string bytes, core::ReadFile(paths[i]));
-    return core::Annotate(
-        vision::DecodeForEncoder(bytes, OwnFiles(), profile, all.subspan(i * row, row)),
-        paths[i].string());
-  }));
-  return pixels;
+  return MakeViews(
+      paths.size(), profile, threads, [&](size_t i, std::span<std::uint8_t> out) -> absl::Status {
+        ORCHARD_ASSIGN_OR_RETURN(const std::string bytes, core::ReadFile(paths[i]));
+        return core::Annotate(vision::DecodeForEncoder(bytes, OwnFiles(), profile, out),
+                              paths[i].string());
+      });
 }
 
 }  // namespace orchard::training

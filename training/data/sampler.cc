@@ -4,11 +4,12 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/random.h"
+
 namespace orchard::training {
 namespace {
 
-/// In [0, 1).
-double Uniform(std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1p-53; }
+using core::Uniform;
 
 /// factor · count^power, scaled to sum 1; nothing stays nothing.
 std::vector<double> Weights(const std::vector<size_t>& counts, double power,

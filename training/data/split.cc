@@ -140,6 +140,14 @@ absl::Status CheckClasses(const fs::path& file, const Dataset& dataset,
 
 }  // namespace
 
+const char* NameOf(Side side) { return kSides[static_cast<size_t>(side)]; }
+
+std::optional<Side> SideNamed(std::string_view name) {
+  const auto found = std::ranges::find(kSides, name);
+  if (found == kSides.end()) return std::nullopt;
+  return static_cast<Side>(found - kSides.begin());
+}
+
 absl::Status CheckClassesAreTrained(const std::vector<DomainClasses>& domains,
                                     std::span<const Label> labels, const std::vector<Side>& sides) {
   std::vector<size_t> count(TotalClasses(domains));
@@ -163,7 +171,7 @@ absl::Status WriteSplit(const fs::path& file, const Dataset& dataset,
   for (size_t i = 0; i < sides.size(); ++i) {
     const Picture& picture = dataset.pictures[i];
     const DomainClasses& domain = dataset.domains[picture.label.domain];
-    absl::StrAppend(&text, kSides[static_cast<size_t>(sides[i])], "\t", domain.name, "\t",
+    absl::StrAppend(&text, NameOf(sides[i]), "\t", domain.name, "\t",
                     domain.classes[picture.label.label], "\t", picture.path.filename().string(),
                     "\t", picture.group, "\t", picture.content, "\n");
   }
@@ -179,16 +187,14 @@ absl::StatusOr<std::vector<Side>> ReadSplit(const fs::path& file, Dataset& datas
   for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
     if (++number == 1) continue;
     const std::vector<std::string> cells = absl::StrSplit(line, '\t');
-    const auto side =
-        cells.empty() ? kSides.end() : std::find(kSides.begin(), kSides.end(), cells[0]);
-    if (cells.size() != 6 || side == kSides.end()) {
+    const std::optional<Side> side = SideNamed(cells[0]);
+    if (cells.size() != 6 || !side) {
       return absl::FailedPreconditionError(
           absl::StrCat(file.string(), ", line ", number,
                        ": must be side, domain, class, file, group and content of a picture"));
     }
     classes.insert(absl::StrCat(cells[1], "/", cells[2]));
-    side_of[absl::StrCat(cells[1], "/", cells[2], "/", cells[3], " ", cells[5])] =
-        static_cast<Side>(side - kSides.begin());
+    side_of[absl::StrCat(cells[1], "/", cells[2], "/", cells[3], " ", cells[5])] = *side;
   }
   ORCHARD_RETURN_IF_ERROR(CheckClasses(file, dataset, classes));
   std::vector<Side> sides;
@@ -218,7 +224,7 @@ absl::Status WriteSides(const fs::path& file, const Dataset& dataset,
   for (size_t i = 0; i < sides.size(); ++i) by_content[dataset.pictures[i].content] = sides[i];
   std::string text = "side\tcontent\n";
   for (const auto& [content, side] : by_content) {
-    absl::StrAppend(&text, kSides[static_cast<size_t>(side)], "\t", content, "\n");
+    absl::StrAppend(&text, NameOf(side), "\t", content, "\n");
   }
   return core::WriteFile(file, text);
 }
@@ -230,12 +236,12 @@ absl::StatusOr<std::map<std::string, Side>> ReadSides(const fs::path& file) {
   for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
     if (++number == 1) continue;
     const std::vector<std::string> cells = absl::StrSplit(line, '\t');
-    const auto side = std::find(kSides.begin(), kSides.end(), cells[0]);
-    if (cells.size() != 2 || side == kSides.end()) {
+    const std::optional<Side> side = SideNamed(cells[0]);
+    if (cells.size() != 2 || !side) {
       return absl::InvalidArgumentError(absl::StrCat(file.string(), ", line ", number,
                                                      ": must be side and content of a picture"));
     }
-    by_content[cells[1]] = static_cast<Side>(side - kSides.begin());
+    by_content[cells[1]] = *side;
   }
   return by_content;
 }

@@ -3,8 +3,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -15,6 +17,11 @@
 namespace orchard::training {
 
 enum class Side : std::uint8_t { kTrain, kValidation, kTest };
+
+/// "train", "validation" or "test", as files and commands call a side.
+const char* NameOf(Side side);
+/// The side of that name; nothing for another one.
+std::optional<Side> SideNamed(std::string_view name);
 
 /// Puts every picture on one side; a group is never divided.
 ///

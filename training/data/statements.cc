@@ -80,13 +80,8 @@ void CheckMerged(const v1::Recipe& recipe, const v1::Domain& domain,
                  std::vector<std::string>& faults) {
   const v1::Augmentation a = AugmentationOf(recipe, domain);
   const vision::Augmentation defaults;
-  const auto area = [&](bool set, double value, double otherwise) {
-    return set ? value : otherwise;
-  };
-  const double least =
-      area(a.has_erasing_min_area(), a.erasing_min_area(), defaults.erasing_min_area);
-  const double most =
-      area(a.has_erasing_max_area(), a.erasing_max_area(), defaults.erasing_max_area);
+  const double least = a.has_erasing_min_area() ? a.erasing_min_area() : defaults.erasing_min_area;
+  const double most = a.has_erasing_max_area() ? a.erasing_max_area() : defaults.erasing_max_area;
   if (!(least > 0.0 && least <= most && most <= 1.0)) {
     faults.push_back(absl::StrCat("augmentation of domain \"", domain.name(),
                                   "\": erasing_min_area is ", least, ", erasing_max_area ", most,

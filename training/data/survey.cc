@@ -14,10 +14,6 @@
 namespace orchard::training {
 namespace {
 
-constexpr std::array<const char*, 3> kSideNames = {"train", "validation", "test"};
-
-const char* NameOf(Side side) { return kSideNames[static_cast<size_t>(side)]; }
-
 /// Sums of one picture's bytes; whole numbers, so that their order doesn't matter.
 struct Sums {
   std::uint64_t pixels = 0;

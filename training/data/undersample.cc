@@ -4,6 +4,8 @@
 #include <map>
 #include <random>
 
+#include "core/random.h"
+
 namespace orchard::training {
 namespace {
 
@@ -25,8 +27,7 @@ torch::Tensor StartingCentres(const torch::Tensor& points, size_t k, std::mt1993
   torch::Tensor nearest = (points - centres[0]).square().sum(1);  // [N]
   while (centres.size() < k) {
     const torch::Tensor cumulated = nearest.to(torch::kFloat64).cumsum(0);
-    const double point =
-        static_cast<double>(random() >> 11) * 0x1p-53 * cumulated[-1].item<double>();
+    const double point = core::Uniform(random) * cumulated[-1].item<double>();
     const auto chosen = std::min(cumulated.le(point).sum().item<int64_t>(), points.size(0) - 1);
     centres.push_back(points[chosen]);
     nearest = torch::minimum(nearest, (points - centres.back()).square().sum(1));

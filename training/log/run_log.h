@@ -53,10 +53,7 @@ class RecordEpochs final : public Callback {
                 .measures = state.measures,
                 .expert_load = state.expert_load,
                 .seconds = state.seconds,
-                .pictures_per_second =
-                    state.seconds > 0.0
-                        ? static_cast<double>(state.steps * state.pictures) / state.seconds
-                        : 0.0});
+                .pictures_per_second = state.pictures_per_second()});
     return absl::OkStatus();
   }
 

@@ -10,9 +10,7 @@
 namespace orchard::training {
 
 WeightAverage::WeightAverage(std::vector<TrainedParameter> parameters, double decay, StepWay way)
-    : parameters_(std::move(parameters)),
-      decay_(decay),
-      together_(!parameters_.empty() && Together(way, parameters_.front().value.device())) {
+    : parameters_(std::move(parameters)), decay_(decay), together_(Together(way, parameters_)) {
   for (const TrainedParameter& parameter : parameters_) {
     average_.push_back(parameter.value.detach().clone());
   }

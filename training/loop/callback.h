@@ -34,6 +34,11 @@ struct LoopState {
   double seconds = 0.0;  ///< that the steps of the epoch that ended took
   bool stop = false;     ///< set it in AfterEpoch to end the loop with this epoch
 
+  /// Of the epoch that ended; 0 before.
+  double pictures_per_second() const {
+    return seconds > 0.0 ? static_cast<double>(steps * pictures) / seconds : 0.0;
+  }
+
   /// Steps of the whole loop before this one.
   size_t all_steps() const { return epoch * steps + step; }
 };

@@ -47,9 +47,8 @@ std::string EpochLine(const LoopState& state) {
   for (const auto& [name, value] : state.measures) {
     absl::StrAppendFormat(&line, ", %s %.4f", name, value);
   }
-  const double pictures = static_cast<double>(state.steps * state.pictures);
   absl::StrAppendFormat(&line, "  rate x %.4f  %.0f pictures/s  %.1f s", state.rate_factor,
-                        state.seconds > 0.0 ? pictures / state.seconds : 0.0, state.seconds);
+                        state.pictures_per_second(), state.seconds);
   return line;
 }
 

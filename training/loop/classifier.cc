@@ -55,7 +55,7 @@ absl::StatusOr<LossTerms> Classifier::Loss(const Batch& batch) {
   LossTerms terms;
   terms.Add("cross_entropy", 1.0, SoftCrossEntropy(logits, targets, batch.weights));
   if (options_.auxiliary) {
-    for (LossTerms::Term& term : options_.auxiliary()) {
+    for (nets::LossTerm& term : options_.auxiliary()) {
       terms.Add(std::move(term.name), term.weight, std::move(term.value));
     }
   }

@@ -22,7 +22,7 @@ class Classifier final : public Model {
     nets::Smoothing smoothing = nets::Smoothing::kUniform;
     std::vector<std::string> undecayed = {};  ///< beginnings of names that weight decay is not for
     /// Added to the loss, by name: balance of routers and the like. Called after `forward`.
-    std::function<std::vector<LossTerms::Term>()> auxiliary = {};
+    std::function<std::vector<nets::LossTerm>()> auxiliary = {};
     bool decays_all = false;  ///< weight decay is for every parameter, whatever its shape
   };
 

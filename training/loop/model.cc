@@ -6,12 +6,12 @@ namespace orchard::training {
 
 void LossTerms::Add(std::string name, double weight, torch::Tensor value) {
   if (!value.defined()) return;
-  terms_.push_back({.name = std::move(name), .weight = weight, .value = std::move(value)});
+  terms_.push_back({.name = std::move(name), .value = std::move(value), .weight = weight});
 }
 
 torch::Tensor LossTerms::Total() const {
   torch::Tensor total;
-  for (const Term& term : terms_) {
+  for (const nets::LossTerm& term : terms_) {
     const torch::Tensor weighted = term.value * term.weight;
     total = total.defined() ? total + weighted : weighted;
   }
@@ -20,7 +20,7 @@ torch::Tensor LossTerms::Total() const {
 
 std::vector<std::pair<std::string, double>> LossTerms::Values() const {
   std::vector<torch::Tensor> scalars;
-  for (const Term& term : terms_) scalars.push_back(term.value);
+  for (const nets::LossTerm& term : terms_) scalars.push_back(term.value);
   const std::vector<double> numbers = ValuesOf(scalars);
   std::vector<std::pair<std::string, double>> values;
   for (size_t i = 0; i < terms_.size(); ++i) {

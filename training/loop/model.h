@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include <torch/nn.h>
 
+#include "nets/losses.h"
 #include "training/data/batch.h"
 #include "training/loop/optimiser.h"
 
@@ -15,12 +16,6 @@ namespace orchard::training {
 /// A loss as the sum of its named terms: Σ weight · value / divisor.
 class LossTerms {
  public:
-  struct Term {
-    std::string name;
-    double weight = 1.0;
-    torch::Tensor value;  ///< a scalar
-  };
-
   /// `divisor`: by which the whole is divided, for terms that are sums over the pictures of a
   /// batch.
   explicit LossTerms(double divisor = 1.0) : divisor_(divisor) {}
@@ -36,7 +31,7 @@ class LossTerms {
 
  private:
   double divisor_;
-  std::vector<Term> terms_;
+  std::vector<nets::LossTerm> terms_;
 };
 
 /// A network as the loop trains it. What it is made of, the loop doesn't know.

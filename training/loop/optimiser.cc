@@ -15,10 +15,6 @@ constexpr double kBeta1 = 0.9;
 constexpr double kBeta2 = 0.999;
 constexpr double kEpsilon = 1e-8;
 
-bool OnOneDevice(const std::vector<TrainedParameter>& parameters, StepWay way) {
-  return !parameters.empty() && Together(way, parameters.front().value.device());
-}
-
 /// The gradients that there are.
 std::vector<torch::Tensor> GradientsOf(const std::vector<TrainedParameter>& parameters) {
   std::vector<torch::Tensor> gradients;
@@ -33,7 +29,7 @@ std::vector<torch::Tensor> GradientsOf(const std::vector<TrainedParameter>& para
 AdamW::AdamW(std::vector<TrainedParameter> parameters, double weight_decay, StepWay way)
     : parameters_(std::move(parameters)),
       weight_decay_(weight_decay),
-      together_(OnOneDevice(parameters_, way)) {
+      together_(Together(way, parameters_)) {
   for (TrainedParameter& parameter : parameters_) {
     parameter.rate = static_cast<double>(static_cast<float>(parameter.rate));  // As it is saved.
     moments_.push_back({.first = torch::zeros_like(parameter.value),

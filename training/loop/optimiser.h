@@ -40,9 +40,11 @@ enum class StepWay : std::uint8_t {
   kTogether,  ///< every operation on all tensors at once: a dozen kernels instead of thousands
 };
 
-/// Whether tensors on `device` are to be gone over together.
-inline bool Together(StepWay way, const torch::Device& device) {
-  return way == StepWay::kTogether || (way == StepWay::kByDevice && !device.is_cpu());
+/// Whether `parameters`, all on one device, are to be gone over together.
+inline bool Together(StepWay way, const std::vector<TrainedParameter>& parameters) {
+  if (parameters.empty()) return false;
+  const bool elsewhere = !parameters.front().value.device().is_cpu();
+  return way == StepWay::kTogether || (way == StepWay::kByDevice && elsewhere);
 }
 
 /// Adam with decoupled weight decay, on what `decays` alone.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <stdexcept>
 
 #include "router/profile.h"
 #include "training/recipe.h"
@@ -59,23 +58,20 @@ Mixing MixingAt(const v1::Recipe& recipe, size_t epoch) {
 }
 
 PictureTask::PictureTask(const PictureStore& store, std::vector<Label> labels,
-                         const v1::Recipe& recipe, Options options)
+                         const v1::Recipe& recipe, std::vector<DomainClasses> domains,
+                         Options options)
     : store_(store),
       labels_(std::move(labels)),
       recipe_(recipe),
+      domains_(std::move(domains)),
       options_(WithAllPictures(std::move(options), labels_.size())),
       batch_(recipe.optimisation().batch()),
       steps_(std::max<size_t>(1, EpochPictures(recipe, options_.pictures.size()) / batch_)),
       sampler_(MakeSampler(recipe, LabelsOf(options_.pictures, labels_), batch_, /*phase=*/40)) {
-  if (options_.classes.empty() && MixingAt(recipe, /*epoch=*/0).on()) {
-    throw std::invalid_argument("mixing: this task was not told the classes");
-  }
-  for (const v1::Domain& domain : recipe.domains()) {
+  for (size_t g = 0; g < domains_.size(); ++g) {
+    const v1::Domain& domain = recipe.domains(static_cast<int>(g));
     augmentations_.push_back(AugmentationOf(recipe, domain));
-  }
-  for (size_t g = 0; g < options_.classes.size(); ++g) {
-    mirrors_.push_back(
-        MirrorsOf(recipe.domains(static_cast<int>(g)), options_.classes[g]).value_or(Mirrors{}));
+    mirrors_.push_back(MirrorsOf(domain, domains_[g]).value_or(Mirrors{}));
   }
 }
 
@@ -96,7 +92,7 @@ void PictureTask::BeginEpoch(size_t epoch) {
                  .seed = Mix(recipe_.seed(), /*a=*/50, epoch),
                  .mirrors = mirrors_,
                  .mixing = MixingAt(recipe_, epoch),
-                 .classes = options_.classes};
+                 .classes = domains_};
   for (size_t& picture : plan.pictures) picture = options_.pictures[picture];
   for (size_t step = 0; step < steps_; ++step) plan.sides.push_back(SideAt(epoch * steps_ + step));
   loader_ =

@@ -33,16 +33,12 @@ class PictureTask final : public Task {
   struct Options {
     std::vector<size_t> pictures = {};  ///< of the store, which are drawn; empty: all
     size_t threads = 1;                 ///< that make batches; what they give doesn't depend on it
-    /// Of each domain. Needed where the recipe mixes pictures or has mirrors, whose names must be
-    /// known (MirrorsOf); ReadPictureSet has seen to that. Mixing without: std::invalid_argument.
-    std::vector<DomainClasses> classes = {};
   };
 
-  /// `labels`: of every picture of the store.
+  /// `labels`: of every picture of the store. `domains`: of the recipe, with their classes; those
+  /// that its mirrors name are among them (MirrorsOf).
   PictureTask(const PictureStore& store, std::vector<Label> labels, const v1::Recipe& recipe,
-              Options options);
-  PictureTask(const PictureStore& store, std::vector<Label> labels, const v1::Recipe& recipe)
-      : PictureTask(store, std::move(labels), recipe, Options{}) {}
+              std::vector<DomainClasses> domains, Options options);
 
   size_t steps() const override { return steps_; }
   size_t batch() const override { return batch_; }
@@ -56,9 +52,10 @@ class PictureTask final : public Task {
   const PictureStore& store_;
   std::vector<Label> labels_;
   const v1::Recipe& recipe_;
+  std::vector<DomainClasses> domains_;  // [G]
   Options options_;
   std::vector<v1::Augmentation> augmentations_;  // [G]
-  std::vector<Mirrors> mirrors_;                 // [G], or none
+  std::vector<Mirrors> mirrors_;                 // [G]
   size_t batch_, steps_;
   Sampler sampler_;
   size_t sampled_epochs_ = 0;

@@ -6,16 +6,16 @@
 
 namespace orchard::training {
 
-/// From pictures as a loader gives them to what a network reads: (x / 255 - mean) / std by channel.
+/// nets::Standardise by what a recipe says, on a device.
 class Standardise {
  public:
   Standardise(const orchard::v1::Preprocessing& preprocessing, const torch::Device& device);
 
-  /// uint8 [N, side, side, 3] on `device` → float32 [N, 3, side, side].
+  /// uint8 [N, side, side, 3], of any device → float32 [N, 3, side, side] on `device`.
   torch::Tensor operator()(const torch::Tensor& pixels) const;
 
  private:
-  torch::Tensor scale_, shift_;  // [3, 1, 1]
+  torch::Tensor mean_, std_;  // [3]
 };
 
 }  // namespace orchard::training

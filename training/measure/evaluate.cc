@@ -114,10 +114,8 @@ absl::StatusOr<std::vector<size_t>> OfSplit(const Dataset& dataset, const fs::pa
     }
     return asked;
   }
-  const std::map<std::string, Side> names = {
-      {"train", Side::kTrain}, {"validation", Side::kValidation}, {"test", Side::kTest}};
-  const auto wanted = names.find(split);
-  if (wanted == names.end()) {
+  const std::optional<Side> wanted = SideNamed(split);
+  if (!wanted) {
     return absl::InvalidArgumentError(
         absl::StrCat("split \"", split, "\" is not one of train, validation, test, all"));
   }
@@ -126,7 +124,7 @@ absl::StatusOr<std::vector<size_t>> OfSplit(const Dataset& dataset, const fs::pa
         file.string(), " is not there, so nobody knows the split \"", split, "\"; use all"));
   }
   ORCHARD_ASSIGN_OR_RETURN(const auto sides, SidesOf(dataset, model));
-  std::erase_if(asked, [&](size_t i) { return sides[i] != wanted->second; });
+  std::erase_if(asked, [&](size_t i) { return sides[i] != wanted; });
   return asked;
 }
 

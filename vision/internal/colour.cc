@@ -27,6 +27,13 @@ ColourChange Then(const std::array<Colour, 3>& second, const ColourChange& first
   return both;
 }
 
+void Scale(ColourChange& change, float factor, float offset) {
+  for (Colour& row : change.matrix) {
+    for (float& entry : row) entry *= factor;
+  }
+  change.offset = offset;
+}
+
 std::array<Colour, 3> Saturation(float factor) {
   std::array<Colour, 3> matrix{};
   for (size_t r = 0; r < 3; ++r) {

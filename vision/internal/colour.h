@@ -27,6 +27,9 @@ struct ColourChange {
 /// `first`, and then a matrix that leaves greys alone.
 ColourChange Then(const std::array<Colour, 3>& second, const ColourChange& first);
 
+/// `change` with its matrix times `factor`, and this offset.
+void Scale(ColourChange& change, float factor, float offset);
+
 /// Between a colour and its grey: 0 is grey, 1 the colour.
 std::array<Colour, 3> Saturation(float factor);
 

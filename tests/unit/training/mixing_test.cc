@@ -183,10 +183,8 @@ class LoaderTaskTest : public ::testing::Test {
   }
 
   PictureTask Task(size_t threads, std::vector<size_t> pictures = {}) {
-    return {store_,
-            labels_,
-            recipe_,
-            {.pictures = std::move(pictures), .threads = threads, .classes = {Signs()}}};
+    return {
+        store_, labels_, recipe_, {Signs()}, {.pictures = std::move(pictures), .threads = threads}};
   }
 
   PictureStore store_;

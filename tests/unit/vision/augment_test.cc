@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/testing/pictures.h"
+#include "tests/unit/vision/view.h"
 #include "vision/preprocess.h"
 
 namespace orchard::vision {
@@ -18,16 +19,6 @@ namespace {
 using orchard::testing::DrawGradient;
 using orchard::testing::DrawLeaf;
 using orchard::testing::DrawPlain;
-using Bytes = std::vector<std::uint8_t>;
-
-constexpr size_t kSide = 32;
-
-Bytes View(const Image& image, const Augmentation& augmentation, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
-  Bytes out(kSide * kSide * 3);
-  Augment(image, augmentation, kSide, random, out);
-  return out;
-}
 
 Bytes Mirrored(const Bytes& view, bool left_right) {
   Bytes mirrored(view.size());

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/testing/pictures.h"
+#include "tests/unit/vision/view.h"
 #include "vision/augment.h"
 #include "vision/recompress.h"
 
@@ -19,9 +20,6 @@ namespace {
 using orchard::testing::DrawGradient;
 using orchard::testing::DrawLeaf;
 using orchard::testing::DrawPlain;
-using Bytes = std::vector<std::uint8_t>;
-
-constexpr size_t kSide = 32;
 
 /// A white square of 8 × 8 pixels on black, its upper left corner at (left, top).
 Bytes Square(size_t left, size_t top) {
@@ -178,13 +176,6 @@ TEST(Recompress, LosesWhatAJpegLoses) {
 }
 
 // --- As parts of a view.
-
-Bytes View(const Image& image, const Augmentation& augmentation, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
-  Bytes out(kSide * kSide * 3);
-  Augment(image, augmentation, kSide, random, out);
-  return out;
-}
 
 constexpr Augmentation kEverything{.min_area = 0.5,
                                    .horizontal_flip = 0.5,

@@ -12,6 +12,7 @@
 #include "router/profile.h"
 #include "training/data/split.h"
 #include "training/data/undersample.h"
+#include "training/log/say.h"
 #include "training/loop/average.h"
 #include "training/loop/callbacks.h"
 #include "training/loop/checkpoint.h"
@@ -29,11 +30,6 @@ namespace orchard::training {
 namespace {
 
 namespace fs = std::filesystem;
-
-void Say(const std::string& line) {
-  std::printf("%s\n", line.c_str());
-  std::fflush(stdout);
-}
 
 /// The peak rate of a pretrained tensor (recipe.proto, relative_encoder_rate).
 double PretrainedRate(const v1::Optimisation& o, const torch::Tensor& value) {
@@ -326,7 +322,7 @@ class FitRun {
     Say(absl::StrCat("loading ", train_.size(), " training pictures"));
     ORCHARD_ASSIGN_OR_RETURN(const PictureStore store,
                              PictureStore::Load(run_.Files(train_), run_.places.threads));
-    PictureTask task(store, run_.Labels(train_), run_.recipe);
+    PictureTask task(store, run_.Labels(train_), run_.recipe, run_.dataset.domains, {});
     ShowProgress progress;
     FollowSchedule schedule(ScheduleOf(o, task.steps()));
     Averaging averaging(average);

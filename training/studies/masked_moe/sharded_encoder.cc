@@ -15,10 +15,6 @@
 namespace orchard::training {
 namespace {
 
-torch::Tensor Row(const google::protobuf::RepeatedField<float>& values) {
-  return torch::tensor(std::vector<float>(values.begin(), values.end()));
-}
-
 nets::EncoderFeatures Joined(const std::vector<nets::EncoderFeatures>& shards) {
   std::vector<torch::Tensor> maps, pooled;
   for (const nets::EncoderFeatures& shard : shards) {
@@ -34,16 +30,13 @@ ShardedEncoder::ShardedEncoder(nets::MobileNetV2 encoder,
                                const orchard::v1::Preprocessing& preprocessing,
                                const Options& options)
     : encoder_(std::move(encoder)),
-      mean_(Row(preprocessing.mean())),
-      std_(Row(preprocessing.std())),
+      standardise_(preprocessing, encoder_->parameters().at(0).device()),
       options_(options) {
   for (const torch::Tensor& parameter : encoder_->parameters()) {
     if (parameter.requires_grad()) trained_.push_back(parameter);
   }
-  const torch::Device device = encoder_->parameters().at(0).device();
-  mean_ = mean_.to(device);
-  std_ = std_.to(device);
-  if (!device.is_cpu()) {  // A GPU wants the batch whole, from one thread.
+  if (!encoder_->parameters().at(0).device().is_cpu()) {  // A GPU wants the batch whole, from one
+                                                          // thread.
     options_.threads = 1;
     options_.shard = std::numeric_limits<int64_t>::max();
   }
@@ -76,8 +69,7 @@ void ShardedEncoder::OnThreads(size_t count, const std::function<void(size_t)>& 
 }
 
 torch::Tensor ShardedEncoder::Standardised(const torch::Tensor& pixels) const {
-  const torch::Tensor x = nets::Standardise(pixels.to(mean_.device()), mean_, std_);
-  return x.to(encoder_->parameters().at(0).scalar_type());
+  return standardise_(pixels).to(encoder_->parameters().at(0).scalar_type());
 }
 
 nets::EncoderFeatures ShardedEncoder::Forward(const torch::Tensor& pixels) {

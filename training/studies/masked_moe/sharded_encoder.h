@@ -8,6 +8,7 @@
 
 #include "nets/mobilenet_v2.h"
 #include "orchard/v1/model.pb.h"
+#include "training/loop/standardise.h"
 
 namespace orchard::training {
 
@@ -47,7 +48,7 @@ class ShardedEncoder {
   void OnThreads(size_t count, const std::function<void(size_t)>& work) const;
 
   nets::MobileNetV2 encoder_;
-  torch::Tensor mean_, std_;  // [3]
+  Standardise standardise_;
   Options options_;
   std::vector<torch::Tensor> trained_;         // parameters
   std::vector<nets::EncoderFeatures> shards_;  // with their graphs, from Forward to Backward

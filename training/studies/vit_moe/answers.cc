@@ -10,7 +10,6 @@ namespace orchard::training {
 VitAnswers Ask(nets::Vit& network, const Standardise& standardise, const torch::Tensor& pixels,
                int64_t batch) {
   const torch::NoGradGuard guard;
-  const torch::Device device = network->parameters().front().device();
   const std::vector<nets::TokenRouterImpl*> routers = network->Routers();
   network->eval();
   VitAnswers answers;
@@ -19,7 +18,7 @@ VitAnswers Ask(nets::Vit& network, const Standardise& standardise, const torch::
   for (int64_t from = 0; from < pixels.size(0); from += batch) {
     const int64_t count = std::min(batch, pixels.size(0) - from);
     const nets::VitOutput output =
-        network->forward(standardise(pixels.narrow(0, from, count).to(device)));
+        network->forward(standardise(pixels.narrow(0, from, count)).contiguous());
     rows.push_back(output.logits.to(torch::kFloat32).log_softmax(1));
     for (size_t layer = 0; layer < output.routing.size(); ++layer) {
       nets::Add(output.routing[layer], routers[layer]->options.experts, count,

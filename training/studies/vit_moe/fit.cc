@@ -2,7 +2,6 @@
 
 #include <array>
 #include <chrono>
-#include <cstdio>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +10,7 @@
 #include "core/status.h"
 #include "nets/parameter_count.h"
 #include "training/log/history.h"
+#include "training/log/say.h"
 #include "training/loop/average.h"
 #include "training/loop/callbacks.h"
 #include "training/loop/checkpoint.h"
@@ -27,11 +27,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
-
-void Say(const std::string& line) {
-  std::printf("%s\n", line.c_str());
-  std::fflush(stdout);
-}
 
 /// What is averaged: what is trained, and the statistics that are learned beside it.
 std::vector<TrainedParameter> WithStatistics(std::vector<TrainedParameter> parameters,
@@ -127,10 +122,8 @@ class FitRun {
   absl::Status Epochs(size_t first, VitMoeModel& model, AdamW& optimiser, WeightAverage& average,
                       EarlyStop& early, KeepBest& best, Checkpointing& checkpoint) {
     const v1::Optimisation& o = run_.recipe.optimisation();
-    PictureTask task(run_.set.pictures, run_.set.labels, run_.recipe,
-                     {.pictures = run_.On(Side::kTrain),
-                      .threads = LoaderThreads(),
-                      .classes = run_.set.domains});
+    PictureTask task(run_.set.pictures, run_.set.labels, run_.recipe, run_.set.domains,
+                     {.pictures = run_.On(Side::kTrain), .threads = LoaderThreads()});
     ORCHARD_ASSIGN_OR_RETURN(History history, History::Open(run_.places.work / kHistory, first));
     ShowProgress progress(/*last_line=*/false);
     FollowSchedule schedule(ScheduleOf(o, task.steps()));

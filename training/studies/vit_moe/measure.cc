@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -19,13 +20,6 @@ namespace orchard::training {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Side SideOf(const std::string& name) {
-  for (const Side side : {Side::kTrain, Side::kValidation}) {
-    if (NameOf(side) == name) return side;
-  }
-  return Side::kTest;
-}
 
 Json ToJson(const LayerHealth& layer) {
   const moe::LayerMeasures& m = layer.measures;
@@ -89,9 +83,14 @@ std::string PredictionsText(const VitMoeRun& run, const std::vector<size_t>& pic
 }  // namespace
 
 absl::Status MeasureVitMoe(const RunPlaces& places, const MeasureOptions& options) {
+  const std::optional<Side> side = SideNamed(options.split);
+  if (!side) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("split \"", options.split, "\" is not one of train, validation, test"));
+  }
   ORCHARD_ASSIGN_OR_RETURN(VitMoeRun run,
                            LoadVitMoeRun(places, options.network == "final" ? kFinal : kBest));
-  const std::vector<size_t> pictures = run.On(SideOf(options.split));
+  const std::vector<size_t> pictures = run.On(*side);
   if (pictures.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("split ", options.split, " of ", places.data.string(), " has no pictures"));

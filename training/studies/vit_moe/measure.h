@@ -10,7 +10,7 @@ namespace orchard::training {
 /// what may be said of each router. Prints it, and leaves in the work folder measure-<split>.json
 /// (all figures, confusion matrix included) and predictions-<split>.tsv (a line a picture: name,
 /// label, answer, the answer's probability, the label's log-probability). Errors: NOT_FOUND naming
-/// the network's file; INVALID_ARGUMENT when the split has no pictures.
+/// the network's file; INVALID_ARGUMENT when there is no such split, or it has no pictures.
 absl::Status MeasureVitMoe(const RunPlaces& places, const MeasureOptions& options);
 
 }  // namespace orchard::training

@@ -16,21 +16,12 @@ VitMoeModel::VitMoeModel(nets::Vit network, const v1::Recipe& recipe)
                    .undecayed = recipe.vit_moe().decays_all()
                                     ? std::vector<std::string>{}
                                     : std::vector<std::string>{"cls_token", "pos_embed"},
-                   .auxiliary = [this] { return RouterTerms(); },
+                   .auxiliary = [this] { return network_->Terms(last_, weights_); },
                    .decays_all = recipe.vit_moe().decays_all()}) {}
 
 torch::Tensor VitMoeModel::Forward(const torch::Tensor& pixels) {
-  last_ = network_->forward(standardise_(pixels));
+  last_ = network_->forward(standardise_(pixels).contiguous());
   return last_.logits;
-}
-
-std::vector<LossTerms::Term> VitMoeModel::RouterTerms() const {
-  std::vector<LossTerms::Term> terms;
-  for (nets::LossTerm& term : network_->Terms(last_, weights_)) {
-    terms.push_back(
-        {.name = std::move(term.name), .weight = term.weight, .value = std::move(term.value)});
-  }
-  return terms;
 }
 
 void VitMoeModel::FinishBackward() {

@@ -23,7 +23,6 @@ class VitMoeModel final : public Model {
 
  private:
   torch::Tensor Forward(const torch::Tensor& pixels);
-  std::vector<LossTerms::Term> RouterTerms() const;
 
   nets::Vit network_;
   Standardise standardise_;

@@ -12,17 +12,6 @@
 #include "training/studies/vit_moe/statements.h"
 
 namespace orchard::training {
-std::string_view NameOf(Side side) {
-  switch (side) {
-    case Side::kTrain:
-      return "train";
-    case Side::kValidation:
-      return "validation";
-    case Side::kTest:
-      return "test";
-  }
-  return "";
-}
 
 std::vector<size_t> VitMoeRun::On(Side side) const {
   return orchard::training::On(set.sides, side);

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -16,9 +15,6 @@ namespace orchard::training {
 /// The network with the best validation, of a run of study vit_moe.
 inline constexpr const char* kBest = "best.safetensors";
 inline constexpr const char* kHistory = "history.jsonl";
-
-/// "train", "validation" or "test".
-std::string_view NameOf(Side side);
 
 /// A run's recipe, pictures and network.
 struct VitMoeRun {
