@@ -46,6 +46,7 @@ struct Settings {
   bool resume = false;
   bool verify = false;
   bool overwrite = false;
+  bool skip_routers = false;
   bool json = false;
   bool record = false;
   std::string name = "default";
@@ -119,9 +120,10 @@ absl::Status RunMeasurement(const Settings& settings) {
         absl::StrCat("study ", std::string(study->name),
                      " is measured as it is served: orchard-train export, then eval"));
   }
-  return study->measure(
-      settings.Places(),
-      {.split = settings.split, .network = settings.network, .json = settings.json});
+  return study->measure(settings.Places(), {.split = settings.split,
+                                            .network = settings.network,
+                                            .judge_routers = !settings.skip_routers,
+                                            .json = settings.json});
 }
 
 absl::Status RunEvaluation(const Settings& settings) {
@@ -213,6 +215,8 @@ void Declare(CLI::App& app, Settings& s) {
   measure->add_option("--network", s.network, "of the best validation, or the last")
       ->check(CLI::IsMember({"best", "final"}))
       ->capture_default_str();
+  measure->add_flag("--skip-routers", s.skip_routers,
+                    "no verdicts on routers: they take a pass over the pictures a layer");
   measure->add_flag("--json", s.json, "one JSON object instead of text");
   DeclareDevice(*measure, s);
   DeclareThreads(*measure, s);

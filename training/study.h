@@ -32,7 +32,8 @@ struct ExportOptions {
 struct MeasureOptions {
   std::string split = "validation";  ///< train, validation or test
   std::string network = "best";      ///< best or final
-  bool json = false;                 ///< one JSON object on stdout instead of text
+  bool judge_routers = true;  ///< false: without what takes many more passes over the pictures
+  bool json = false;          ///< one JSON object on stdout instead of text
 };
 
 /// One kind of training: everything that is special to it. Data, loop, measurement and log know

@@ -102,9 +102,11 @@ absl::Status MeasureVitMoe(const RunPlaces& places, const MeasureOptions& option
   const torch::Tensor& rows = answers.log_probabilities;
   const Classification figures = Classify(
       {rows.data_ptr<float>(), static_cast<size_t>(rows.numel())}, labels, run.classes().size());
-  const std::vector<LayerHealth> layers =
-      JudgeRouters(run.network, standardise, pixels, labels, run.classes().size(), answers,
-                   {.seed = run.recipe.seed()});
+  std::vector<LayerHealth> layers;
+  if (options.judge_routers) {
+    layers = JudgeRouters(run.network, standardise, pixels, labels, run.classes().size(), answers,
+                          {.seed = run.recipe.seed()});
+  }
   const std::string json =
       ToJson(options, run, figures, layers, ExpertLoad(answers.routing)).dump(1);
   ORCHARD_RETURN_IF_ERROR(
@@ -113,7 +115,8 @@ absl::Status MeasureVitMoe(const RunPlaces& places, const MeasureOptions& option
       core::WriteFile(places.work / absl::StrCat("predictions-", options.split, ".tsv"),
                       PredictionsText(run, pictures, rows)));
   const std::string text =
-      options.json ? json + "\n" : ToText(figures, run.classes()) + ToText(layers);
+      options.json ? json + "\n"
+                   : ToText(figures, run.classes()) + (layers.empty() ? "" : ToText(layers));
   std::fputs(text.c_str(), stdout);
   return absl::OkStatus();
 }
