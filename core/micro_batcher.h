@@ -21,6 +21,9 @@ namespace orchard::core {
 /// to `max_batch`, and never holds an item back to let a batch grow. With `max_batch` 1 it is a
 /// plain pool of threads over a bounded queue.
 ///
+/// Where not all items may be together, a batch is what waits longest and those that may be with
+/// it; the others keep their places.
+///
 /// Thread-safe. `process` runs on a worker, without any lock, and owns the items it is given; it
 /// must not throw. A batch holds the items in the order of their Submit.
 template <typename Item>
@@ -32,6 +35,9 @@ class MicroBatcher {
     size_t max_waiting = 256;                      ///< items; one more is refused
     size_t workers = 1;                            ///< threads, at least 1
     std::function<void()> start_worker = nullptr;  ///< runs first on each worker; may be empty
+    /// Whether two items may be in one batch; null: any two. An equivalence, and quick: it runs
+    /// under the lock.
+    std::function<bool(const Item&, const Item&)> together = nullptr;
   };
   using Process = std::function<void(std::vector<Item>)>;
 
@@ -88,14 +94,33 @@ class MicroBatcher {
   std::vector<Item> Take() ABSL_LOCKS_EXCLUDED(mutex_) {
     MutexLock lock(mutex_);
     while (waiting_.empty() && !stopping_) lock.Wait(changed_);
-    const size_t count = std::min(waiting_.size(), options_.max_batch);
     std::vector<Item> batch;
-    batch.reserve(count);
-    for (size_t i = 0; i < count; ++i) {
+    batch.reserve(std::min(waiting_.size(), options_.max_batch));
+    while (batch.size() < options_.max_batch && !waiting_.empty() &&
+           Fits(batch, waiting_.front())) {
       batch.push_back(std::move(waiting_.front()));
       waiting_.pop_front();
     }
+    if (batch.size() < options_.max_batch && !waiting_.empty()) TakeFromBehind(batch);
     return batch;
+  }
+
+  bool Fits(const std::vector<Item>& batch, const Item& item) const {
+    return batch.empty() || !options_.together || options_.together(batch.front(), item);
+  }
+
+  /// Those behind an item that may not be with the batch.
+  void TakeFromBehind(std::vector<Item>& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    std::deque<Item> left;
+    for (Item& item : waiting_) {
+      const bool take = batch.size() < options_.max_batch && Fits(batch, item);
+      if (take) {
+        batch.push_back(std::move(item));
+      } else {
+        left.push_back(std::move(item));
+      }
+    }
+    waiting_.swap(left);
   }
 
   const Options options_;

@@ -22,9 +22,10 @@ namespace orchard::experts {
 
 /// Some rows of a micro-batch, on their way to one expert.
 struct SubBatch {
-  /// Shared by all requests of the micro-batch that the encoder made; immutable.
-  std::shared_ptr<const core::FeatureBatch> features;
-  std::vector<size_t> rows;  ///< indices into `features`
+  /// Of the kind that the expert reads. Shared with the other calls of the micro-batch; null where
+  /// nobody could make it, which the expert refuses.
+  std::shared_ptr<const core::View> view;
+  std::vector<size_t> rows;  ///< indices into `view`
 };
 
 /// Who waits for a row; goes to the expert with it.

@@ -12,7 +12,7 @@
 #include "core/blas_kernels.h"
 #include "core/status.h"
 #include "experts/expert_service.h"
-#include "experts/head_scorer.h"
+#include "experts/served_head.h"
 #include "model/blas.h"
 #include "model/encoder.h"
 #include "model/loaded_model.h"
@@ -100,7 +100,7 @@ absl::StatusOr<Served> Load(const Config& config) {
   for (auto& head : heads) {
     const int index = model::DomainIndex(served.manifest, head->part().domain());
     ORCHARD_ASSIGN_OR_RETURN(ExpertSpec spec, SpecOf(served.manifest, index));
-    served.experts.push_back({std::move(spec), ScorerOf(std::move(head))});
+    served.experts.push_back(ServedBy(std::move(spec), std::move(head)));
   }
   return served;
 }
@@ -140,6 +140,7 @@ int Main(int argc, char** argv) {
       !bound.ok()) {
     return Refuse(kProgram, bound);
   }
+  process.metrics().OnScrape([&service] { service.RefreshMetrics(); });
   return process.RunUntilSignal(
       {.in_flight = [&] { return static_cast<std::int64_t>(service.in_flight()); },
        .flush = nullptr});

@@ -1,5 +1,7 @@
 #include "experts/expert_metrics.h"
 
+#include <algorithm>
+
 #include "rpc/status.h"
 #include "server/metrics.h"
 
@@ -46,7 +48,8 @@ void DomainMetrics::Waited(core::Clock::duration duration) {
 }
 
 ExpertMetrics::ExpertMetrics(prometheus::Registry& registry, const std::vector<ExpertSpec>& specs,
-                             const std::string& model, const std::string& version) {
+                             const std::string& model, const std::string& version)
+    : model_(model), registry_(registry) {
   auto& calls =
       CounterFamily(registry, "orchard_expert_server_calls_total", "Score calls answered.");
   auto& rows =
@@ -102,6 +105,21 @@ ExpertMetrics::ExpertMetrics(prometheus::Registry& registry, const std::vector<E
             {"version", version},
             {"fingerprint", specs.empty() ? "" : specs.front().encoder_fingerprint}})
       .Set(1);
+}
+
+void ExpertMetrics::SetLayerLoad(const std::string& domain, size_t layer,
+                                 std::span<const double> shares) {
+  constexpr size_t kMostSeries = 64;
+  if (layer >= kMostSeries) return;
+  auto& load = GaugeFamily(registry_, "orchard_expert_layer_load",
+                           "Share of a layer's picks that went to an expert inside a network.");
+  for (size_t expert = 0; expert < std::min(shares.size(), kMostSeries); ++expert) {
+    load.Add({{"model", model_},
+              {"domain", domain},
+              {"layer", std::to_string(layer)},
+              {"expert", std::to_string(expert)}})
+        .Set(shares[expert]);
+  }
 }
 
 void ExpertMetrics::SetCapacity(const Capacity& capacity) {

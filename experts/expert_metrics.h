@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,10 @@ class ExpertMetrics {
   };
   void SetCapacity(const Capacity& capacity);
 
+  /// How a layer of experts inside a domain's network was used: shares of all picks, [E]. Of a
+  /// network's many layers and experts the first 64 each have a series.
+  void SetLayerLoad(const std::string& domain, size_t layer, std::span<const double> shares);
+
   /// Of the domain with this index among the specs.
   DomainMetrics& domain(size_t index) { return *domains_[index]; }
   /// Of calls for a domain that is not served; only Called() may be called.
@@ -83,6 +88,8 @@ class ExpertMetrics {
   prometheus::Gauge* in_flight_;
   prometheus::Gauge* workers_;
   std::array<prometheus::Gauge*, 3> waiting_limits_{};  // calls, rows, bytes
+  const std::string model_;
+  prometheus::Registry& registry_;  // a layer's series stand when its first load is known
 };
 
 }  // namespace orchard::experts

@@ -16,6 +16,7 @@
 #include "experts/internal/score_queue.h"
 #include "experts/metadata.h"
 #include "experts/wire.h"
+#include "moe/verdict.h"
 #include "rpc/status.h"
 #include "server/limited_log.h"
 
@@ -189,6 +190,20 @@ class ExpertService::ScoreCall final : public grpc::ServerUnaryReactor,
 
 namespace {
 
+/// What may be said of each layer that routes, by what was scored so far.
+void AddLayers(const ServedExpert& expert, v1::ExpertDomain& domain) {
+  if (!expert.layer_loads) return;
+  for (const model::LayerLoad& load : expert.layer_loads()) {
+    const moe::Judgement judgement = moe::Judge({.sums = load.sums, .pictures = load.pictures});
+    v1::LayerLoad& layer = *domain.add_layers();
+    layer.set_pictures(static_cast<double>(load.pictures));
+    layer.set_tokens(load.sums.tokens);
+    for (const double share : load.Shares()) layer.add_share(share);
+    layer.set_verdict(std::string(moe::NameOf(judgement.verdict)));
+    layer.set_reason(judgement.reason);
+  }
+}
+
 std::vector<ExpertSpec> Specs(const std::vector<ServedExpert>& experts) {
   std::vector<ExpertSpec> specs;
   for (const ServedExpert& expert : experts) specs.push_back(expert.spec);
@@ -246,6 +261,16 @@ size_t ExpertService::RemoveInFlight(size_t rows) {
   return in_flight_.fetch_sub(rows) - rows;
 }
 
+void ExpertService::RefreshMetrics() {
+  for (const ServedExpert& expert : experts_) {
+    if (!expert.layer_loads) continue;
+    const std::vector<model::LayerLoad> loads = expert.layer_loads();
+    for (size_t layer = 0; layer < loads.size(); ++layer) {
+      metrics_.SetLayerLoad(expert.spec.domain, layer, loads[layer].Shares());
+    }
+  }
+}
+
 size_t ExpertService::MaxRequestBytes() const {
   size_t bytes = 0;
   for (const ServedExpert& expert : experts_) {
@@ -278,6 +303,7 @@ grpc::ServerUnaryReactor* ExpertService::Describe(grpc::CallbackServerContext* c
     domain.set_part_digest(expert.spec.part_digest);
     const Domain* const served = Find(expert.spec.domain);
     domain.set_service_seconds(served->queue->service_seconds().value_or(0.0));
+    AddLayers(expert, domain);
   }
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);

@@ -17,6 +17,7 @@
 #include "experts/expert_metrics.h"
 #include "experts/expert_spec.h"
 #include "experts/scorer.h"
+#include "model/expert_head.h"
 #include "orchard/v1/expert.grpc.pb.h"
 
 namespace orchard::experts {
@@ -40,6 +41,8 @@ struct ExpertServiceOptions {
 struct ServedExpert {
   ExpertSpec spec;
   Scorer scorer;
+  /// How experts inside its network were used; null: it has none. Thread-safe.
+  std::function<std::vector<model::LayerLoad>()> layer_loads = nullptr;
 };
 
 /// v1::Expert: checks, queues, batches across callers, answers. Thread-safe. gRPC's threads only
@@ -66,6 +69,9 @@ class ExpertService final : public v1::Expert::CallbackService {
 
   /// Rows waiting or in progress.
   size_t in_flight() const { return in_flight_; }
+
+  /// Before a scrape: what is read and not counted.
+  void RefreshMetrics();
 
   /// Longest request that a served expert must accept, for the server's limits.
   size_t MaxRequestBytes() const;

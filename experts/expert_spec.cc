@@ -2,9 +2,11 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 #include "core/status.h"
 #include "experts/part_digest.h"
+#include "model/fingerprint.h"
 
 namespace orchard::experts {
 namespace {
@@ -30,21 +32,21 @@ std::string DigestOf(const v1::ModelManifest& manifest, const v1::ExpertPart& pa
   return PartDigest(part.domain(), classes, concepts, kind);
 }
 
-}  // namespace
+struct Reads {
+  core::FeatureKind kind;
+  std::vector<std::int64_t> row_shape;
+  std::string made_by;
+};
 
-size_t ExpertSpec::RowWidth() const {
-  size_t width = 1;
-  for (const std::int64_t size : row_shape) width *= static_cast<size_t>(size);
-  return width;
-}
-
-absl::StatusOr<ExpertSpec> SpecOf(const v1::ModelManifest& manifest, int index) {
-  const v1::ExpertPart& part = manifest.experts(index);
-  const std::string kind = v1::FeatureKind_Name(part.feature_kind());
-  if (part.feature_kind() != v1::POOLED && part.feature_kind() != v1::MAP) {
-    return absl::InvalidArgumentError(absl::StrCat("expert ", part.domain(), " reads ", kind,
-                                                   ": only POOLED and MAP are served"));
+/// Features of the encoder, or pictures.
+absl::StatusOr<Reads> ReadsOf(const v1::ModelManifest& manifest, const v1::ExpertPart& part) {
+  if (part.feature_kind() == v1::IMAGE) {
+    const std::int64_t side = part.preprocessing().crop();
+    return Reads{.kind = core::FeatureKind::kImage,
+                 .row_shape = {side, side, 3},
+                 .made_by = model::PictureFingerprint(part.preprocessing())};
   }
+  const std::string kind = v1::FeatureKind_Name(part.feature_kind());
   const v1::FeatureSpec* const offered = Offered(manifest.encoder(), part.feature_kind());
   if (offered == nullptr || offered->shape().empty()) {
     return absl::InvalidArgumentError(absl::StrCat("expert ", part.domain(), " reads ", kind,
@@ -55,17 +57,56 @@ absl::StatusOr<ExpertSpec> SpecOf(const v1::ModelManifest& manifest, int index) 
     return absl::InvalidArgumentError(
         absl::StrCat("encoder offers ", kind, " with a dimension of ", size, ": it must be > 0"));
   }
-  const core::FeatureKind kind_read =
-      part.feature_kind() == v1::MAP ? core::FeatureKind::kMap : core::FeatureKind::kPooled;
+  return Reads{
+      .kind = part.feature_kind() == v1::MAP ? core::FeatureKind::kMap : core::FeatureKind::kPooled,
+      .row_shape = {offered->shape().begin(), offered->shape().end()},
+      .made_by = part.encoder_fingerprint()};
+}
+
+}  // namespace
+
+size_t ExpertSpec::RowWidth() const {
+  size_t width = 1;
+  for (const std::int64_t size : row_shape) width *= static_cast<size_t>(size);
+  return width;
+}
+
+size_t ExpertSpec::RowBytes() const {
+  return RowWidth() * (kind == core::FeatureKind::kImage ? 1 : sizeof(float));
+}
+
+core::ViewSpec ExpertSpec::View() const {
+  return {.kind = kind,
+          .element = kind == core::FeatureKind::kImage ? core::ElementType::kUint8
+                                                       : core::ElementType::kFloat32,
+          .row_shape = row_shape,
+          .made_by = encoder_fingerprint};
+}
+
+absl::Status CheckView(const core::View* view, const ExpertSpec& spec) {
+  if (view == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("features: there are none that the expert of ", spec.domain, " reads"));
+  }
+  const core::ViewSpec& given = view->spec();
+  if (given.kind == spec.kind && given.row_shape == spec.row_shape) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "features: rows of [", absl::StrJoin(given.row_shape, ", "), "]; the expert of ", spec.domain,
+      " reads ", std::string(NameOf(spec.kind)), " [", absl::StrJoin(spec.row_shape, ", "), "]"));
+}
+
+absl::StatusOr<ExpertSpec> SpecOf(const v1::ModelManifest& manifest, int index) {
+  const v1::ExpertPart& part = manifest.experts(index);
+  ORCHARD_ASSIGN_OR_RETURN(const Reads reads, ReadsOf(manifest, part));
   return ExpertSpec{.domain = part.domain(),
                     .branch = part.branch(),
                     .classes = {part.classes().begin(), part.classes().end()},
                     .part_version = part.file().version(),
-                    .encoder_fingerprint = part.encoder_fingerprint(),
+                    .encoder_fingerprint = reads.made_by,
                     .model = manifest.name(),
-                    .part_digest = DigestOf(manifest, part, kind_read),
-                    .kind = kind_read,
-                    .row_shape = {offered->shape().begin(), offered->shape().end()}};
+                    .part_digest = DigestOf(manifest, part, reads.kind),
+                    .kind = reads.kind,
+                    .row_shape = reads.row_shape};
 }
 
 absl::StatusOr<std::vector<ExpertSpec>> SpecsOf(const v1::ModelManifest& manifest) {

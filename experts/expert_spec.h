@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 #include "core/tensor.h"
@@ -19,18 +20,29 @@ struct ExpertSpec {
   std::string branch;
   std::vector<std::string> classes;  ///< in the order of the answers
   std::string part_version;
-  std::string encoder_fingerprint;  ///< of the encoder that it was trained on, 16 hex digits
-  std::string model = {};           ///< the manifest's name; empty: any
-  std::string part_digest = {};     ///< what the part means (part_digest.h); empty: not compared
+  /// Of what made what it reads, 16 hex digits: the encoder that it was trained on, or how pictures
+  /// are framed and resized (model/fingerprint.h).
+  std::string encoder_fingerprint;
+  std::string model = {};        ///< the manifest's name; empty: any
+  std::string part_digest = {};  ///< what the part means (part_digest.h); empty: not compared
   core::FeatureKind kind = core::FeatureKind::kPooled;
-  std::vector<std::int64_t> row_shape;  ///< without the batch dimension: [1280] or [320, 7, 7]
+  /// Without the batch dimension: [D], [C, H, W], or [side, side, 3] of pictures.
+  std::vector<std::int64_t> row_shape;
 
-  /// Floats a row.
+  /// Numbers a row.
   size_t RowWidth() const;
+  /// Bytes a row, as it crosses the wire at the most.
+  size_t RowBytes() const;
+
+  /// What the views that it reads are.
+  core::ViewSpec View() const;
 };
 
+/// Whether `view` is what an expert of `spec` reads. Errors: INVALID_ARGUMENT with both.
+absl::Status CheckView(const core::View* view, const ExpertSpec& spec);
+
 /// The spec of `manifest.experts(index)`. Errors: INVALID_ARGUMENT naming the domain when its
-/// encoder does not offer the features, or when it reads pictures, which are not served yet.
+/// encoder does not offer the features.
 absl::StatusOr<ExpertSpec> SpecOf(const v1::ModelManifest& manifest, int index);
 
 /// The specs of all experts, in the model's order. Errors as above.

@@ -8,6 +8,7 @@
 ///   expert_spec.h         what one expert reads and answers, equal on both ends of the wire
 ///   scorer.h              the arithmetic of one expert as a function; checks of its answers
 ///   head_scorer.h         a loaded head as a Scorer
+///   served_head.h         the same with what a service wants of it
 ///   in_process_expert.h   an Expert over a Scorer
 ///   wire.h                SubBatch ↔ v1::ScoreRequest, ScoreBatch ↔ v1::ScoreResponse, every check
 ///   part_digest.h         what an answer means, compared by both ends

@@ -1,6 +1,7 @@
 #include "experts/in_process_expert.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <span>
 #include <utility>
 #include <vector>
@@ -15,16 +16,27 @@ namespace {
 
 absl::Status CheckBatch(const SubBatch& batch, const ExpertSpec& spec) {
   if (batch.rows.empty()) return absl::InvalidArgumentError("a sub-batch without rows");
+  ORCHARD_RETURN_IF_ERROR(CheckView(batch.view.get(), spec));
   const size_t last = *std::max_element(batch.rows.begin(), batch.rows.end());
-  if (last >= batch.features->rows) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("row ", last, " of a batch of ", batch.features->rows, " rows"));
+  if (last < batch.view->rows()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("row ", last, " of a batch of ", batch.view->rows(), " rows"));
+}
+
+/// The rows side by side, as numbers.
+std::vector<float> Gathered(const SubBatch& batch) {
+  std::vector<float> gathered;
+  gathered.reserve(batch.rows.size() * batch.view->spec().RowWidth());
+  for (const size_t row : batch.rows) {
+    if (batch.view->spec().element == core::ElementType::kUint8) {
+      const std::span<const std::uint8_t> pixels = batch.view->Pixels(row, 1);
+      gathered.insert(gathered.end(), pixels.begin(), pixels.end());
+    } else {
+      const std::span<const float> values = batch.view->Floats(row, 1);
+      gathered.insert(gathered.end(), values.begin(), values.end());
+    }
   }
-  const size_t width = batch.features->Row(spec.kind, 0).size();
-  if (width == spec.RowWidth()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("features: ", width,
-                                                 " floats a row; the expert of ", spec.domain,
-                                                 " reads ", spec.RowWidth()));
+  return gathered;
 }
 
 bool Consecutive(const std::vector<size_t>& rows) {
@@ -53,17 +65,11 @@ absl::StatusOr<model::ScoreBatch> InProcessExpert::ScoreNow(const SubBatch& batc
   ORCHARD_RETURN_IF_ERROR(CheckBatch(batch, spec_));
   const size_t rows = batch.rows.size();
   absl::StatusOr<model::ScoreBatch> scores;
-  if (Consecutive(batch.rows)) {
-    const float* const first = batch.features->Row(spec_.kind, batch.rows.front()).data();
-    scores = scorer_({first, rows * spec_.RowWidth()}, rows);
+  const bool floats = batch.view->spec().element == core::ElementType::kFloat32;
+  if (floats && Consecutive(batch.rows)) {
+    scores = scorer_(batch.view->Floats(batch.rows.front(), rows), rows);
   } else {
-    std::vector<float> gathered;
-    gathered.reserve(rows * spec_.RowWidth());
-    for (const size_t row : batch.rows) {
-      const std::span<const float> values = batch.features->Row(spec_.kind, row);
-      gathered.insert(gathered.end(), values.begin(), values.end());
-    }
-    scores = scorer_(gathered, rows);
+    scores = scorer_(Gathered(batch), rows);
   }
   if (scores.ok()) ORCHARD_RETURN_IF_ERROR(CheckScores(*scores, rows, spec_.classes.size()));
   return scores;

@@ -16,7 +16,7 @@ class InProcessExpert final : public Expert {
   /// `scorer`: ScorerOf a loaded head (head_scorer.h), or a function of a test.
   InProcessExpert(ExpertSpec spec, Scorer scorer);
 
-  /// Rows that lie one after the other, as those of a whole batch do, are not copied.
+  /// Features that lie one after the other, as those of a whole batch do, are not copied.
   /// Errors: DEADLINE_EXCEEDED when the deadline has passed already, INVALID_ARGUMENT for no rows,
   /// a row that the batch does not have or features of another width, INTERNAL for an answer that
   /// CheckScores refuses, and the Scorer's own.

@@ -1,7 +1,5 @@
 #include "experts/part_digest.h"
 
-#include <string_view>
-
 #include "absl/strings/str_cat.h"
 
 #include "core/digest.h"
@@ -17,6 +15,8 @@ void Add(core::Sha256& digest, std::string_view text) {
   digest.Add(text);
 }
 
+}  // namespace
+
 std::string_view NameOf(core::FeatureKind kind) {
   switch (kind) {
     case core::FeatureKind::kPooled:
@@ -28,8 +28,6 @@ std::string_view NameOf(core::FeatureKind kind) {
   }
   return "";
 }
-
-}  // namespace
 
 std::string PartDigest(const std::string& domain, std::span<const std::string> classes,
                        std::span<const std::string> concepts, core::FeatureKind kind) {

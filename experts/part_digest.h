@@ -3,10 +3,14 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "core/tensor.h"
 
 namespace orchard::experts {
+
+/// "POOLED", "MAP", "IMAGE".
+std::string_view NameOf(core::FeatureKind kind);
 
 /// What an expert part means to its callers: domain, class names in their order, the concept of
 /// each class, and the kind of features that it reads.

@@ -11,9 +11,9 @@
 
 namespace orchard::experts {
 
-/// The arithmetic of one expert: features [rows, row width], row-major → scores of `rows` rows.
-/// Thread-safe; a row's answer does not depend on the other rows. A function and not ExpertHead, so
-/// that tests of everything around it need no LibTorch.
+/// The arithmetic of one expert: features [rows, row width], row-major (of pictures numbers from 0
+/// to 255) → scores of `rows` rows. Thread-safe; a row's answer does not depend on the other rows.
+/// A function and not ExpertHead, so that tests of everything around it need no LibTorch.
 using Scorer =
     std::function<absl::StatusOr<model::ScoreBatch>(std::span<const float> features, size_t rows)>;
 

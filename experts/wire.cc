@@ -29,6 +29,8 @@ size_t ElementSize(v1::DType dtype) {
     case v1::FP16:
     case v1::BF16:
       return 2;
+    case v1::UINT8:
+      return 1;
     default:
       return 0;
   }
@@ -42,10 +44,12 @@ std::string NameOf(v1::FeatureKind kind) {
   return v1::FeatureKind_IsValid(kind) ? v1::FeatureKind_Name(kind) : absl::StrCat(int{kind});
 }
 
-absl::Status CheckDType(v1::DType dtype) {
-  if (ElementSize(dtype) != 0) return absl::OkStatus();
+absl::Status CheckDType(v1::DType dtype, core::FeatureKind kind) {
+  const bool pixels = kind == core::FeatureKind::kImage;
+  if (ElementSize(dtype) != 0 && pixels == (dtype == v1::UINT8)) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("features: dtype ", NameOf(dtype), "; experts read FP32, FP16 or BF16"));
+      absl::StrCat("features: dtype ", NameOf(dtype), "; experts read ",
+                   pixels ? "pictures as UINT8" : "FP32, FP16 or BF16"));
 }
 
 absl::Status CheckRowCount(size_t rows) {
@@ -149,9 +153,7 @@ v1::FeatureKind ToWire(core::FeatureKind kind) {
   return v1::FEATURE_KIND_UNSPECIFIED;
 }
 
-size_t MaxRequestBytes(const ExpertSpec& spec) {
-  return kMaxRows * spec.RowWidth() * sizeof(float) + kFrameBytes;
-}
+size_t MaxRequestBytes(const ExpertSpec& spec) { return kMaxRows * spec.RowBytes() + kFrameBytes; }
 
 size_t MaxResponseBytes(const ExpertSpec& spec) {
   constexpr size_t kRowFrame = 32;
@@ -160,8 +162,10 @@ size_t MaxResponseBytes(const ExpertSpec& spec) {
 
 absl::Status WriteRequest(const SubBatch& batch, const ExpertSpec& spec, v1::DType dtype,
                           v1::ScoreRequest& request) {
-  ORCHARD_RETURN_IF_ERROR(CheckDType(dtype));
+  if (spec.kind == core::FeatureKind::kImage) dtype = v1::UINT8;
+  ORCHARD_RETURN_IF_ERROR(CheckDType(dtype, spec.kind));
   ORCHARD_RETURN_IF_ERROR(CheckRowCount(batch.rows.size()));
+  ORCHARD_RETURN_IF_ERROR(CheckView(batch.view.get(), spec));
   request.set_domain(spec.domain);
   request.set_encoder_fingerprint(spec.encoder_fingerprint);
   request.set_model(spec.model);
@@ -174,17 +178,16 @@ absl::Status WriteRequest(const SubBatch& batch, const ExpertSpec& spec, v1::DTy
   std::string& data = *tensor.mutable_data();
   data.reserve(batch.rows.size() * spec.RowWidth() * ElementSize(dtype));
   for (const size_t row : batch.rows) {
-    if (row >= batch.features->rows) {
+    if (row >= batch.view->rows()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("row ", row, " of a batch of ", batch.features->rows, " rows"));
+          absl::StrCat("row ", row, " of a batch of ", batch.view->rows(), " rows"));
     }
-    const std::span<const float> values = batch.features->Row(spec.kind, row);
-    if (values.size() != spec.RowWidth()) {
-      return absl::InvalidArgumentError(absl::StrCat("features: ", values.size(),
-                                                     " floats a row; the expert of ", spec.domain,
-                                                     " reads ", spec.RowWidth()));
+    if (dtype == v1::UINT8) {
+      const std::span<const std::uint8_t> pixels = batch.view->Pixels(row, 1);
+      data.append(reinterpret_cast<const char*>(pixels.data()), pixels.size());
+      continue;
     }
-    ORCHARD_RETURN_IF_ERROR(AppendValues(values, dtype, data));
+    ORCHARD_RETURN_IF_ERROR(AppendValues(batch.view->Floats(row, 1), dtype, data));
   }
   return absl::OkStatus();
 }
@@ -195,10 +198,12 @@ absl::StatusOr<size_t> CheckRequest(const v1::ScoreRequest& request, const Exper
                                             "\" and not \"", request.model(), "\""));
   }
   if (request.encoder_fingerprint() != spec.encoder_fingerprint) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("features come from encoder \"", request.encoder_fingerprint(),
-                     "\", the expert of ", spec.domain, " was trained on \"",
-                     spec.encoder_fingerprint, "\"; serve router and expert from one model"));
+    const bool pictures = spec.kind == core::FeatureKind::kImage;
+    return absl::FailedPreconditionError(absl::StrCat(
+        pictures ? "pictures were framed and resized as \"" : "features come from encoder \"",
+        request.encoder_fingerprint(), "\", the expert of ", spec.domain,
+        pictures ? " reads \"" : " was trained on \"", spec.encoder_fingerprint,
+        "\"; serve router and expert from one model"));
   }
   if (!request.part_digest().empty() && !spec.part_digest.empty() &&
       request.part_digest() != spec.part_digest) {
@@ -214,7 +219,7 @@ absl::StatusOr<size_t> CheckRequest(const v1::ScoreRequest& request, const Exper
                                                    "; the expert of ", spec.domain, " reads ",
                                                    NameOf(ToWire(spec.kind))));
   }
-  ORCHARD_RETURN_IF_ERROR(CheckDType(tensor.dtype()));
+  ORCHARD_RETURN_IF_ERROR(CheckDType(tensor.dtype(), spec.kind));
   ORCHARD_RETURN_IF_ERROR(CheckShape(tensor, spec));
   const auto rows = static_cast<size_t>(tensor.shape(0));
   const size_t bytes = rows * spec.RowWidth() * ElementSize(tensor.dtype());
@@ -232,6 +237,11 @@ absl::Status ReadFeatures(const v1::Tensor& tensor, std::span<float> features) {
     case v1::BF16:
       ReadHalves(tensor.data(), internal::Bf16ToFloat, features);
       break;
+    case v1::UINT8: {
+      const auto* const pixels = reinterpret_cast<const std::uint8_t*>(tensor.data().data());
+      std::copy_n(pixels, features.size(), features.begin());
+      return absl::OkStatus();
+    }
     default:
       std::memcpy(features.data(), tensor.data().data(), features.size_bytes());
   }

@@ -21,16 +21,17 @@ namespace orchard::experts {
 /// Largest number of rows of one Score call.
 inline constexpr size_t kMaxRows = 256;
 
-/// Longest ScoreRequest that an expert of `spec` must accept: kMaxRows rows of FP32, and its frame.
+/// Longest ScoreRequest that an expert of `spec` must accept: kMaxRows rows of FP32, or of pixels,
+/// and its frame.
 size_t MaxRequestBytes(const ExpertSpec& spec);
 
 /// Longest ScoreResponse of an expert of `spec`: as many answers, and their frames.
 size_t MaxResponseBytes(const ExpertSpec& spec);
 
-/// `batch` as a request to the expert of `spec`, its features stored as `dtype`. `request` is
-/// empty. FP32 costs one copy of the bytes.
+/// `batch` as a request to the expert of `spec`, its features stored as `dtype`, pictures as UINT8
+/// whatever it is. `request` is empty. FP32 and UINT8 cost one copy of the bytes.
 /// Errors: INVALID_ARGUMENT for no rows or more than kMaxRows, a row that the batch does not have,
-/// features of another width, a dtype that is not FP32, FP16 or BF16, or a value that `dtype` can't
+/// features of another shape, a dtype that is not FP32, FP16 or BF16, or a value that `dtype` can't
 /// hold.
 absl::Status WriteRequest(const SubBatch& batch, const ExpertSpec& spec, v1::DType dtype,
                           v1::ScoreRequest& request);
@@ -41,9 +42,9 @@ absl::Status WriteRequest(const SubBatch& batch, const ExpertSpec& spec, v1::DTy
 /// limit for kind, dtype, shape, rows or length. The domain is the caller's to check.
 absl::StatusOr<size_t> CheckRequest(const v1::ScoreRequest& request, const ExpertSpec& spec);
 
-/// The values of `tensor`, which CheckRequest accepted, into `features`: rows * row width floats.
-/// Errors: INVALID_ARGUMENT naming row, element and value of the first NaN or ±∞; `features` then
-/// holds no meaning.
+/// The values of `tensor`, which CheckRequest accepted, into `features`: rows * row width floats,
+/// of pixels from 0 to 255. Errors: INVALID_ARGUMENT naming row, element and value of the first NaN
+/// or ±∞; `features` then holds no meaning.
 absl::Status ReadFeatures(const v1::Tensor& tensor, std::span<float> features);
 
 /// Rows [first, first + rows) of `scores` as the answer to one call. `response` is empty.

@@ -46,12 +46,13 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
 
 /// The manifest's words about the encoder against what this architecture is.
 absl::Status CheckPart(const v1::EncoderPart& part, const std::string& file) {
-  if (part.architecture().name() != kArchitecture) {
+  const v1::Architecture& architecture = part.architecture();
+  if (internal::NameOf(architecture) != kArchitecture) {
     return absl::InvalidArgumentError(absl::StrCat(file, ": unknown encoder architecture \"",
-                                                   part.architecture().name(),
+                                                   internal::NameOf(architecture),
                                                    "\"; known: ", kArchitecture));
   }
-  if (part.architecture().arguments_size() > 0) {
+  if (architecture.arguments_size() > 0) {
     return absl::InvalidArgumentError(
         absl::StrCat(file, ": architecture ", kArchitecture, " takes no arguments"));
   }
@@ -85,6 +86,12 @@ absl::StatusOr<nets::FusedEncoder> Fuse(nets::MobileNetV2& network,
   return nets::FusedEncoder::Make(
       network, three(preprocessing.mean()), three(preprocessing.std()),
       precision == EncoderPrecision::kBf16 ? nets::Precision::kBf16 : nets::Precision::kFp32);
+}
+
+std::shared_ptr<const core::ViewSpec> SpecOf(core::FeatureKind kind,
+                                             const std::string& fingerprint) {
+  return std::make_shared<const core::ViewSpec>(
+      core::ViewSpec{.kind = kind, .row_shape = nets::RowShape(kind), .made_by = fingerprint});
 }
 
 bool AllFinite(const std::vector<float>& values) {
@@ -125,6 +132,7 @@ struct Encoder::Impl {
   nets::FusedEncoder network;
   std::string fingerprint;
   EncoderPrecision precision;
+  std::shared_ptr<const core::ViewSpec> pooled, map;  // shared with every view that it makes
 };
 
 Encoder::Encoder(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -147,8 +155,9 @@ absl::StatusOr<std::unique_ptr<Encoder>> Encoder::Load(const std::filesystem::pa
     const EncoderPrecision resolved = Resolve(precision);
     ORCHARD_ASSIGN_OR_RETURN(nets::FusedEncoder fused,
                              Fuse(network, part.preprocessing(), resolved));
-    return std::unique_ptr<Encoder>(
-        new Encoder(std::make_unique<Impl>(Impl{std::move(fused), fingerprint, resolved})));
+    return std::unique_ptr<Encoder>(new Encoder(std::make_unique<Impl>(Impl{
+        std::move(fused), fingerprint, resolved, SpecOf(core::FeatureKind::kPooled, fingerprint),
+        SpecOf(core::FeatureKind::kMap, fingerprint)})));
   });
 }
 
@@ -159,22 +168,22 @@ absl::StatusOr<core::FeatureBatch> Encoder::Encode(std::span<const std::uint8_t>
     return absl::InvalidArgumentError(absl::StrCat("encoder: ", pixels.size(), " bytes for ", rows,
                                                    " pictures of ", kRow, " bytes"));
   }
-  constexpr auto kPooled = static_cast<size_t>(nets::kPooledWidth);
-  constexpr auto kMap = static_cast<size_t>(nets::kMapChannels * nets::kMapSide * nets::kMapSide);
-  core::FeatureBatch features{.rows = rows,
-                              .pooled_width = kPooled,
-                              .map_width = kMap,
-                              .pooled = std::vector<float>(rows * kPooled),
-                              .map = std::vector<float>(rows * kMap)};
+  const size_t pooled_width = impl_->pooled->RowWidth();
+  const size_t map_width = impl_->map->RowWidth();
+  std::vector<float> pooled(rows * pooled_width);
+  std::vector<float> map(rows * map_width);
   for (size_t row = 0; row < rows; ++row) {
     ORCHARD_RETURN_IF_ERROR(impl_->network.Run(pixels.data() + row * kRow,
-                                               features.map.data() + row * kMap,
-                                               features.pooled.data() + row * kPooled));
+                                               map.data() + row * map_width,
+                                               pooled.data() + row * pooled_width));
   }
-  if (!AllFinite(features.map) || !AllFinite(features.pooled)) {
+  if (!AllFinite(map) || !AllFinite(pooled)) {
     return absl::InternalError("encoder: NaN or an infinity among the features");
   }
-  return features;
+  return core::FeatureBatch{
+      .rows = rows,
+      .views = {std::make_shared<const core::View>(impl_->pooled, std::move(pooled)),
+                std::make_shared<const core::View>(impl_->map, std::move(map))}};
 }
 
 const std::string& Encoder::fingerprint() const { return impl_->fingerprint; }

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 
 #include "core/tensor.h"
+#include "moe/specialisation.h"
 #include "orchard/v1/model.pb.h"
 
 namespace orchard::model {
@@ -26,6 +27,15 @@ struct ScoreBatch {
   }
 };
 
+/// How one layer of experts inside a network was used.
+struct LayerLoad {
+  size_t pictures = 0;
+  moe::LayerSums sums;
+
+  /// [E]: of all picks; 0 before the first.
+  std::vector<double> Shares() const;
+};
+
 /// One domain's expert, ready to call. Thread-safe.
 class ExpertHead {
  public:
@@ -35,13 +45,22 @@ class ExpertHead {
                                                           const std::string& domain);
   ~ExpertHead();
 
-  /// `features`: [rows, row width], row-major, of `feature_kind()`. A row's answer doesn't depend
-  /// on the other rows, bit by bit. Errors: INVALID_ARGUMENT for a wrong size; INTERNAL.
+  /// `features`: [rows, row width], row-major, of `feature_kind()`; pictures as numbers from 0 to
+  /// 255, [side, side, 3]. A row's answer doesn't depend on the other rows: bit by bit, or, of a
+  /// network that is served eagerly, but for rounding. Errors: INVALID_ARGUMENT for a wrong size;
+  /// INTERNAL.
   absl::StatusOr<ScoreBatch> Score(std::span<const float> features, size_t rows) const;
 
   const v1::ExpertPart& part() const;
   core::FeatureKind feature_kind() const;
   size_t row_width() const;  ///< floats
+
+  /// How experts inside the network were used since StartCounting(), layer by layer; empty for a
+  /// network that routes nothing.
+  std::vector<LayerLoad> LayerLoads() const;
+  /// Whether its network is one whose routing is counted.
+  bool RoutesInside() const;
+  void StartCounting();
 
  private:
   struct Impl;

@@ -26,4 +26,12 @@ std::string Fingerprint(const TensorMap& encoder, const v1::Preprocessing& prepr
   return digest.Hex().substr(0, kDigits);
 }
 
+std::string PictureFingerprint(const v1::Preprocessing& preprocessing) {
+  core::Sha256 digest;
+  digest.Add(absl::StrCat("orchard picture 1\n", preprocessing.shorter_side(), "\n",
+                          preprocessing.crop(), "\n", v1::Framing_Name(preprocessing.framing()),
+                          "\n"));
+  return digest.Hex().substr(0, kDigits);
+}
+
 }  // namespace orchard::model

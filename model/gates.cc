@@ -69,7 +69,7 @@ absl::Status CheckNames(const TensorMap& tensors, const std::vector<Choice>& cho
       absl::StrCat(file, ": tensors of no gate: ", absl::StrJoin(strangers, ", ")));
 }
 
-/// All gates as one graph: pooled [N, 1280] → the logits of each, in the order of `choices`.
+/// All gates as one graph: pooled [N, D] → the logits of each, in the order of `choices`.
 struct GateNetworks final : torch::nn::Module {
   std::vector<torch::Tensor> Forward(const torch::Tensor& pooled) {
     std::vector<torch::Tensor> logits;
@@ -84,6 +84,8 @@ absl::StatusOr<std::unique_ptr<nets::Servable>> LoadNetworks(const v1::GatesPart
                                                              const std::vector<Choice>& choices,
                                                              const std::string& file) {
   GateNetworks networks;
+  // Where every choice has one option there is nothing to compute.
+  if (std::ranges::none_of(choices, &Choice::HasNetwork)) return std::unique_ptr<nets::Servable>();
   for (const Choice& choice : choices) {
     if (!choice.HasNetwork()) continue;
     ORCHARD_ASSIGN_OR_RETURN(
@@ -133,23 +135,41 @@ class LogitQueue {
   size_t next_ = 0;
 };
 
+/// Of the features that the gates read.
+size_t PooledWidth(const v1::ModelManifest& manifest) {
+  for (const v1::FeatureSpec& feature : manifest.encoder().features()) {
+    if (feature.kind() == v1::POOLED) return static_cast<size_t>(feature.shape(0));
+  }
+  return static_cast<size_t>(nets::kPooledWidth);
+}
+
 }  // namespace
+
+GateBatch Certain(size_t rows) {
+  return {.rows = rows,
+          .branches = 1,
+          .domains = 1,
+          .log_branch = std::vector<double>(rows, 0.0),
+          .log_domain = std::vector<double>(rows, 0.0),
+          .unknown_score = std::vector<double>(rows, 0.0)};
+}
 
 struct Gates::Impl {
   std::vector<Choice> choices;  // Gate1, then Gate2 of each branch
   size_t branches = 0;
   size_t domains = 0;
-  std::unique_ptr<nets::Servable> networks;
-  std::unique_ptr<UnknownScore> unknown;
+  std::unique_ptr<nets::Servable> networks;  // null: nothing to choose
+  std::unique_ptr<UnknownScore> unknown;     // null: no score
+  size_t width = 0;                          // of the pooled features
 
   /// Errors: INTERNAL for a score that is not finite.
-  absl::Status ScoreRows(const core::FeatureBatch& features, GateBatch& gates) const;
+  absl::Status ScoreRows(const core::View& pooled, GateBatch& gates) const;
 };
 
-absl::Status Gates::Impl::ScoreRows(const core::FeatureBatch& features, GateBatch& gates) const {
+absl::Status Gates::Impl::ScoreRows(const core::View& pooled, GateBatch& gates) const {
+  if (unknown == nullptr) return absl::OkStatus();
   for (size_t row = 0; row < gates.rows; ++row) {
-    gates.unknown_score[row] =
-        unknown->Score(features.Row(core::FeatureKind::kPooled, row), gates.LogDomain(row));
+    gates.unknown_score[row] = unknown->Score(pooled.Floats(row, 1), gates.LogDomain(row));
     if (!std::isfinite(gates.unknown_score[row])) {
       return absl::InternalError("gates: NaN or an infinity as the unknown-domain score");
     }
@@ -171,26 +191,36 @@ absl::StatusOr<std::unique_ptr<Gates>> Gates::Load(const std::filesystem::path& 
   ORCHARD_RETURN_IF_ERROR(CheckNames(tensors, choices, file));
   return nets::Guarded(file, [&]() -> absl::StatusOr<std::unique_ptr<Gates>> {
     ORCHARD_ASSIGN_OR_RETURN(auto networks, LoadNetworks(part, tensors, choices, file));
-    ORCHARD_ASSIGN_OR_RETURN(
-        std::unique_ptr<UnknownScore> unknown,
-        MakeUnknownScore(part.unknown_score(), tensors, nets::kPooledWidth, file));
-    return std::unique_ptr<Gates>(new Gates(std::make_unique<Impl>(Impl{
-        std::move(choices), static_cast<size_t>(part.branches_size()),
-        static_cast<size_t>(manifest.experts_size()), std::move(networks), std::move(unknown)})));
+    const size_t width = PooledWidth(manifest);
+    std::unique_ptr<UnknownScore> unknown;
+    if (part.has_unknown_score()) {
+      ORCHARD_ASSIGN_OR_RETURN(unknown,
+                               MakeUnknownScore(part.unknown_score(), tensors, width, file));
+    }
+    return std::unique_ptr<Gates>(new Gates(
+        std::make_unique<Impl>(Impl{std::move(choices), static_cast<size_t>(part.branches_size()),
+                                    static_cast<size_t>(manifest.experts_size()),
+                                    std::move(networks), std::move(unknown), width})));
   });
 }
 
 absl::StatusOr<GateBatch> Gates::Evaluate(const core::FeatureBatch& features) const {
   const size_t rows = features.rows;
-  if (rows == 0 || features.pooled.size() != rows * nets::kPooledWidth) {
-    return absl::InternalError(absl::StrCat("gates: ", features.pooled.size(), " features for ",
-                                            rows, " rows of ", nets::kPooledWidth));
+  const std::shared_ptr<const core::View> view = features.Find(core::FeatureKind::kPooled);
+  if (rows == 0 || view == nullptr || view->rows() != rows ||
+      view->spec().RowWidth() != impl_->width) {
+    return absl::InternalError(
+        absl::StrCat("gates: ", view == nullptr ? 0 : view->rows() * view->spec().RowWidth(),
+                     " features for ", rows, " rows of ", impl_->width));
   }
   return nets::Guarded("gates", [&]() -> absl::StatusOr<GateBatch> {
     const c10::InferenceMode guard;
-    const torch::Tensor pooled =
-        internal::ViewOf(features.pooled, {static_cast<int64_t>(rows), nets::kPooledWidth});
-    ORCHARD_ASSIGN_OR_RETURN(std::vector<torch::Tensor> outputs, impl_->networks->Run(pooled));
+    std::vector<torch::Tensor> outputs;
+    if (impl_->networks != nullptr) {
+      const torch::Tensor pooled = internal::ViewOf(
+          view->Floats(0, rows), {static_cast<int64_t>(rows), static_cast<int64_t>(impl_->width)});
+      ORCHARD_ASSIGN_OR_RETURN(outputs, impl_->networks->Run(pooled));
+    }
     LogitQueue logits(std::move(outputs), rows);
     GateBatch gates{.rows = rows,
                     .branches = impl_->branches,
@@ -208,7 +238,7 @@ absl::StatusOr<GateBatch> Gates::Evaluate(const core::FeatureBatch& features) co
             gates.log_domain[row * gates.domains + g] = gates.LogBranch(row)[b] + log_p;
           }));
     }
-    ORCHARD_RETURN_IF_ERROR(impl_->ScoreRows(features, gates));
+    ORCHARD_RETURN_IF_ERROR(impl_->ScoreRows(*view, gates));
     return gates;
   });
 }

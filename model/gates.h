@@ -20,7 +20,7 @@ struct GateBatch {
   size_t domains = 0;                 ///< G
   std::vector<double> log_branch;     ///< [rows, B]
   std::vector<double> log_domain;     ///< [rows, G]: log p(branch) + log p(domain | branch)
-  std::vector<double> unknown_score;  ///< [rows]; larger is more familiar
+  std::vector<double> unknown_score;  ///< [rows]; larger is more familiar; 0 without a score
 
   std::span<const double> LogBranch(size_t row) const {
     return std::span<const double>(log_branch).subspan(row * branches, branches);
@@ -29,6 +29,9 @@ struct GateBatch {
     return std::span<const double>(log_domain).subspan(row * domains, domains);
   }
 };
+
+/// What is said where there are no gates: the one domain there is has probability 1.
+GateBatch Certain(size_t rows);
 
 /// Gate1, Gate2 and the unknown-domain score, ready to call. Thread-safe.
 ///

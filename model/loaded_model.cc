@@ -13,19 +13,22 @@ namespace {
 constexpr size_t kExpertBatch = 4;  // rows; larger sub-batches prepare themselves when they come
 
 absl::Status WarmUp(const RouterModel& model, size_t max_batch) {
+  if (model.encoder == nullptr) return absl::OkStatus();
   const size_t crop = model.manifest.encoder().preprocessing().crop();
   return model::WarmUp(max_batch, [&](size_t rows) -> absl::Status {
     const std::vector<std::uint8_t> grey(rows * crop * crop * 3, 128);
     ORCHARD_ASSIGN_OR_RETURN(const core::FeatureBatch features, model.encoder->Encode(grey, rows));
-    return model.gates->Evaluate(features).status();
+    return model.gates == nullptr ? absl::OkStatus() : model.gates->Evaluate(features).status();
   });
 }
 
-absl::Status WarmUp(const ExpertHead& expert) {
-  return model::WarmUp(kExpertBatch, [&](size_t rows) -> absl::Status {
+absl::Status WarmUp(ExpertHead& expert) {
+  ORCHARD_RETURN_IF_ERROR(model::WarmUp(kExpertBatch, [&](size_t rows) -> absl::Status {
     const std::vector<float> features(rows * expert.row_width(), 0.5F);
     return expert.Score(features, rows).status();
-  });
+  }));
+  expert.StartCounting();  // Of pictures that somebody asks about.
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -36,9 +39,13 @@ absl::StatusOr<RouterModel> LoadRouterModel(const std::filesystem::path& version
   PrepareInferenceThread();
   RouterModel model;
   model.manifest = std::move(manifest);
-  ORCHARD_ASSIGN_OR_RETURN(model.encoder,
-                           Encoder::Load(version_dir, model.manifest.encoder(), precision));
-  ORCHARD_ASSIGN_OR_RETURN(model.gates, Gates::Load(version_dir, model.manifest));
+  if (model.manifest.has_encoder()) {
+    ORCHARD_ASSIGN_OR_RETURN(model.encoder,
+                             Encoder::Load(version_dir, model.manifest.encoder(), precision));
+  }
+  if (model.manifest.has_gates()) {
+    ORCHARD_ASSIGN_OR_RETURN(model.gates, Gates::Load(version_dir, model.manifest));
+  }
   ORCHARD_RETURN_IF_ERROR(WarmUp(model, max_batch));
   return model;
 }

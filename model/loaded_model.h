@@ -17,8 +17,8 @@ namespace orchard::model {
 /// What a router needs of a model. Immutable once made; thread-safe.
 struct RouterModel {
   v1::ModelManifest manifest;
-  std::unique_ptr<Encoder> encoder;
-  std::unique_ptr<Gates> gates;
+  std::unique_ptr<Encoder> encoder;  ///< null: nothing reads its features
+  std::unique_ptr<Gates> gates;      ///< null: there is one domain
 };
 
 /// Loads encoder and gates of a version folder as its `manifest` says, and warms them up for

@@ -67,14 +67,15 @@ absl::Status WriteManifest(const std::filesystem::path& version_dir,
 
 moe::Taxonomy TaxonomyOf(const v1::ModelManifest& manifest) {
   Concepts concepts = ConceptsOf(manifest);
-  const auto& branches = manifest.gates().branches();
+  const std::vector<std::string> branches = BranchNames(manifest);
   moe::Taxonomy taxonomy;
   for (const v1::ExpertPart& expert : manifest.experts()) {
     const auto branch = std::find(branches.begin(), branches.end(), expert.branch());
-    taxonomy.branch_of.push_back(static_cast<size_t>(branch - branches.begin()));
+    const bool only = !manifest.has_gates();
+    taxonomy.branch_of.push_back(only ? 0 : static_cast<size_t>(branch - branches.begin()));
     taxonomy.classes.push_back(static_cast<size_t>(expert.classes_size()));
   }
-  taxonomy.branches = static_cast<size_t>(branches.size());
+  taxonomy.branches = branches.size();
   taxonomy.concepts = concepts.names.size();
   taxonomy.concept_of = std::move(concepts.of);
   return taxonomy;
@@ -82,6 +83,15 @@ moe::Taxonomy TaxonomyOf(const v1::ModelManifest& manifest) {
 
 std::vector<std::string> ConceptNames(const v1::ModelManifest& manifest) {
   return ConceptsOf(manifest).names;
+}
+
+std::vector<std::string> BranchNames(const v1::ModelManifest& manifest) {
+  if (manifest.has_gates()) {
+    return {manifest.gates().branches().begin(), manifest.gates().branches().end()};
+  }
+  if (manifest.experts().empty()) return {};
+  const v1::ExpertPart& only = manifest.experts(0);
+  return {only.branch().empty() ? only.domain() : only.branch()};
 }
 
 int DomainIndex(const v1::ModelManifest& manifest, const std::string& domain) {

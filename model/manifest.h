@@ -27,12 +27,20 @@ absl::Status WriteManifest(const std::filesystem::path& version_dir,
 /// positive, aliases of unknown labels, thresholds out of range, paths that leave the folder …
 std::vector<std::string> Faults(const v1::ModelManifest& manifest);
 
+/// Letters, digits, '_' and '-', at least one: what becomes a file name, a metric's label or part
+/// of a tensor's name.
+bool IsName(const std::string& text);
+
 /// The tree of the manifest, by index; classes with an alias share its concept, others are their
 /// own unless labels of two domains are equal: equal labels are one concept.
 moe::Taxonomy TaxonomyOf(const v1::ModelManifest& manifest);
 
 /// Names of the taxonomy's concepts, by concept index.
 std::vector<std::string> ConceptNames(const v1::ModelManifest& manifest);
+
+/// Names of the branches, in the taxonomy's order; without gates the one of the only expert, by the
+/// name of its domain where it has none.
+std::vector<std::string> BranchNames(const v1::ModelManifest& manifest);
 
 /// Index of `domain` in manifest.experts; -1 when there is none.
 int DomainIndex(const v1::ModelManifest& manifest, const std::string& domain);

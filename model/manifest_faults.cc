@@ -31,13 +31,6 @@ class Collector {
   std::vector<std::string> faults_;
 };
 
-/// Names become file names, metric labels and parts of tensor names.
-bool IsName(const std::string& text) {
-  return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
-    return absl::ascii_isalnum(c) || c == '_' || c == '-';
-  });
-}
-
 bool IsLowerHex(const std::string& text, size_t digits) {
   return text.size() == digits && std::ranges::all_of(text, [](unsigned char c) {
            return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f');
@@ -77,11 +70,16 @@ void CheckFile(const v1::PartFile& file, const std::string& place, Collector& fa
 
 void CheckArchitecture(const v1::Architecture& architecture, const std::string& place,
                        Collector& faults) {
-  faults.Expect(!architecture.name().empty(), place + ".architecture.name", "is missing");
+  if (!architecture.has_network()) {
+    faults.Expect(!architecture.name().empty(), place + ".architecture.name", "is missing");
+    return;
+  }
+  faults.Expect(architecture.name().empty() && architecture.arguments().empty(),
+                place + ".architecture", "has both a network and a name");
 }
 
-void CheckPreprocessing(const v1::Preprocessing& preprocessing, Collector& faults) {
-  const std::string place = "encoder.preprocessing";
+void CheckPreprocessing(const v1::Preprocessing& preprocessing, const std::string& place,
+                        Collector& faults) {
   faults.Expect(preprocessing.crop() > 0 && preprocessing.crop() <= preprocessing.shorter_side(),
                 place,
                 absl::StrCat("crop ", preprocessing.crop(), " must be in [1, shorterSide ",
@@ -105,7 +103,7 @@ void CheckPreprocessing(const v1::Preprocessing& preprocessing, Collector& fault
 void CheckEncoder(const v1::EncoderPart& encoder, Collector& faults) {
   CheckArchitecture(encoder.architecture(), "encoder", faults);
   CheckFile(encoder.file(), "encoder", faults);
-  CheckPreprocessing(encoder.preprocessing(), faults);
+  CheckPreprocessing(encoder.preprocessing(), "encoder.preprocessing", faults);
   faults.Expect(IsLowerHex(encoder.fingerprint(), 16), "encoder.fingerprint",
                 absl::StrCat(Quoted(encoder.fingerprint()), " must be 16 lower-case hex digits"));
   std::set<v1::FeatureKind> kinds;
@@ -154,29 +152,65 @@ void CheckGates(const v1::ModelManifest& manifest, Collector& faults) {
     faults.Expect(IsPositive(temperature), "gates.domainTemperatures",
                   absl::StrCat(temperature, " must be positive"));
   }
-  faults.Expect(!gates.unknown_score().kind().empty(), "gates.unknownScore.kind", "is missing");
+  faults.Expect(!gates.has_unknown_score() || !gates.unknown_score().kind().empty(),
+                "gates.unknownScore.kind", "is missing");
 }
 
-/// Whether the encoder gives `kind`, or it is the picture itself.
+/// A model of one expert, which needs nobody to choose it.
+void CheckWithoutGates(const v1::ModelManifest& manifest, Collector& faults) {
+  faults.Expect(manifest.experts_size() <= 1, "gates",
+                absl::StrCat("are missing: ", manifest.experts_size(),
+                             " experts need gates to choose between them"));
+}
+
 bool IsOffered(const v1::EncoderPart& encoder, v1::FeatureKind kind) {
-  return kind == v1::IMAGE || std::ranges::any_of(encoder.features(), [kind](const auto& feature) {
-           return feature.kind() == kind;
+  return std::ranges::any_of(encoder.features(),
+                             [kind](const auto& feature) { return feature.kind() == kind; });
+}
+
+/// Whether anything reads what the encoder gives.
+bool NeedsEncoder(const v1::ModelManifest& manifest) {
+  return manifest.has_gates() || std::ranges::any_of(manifest.experts(), [](const auto& expert) {
+           return expert.feature_kind() != v1::IMAGE;
          });
+}
+
+/// Features of the encoder that it was trained on, or pictures, made its own way.
+void CheckWhatItReads(const v1::ExpertPart& expert, const v1::ModelManifest& manifest,
+                      const std::string& place, Collector& faults) {
+  if (expert.feature_kind() == v1::IMAGE) {
+    faults.Expect(expert.has_preprocessing(), place + ".preprocessing",
+                  "is missing: an expert on IMAGE says how pictures become its input");
+    if (expert.has_preprocessing()) {
+      CheckPreprocessing(expert.preprocessing(), place + ".preprocessing", faults);
+    }
+    faults.Expect(expert.encoder_fingerprint().empty(), place + ".encoderFingerprint",
+                  "must be empty: an expert on IMAGE reads nothing of the encoder");
+    return;
+  }
+  CheckFingerprint(expert.encoder_fingerprint(), manifest, place, faults);
+  faults.Expect(!expert.has_preprocessing(), place + ".preprocessing",
+                "must be absent: only an expert on IMAGE has its own");
+  faults.Expect(
+      IsOffered(manifest.encoder(), expert.feature_kind()), place + ".featureKind",
+      absl::StrCat(v1::FeatureKind_Name(expert.feature_kind()), " is not one of encoder.features"));
 }
 
 void CheckExpert(const v1::ExpertPart& expert, const v1::ModelManifest& manifest,
                  Collector& faults) {
   const std::string place = absl::StrCat("experts[", expert.domain(), "]");
   faults.Expect(IsName(expert.domain()), place + ".domain", "must be letters, digits, '_' and '-'");
-  faults.Expect(Contains(manifest.gates().branches(), expert.branch()), place + ".branch",
-                absl::StrCat(Quoted(expert.branch()), " is not one of gates.branches: ",
-                             absl::StrJoin(manifest.gates().branches(), ", ")));
+  if (manifest.has_gates()) {
+    faults.Expect(Contains(manifest.gates().branches(), expert.branch()), place + ".branch",
+                  absl::StrCat(Quoted(expert.branch()), " is not one of gates.branches: ",
+                               absl::StrJoin(manifest.gates().branches(), ", ")));
+  } else {
+    faults.Expect(expert.branch().empty() || IsName(expert.branch()), place + ".branch",
+                  absl::StrCat(Quoted(expert.branch()), " must be letters, digits, '_' and '-'"));
+  }
   CheckArchitecture(expert.architecture(), place, faults);
   CheckFile(expert.file(), place, faults);
-  CheckFingerprint(expert.encoder_fingerprint(), manifest, place, faults);
-  faults.Expect(
-      IsOffered(manifest.encoder(), expert.feature_kind()), place + ".featureKind",
-      absl::StrCat(v1::FeatureKind_Name(expert.feature_kind()), " is not one of encoder.features"));
+  CheckWhatItReads(expert, manifest, place, faults);
   CheckUnique(expert.classes(), place + ".classes", faults);
   faults.Expect(expert.classes_size() >= 2, place + ".classes",
                 absl::StrCat("has ", expert.classes_size(), " entries, needs at least 2"));
@@ -207,7 +241,10 @@ void CheckConcepts(const v1::ModelManifest& manifest, Collector& faults) {
   }
 }
 
-void CheckAbstention(const v1::Abstention& abstention, Collector& faults) {
+void CheckAbstention(const v1::ModelManifest& manifest, Collector& faults) {
+  const v1::Abstention& abstention = manifest.abstention();
+  faults.Expect(!abstention.has_unknown_threshold() || manifest.gates().has_unknown_score(),
+                "abstention.unknownThreshold", "has no gates.unknownScore to be held against");
   faults.Expect(
       !abstention.has_unknown_threshold() || std::isfinite(abstention.unknown_threshold()),
       "abstention.unknownThreshold", "must be finite");
@@ -258,16 +295,26 @@ void CheckEvaluation(const v1::ModelManifest& manifest, Collector& faults) {
 
 }  // namespace
 
+bool IsName(const std::string& text) {
+  return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '_' || c == '-';
+  });
+}
+
 std::vector<std::string> Faults(const v1::ModelManifest& manifest) {
   Collector faults;
   faults.Expect(IsName(manifest.name()), "name",
                 absl::StrCat(Quoted(manifest.name()), " must be letters, digits, '_' and '-'"));
   faults.Expect(!manifest.version().empty(), "version", "is missing");
-  CheckEncoder(manifest.encoder(), faults);
-  CheckGates(manifest, faults);
+  if (manifest.has_encoder() || NeedsEncoder(manifest)) CheckEncoder(manifest.encoder(), faults);
+  if (manifest.has_gates()) {
+    CheckGates(manifest, faults);
+  } else {
+    CheckWithoutGates(manifest, faults);
+  }
   CheckExperts(manifest, faults);
   CheckConcepts(manifest, faults);
-  CheckAbstention(manifest.abstention(), faults);
+  CheckAbstention(manifest, faults);
   CheckRouting(manifest, faults);
   CheckEvaluation(manifest, faults);
   return faults.Take();

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -7,6 +9,8 @@
 #include "nets/mbconv_tail.h"
 #include "nets/mlp.h"
 #include "nets/mobilenet_v2.h"
+#include "nets/vit_moe/vit_head.h"
+#include "nets/vit_moe/vit_network.h"
 
 namespace orchard::nets {
 namespace {
@@ -35,7 +39,30 @@ const std::vector<HeadEntry>& Heads() {
        [](const v1::Network& network, const HeadArgs& args) -> Head {
          return std::make_shared<MbconvTail>(network.mbconv_tail(), args);
        }},
+      {"vit_moe", FeatureKind::kImage,
+       [](const v1::Network& network, const HeadArgs& args) -> Head {
+         return std::make_shared<VitHead>(network.vit_moe(), args);
+       },
+       [](const v1::Network& network, int64_t classes) {
+         std::vector<std::string> faults = Faults(OptionsOf(network.vit_moe(), classes));
+         for (std::string& fault : ServingFaults(network.vit_moe())) {
+           faults.push_back(std::move(fault));
+         }
+         return faults;
+       },
+       [](const v1::Network& network) { return OptionsOf(network.vit_moe(), 2).side; }},
   };
+  return heads;
+}
+
+const std::vector<HeadEntry>& FeatureHeads() {
+  static const auto& heads = *[] {
+    auto* const found = new std::vector<HeadEntry>();
+    for (const HeadEntry& entry : Heads()) {
+      if (entry.feature_kind != FeatureKind::kImage) found->push_back(entry);
+    }
+    return found;
+  }();
   return heads;
 }
 
@@ -47,9 +74,15 @@ absl::StatusOr<const HeadEntry*> FindHead(const v1::Network& network, int64_t cl
   for (const HeadEntry& entry : Heads()) {
     names.emplace_back(entry.name);
     if (entry.name != NetworkName(network)) continue;
-    if (classes >= 2) return &entry;
+    if (classes < 2) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a head needs at least 2 classes, not ", classes));
+    }
+    if (entry.faults == nullptr) return &entry;
+    const std::vector<std::string> faults = entry.faults(network, classes);
+    if (faults.empty()) return &entry;
     return absl::InvalidArgumentError(
-        absl::StrCat("a head needs at least 2 classes, not ", classes));
+        absl::StrCat(NetworkName(network), ": ", absl::StrJoin(faults, "; ")));
   }
   return absl::InvalidArgumentError(absl::StrCat(
       NetworkName(network), " is no gate and no expert; known: ", absl::StrJoin(names, ", ")));

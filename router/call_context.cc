@@ -7,6 +7,8 @@
 
 #include "absl/strings/str_format.h"
 
+#include "core/status.h"
+
 namespace orchard::router {
 namespace {
 
@@ -56,6 +58,13 @@ core::TraceContext SiblingOf(const core::TraceContext& trace) {
 void AddTrailers(const CallIds& ids, grpc::CallbackServerContext& context) {
   context.AddTrailingMetadata(core::kRequestIdKey, ids.request_id);
   context.AddTrailingMetadata(core::kTraceresponseKey, core::ToTraceparent(ids.trace));
+}
+
+absl::Status Choose(const CallServices& services, const v1::ClassifyRequest& request, Job& job) {
+  ORCHARD_ASSIGN_OR_RETURN(job.model, services.models.Find(request.model()));
+  ORCHARD_ASSIGN_OR_RETURN(job.options,
+                           services.pipeline.Parse(request.options(), job.model->catalogue()));
+  return absl::OkStatus();
 }
 
 }  // namespace orchard::router

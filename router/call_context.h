@@ -6,12 +6,14 @@
 #include <stop_token>
 #include <string>
 
+#include "absl/status/status.h"
 #include <grpcpp/server_context.h>
 
 #include "core/clock.h"
 #include "core/trace_context.h"
 #include "orchard/v1/classifier.pb.h"
 #include "router/metrics.h"
+#include "router/model_registry.h"
 #include "router/pipeline.h"
 
 /// \file
@@ -21,6 +23,7 @@ namespace orchard::router {
 
 /// What the calls use; all of it outlives them.
 struct CallServices {
+  const ModelRegistry& models;
   Pipeline& pipeline;
   Metrics& metrics;
   size_t max_stream_in_flight = 16;  ///< requests in progress per stream
@@ -45,6 +48,10 @@ core::TraceContext SiblingOf(const core::TraceContext& trace);
 
 /// Adds the trailers that tell the caller the ids. Before the call's end.
 void AddTrailers(const CallIds& ids, grpc::CallbackServerContext& context);
+
+/// A job with its model, and the options that a request chose of it: what is wrong with these, or
+/// that there is no such model, is the status, and the job has what could be found out.
+absl::Status Choose(const CallServices& services, const v1::ClassifyRequest& request, Job& job);
 
 /// Whether the caller wants `routing.domains`; the default is yes.
 inline bool WantsGates(const v1::ClassifyOptions& options) {

@@ -15,7 +15,7 @@ Catalogue CatalogueOf(const v1::ModelManifest& manifest) {
   catalogue.taxonomy = model::TaxonomyOf(manifest);
   catalogue.concepts = model::ConceptNames(manifest);
   catalogue.version = model::VersionName(manifest);
-  catalogue.branches.assign(manifest.gates().branches().begin(), manifest.gates().branches().end());
+  catalogue.branches = model::BranchNames(manifest);
   for (const v1::ExpertPart& part : manifest.experts()) {
     catalogue.domains.push_back(part.domain());
     catalogue.classes.emplace_back(part.classes().begin(), part.classes().end());

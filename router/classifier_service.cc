@@ -6,13 +6,16 @@
 #include "router/call_context.h"
 #include "router/classify_call.h"
 #include "router/describe.h"
+#include "router/errors.h"
 #include "router/stream_call.h"
+#include "rpc/status.h"
 
 namespace orchard::router {
 
 ClassifierService::ClassifierService(Engine& engine, const Options& options)
     : engine_(engine),
-      services_{.pipeline = engine.pipeline(),
+      services_{.models = engine.models(),
+                .pipeline = engine.pipeline(),
                 .metrics = engine.metrics(),
                 .max_stream_in_flight = options.max_stream_in_flight,
                 .draining = draining_.get_token()} {}
@@ -32,15 +35,20 @@ grpc::ServerUnaryReactor* ClassifierService::DescribeModel(grpc::CallbackServerC
                                                            const v1::DescribeModelRequest* request,
                                                            v1::ModelDescription* response) {
   const core::Clock::time_point begin = core::Clock::now();
-  AddTrailers(IdsOf(*context), *context);
-  *response = Describe(engine_.manifest(), engine_.catalogue(), engine_.pipeline().settings(),
-                       engine_.fleet(), request->endpoints());
-  response->mutable_limits()->set_max_stream_in_flight(
-      static_cast<std::uint32_t>(services_.max_stream_in_flight));
+  const CallIds ids = IdsOf(*context);
+  AddTrailers(ids, *context);
+  const absl::StatusOr<ModelRegistry::Model> model = engine_.models().Find(request->model());
+  if (model.ok()) {
+    *response = Describe(**model, engine_.pipeline().settings(), request->endpoints());
+    AddNames(engine_.models(), *response);
+    response->mutable_limits()->set_max_stream_in_flight(
+        static_cast<std::uint32_t>(services_.max_stream_in_flight));
+  }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  services_.metrics.Request(Method::kDescribeModel, absl::StatusCode::kOk,
+  services_.metrics.Request(Method::kDescribeModel, model.status().code(),
                             core::Clock::now() - begin);
-  reactor->Finish(grpc::Status::OK);
+  reactor->Finish(
+      rpc::ToGrpc(ForCaller(model.status(), ids.request_id, ids.trace), *context, kPushback));
   return reactor;
 }
 

@@ -23,14 +23,13 @@ ClassifyCall::ClassifyCall(const CallServices& services, grpc::CallbackServerCon
           .cancelled = cancelled_.get_token()};
   // `this` is safe in the callback: OnDone comes only after Finish, which it calls exactly once.
   Done done = [this](const absl::StatusOr<Classification>& answer) { Answer(answer); };
-  const absl::StatusOr<Options> options = services.pipeline.Parse(request.options());
+  const absl::Status chosen = Choose(services, request, job);
   const absl::StatusOr<Priority> priority = PriorityOf(context);
-  if (!options.ok() || !priority.ok()) {
-    services.pipeline.Refuse(std::move(job), options.ok() ? priority.status() : options.status(),
+  if (!chosen.ok() || !priority.ok()) {
+    services.pipeline.Refuse(std::move(job), chosen.ok() ? priority.status() : chosen,
                              std::move(done));
     return;
   }
-  job.options = *options;
   job.priority = *priority;
   services.pipeline.Start(std::move(job), std::move(done));
 }

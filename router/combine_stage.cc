@@ -74,13 +74,13 @@ absl::StatusOr<Classification> Combine(const Catalogue& catalogue, const GateRow
                         .routing = RoutingOf(gates, gather)};
 }
 
-void CombineStage::Run(Gathered gathered) const {
+void CombineStage::Run(Gathered gathered) {
   Request& request = *gathered.request;
   request.passage.Enter(Stage::kCombine, Clock::now());
-  absl::StatusOr<Classification> answer =
-      request.Cancelled()
-          ? absl::CancelledError("the caller has gone")
-          : Combine(catalogue_, gathered.gates, gathered.gather, request.options.top);
+  absl::StatusOr<Classification> answer = request.Cancelled()
+                                              ? absl::CancelledError("the caller has gone")
+                                              : Combine(request.model->catalogue(), gathered.gates,
+                                                        gathered.gather, request.options.top);
   request.passage.End(Clock::now());
   if (answer.ok()) {
     answer->passage = request.passage;

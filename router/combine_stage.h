@@ -11,14 +11,8 @@ namespace orchard::router {
 /// The last stage: what was gathered → one answer, which ends the request. Thread-safe.
 class CombineStage {
  public:
-  /// The catalogue outlives the stage and its answers.
-  explicit CombineStage(const Catalogue& catalogue) : catalogue_(catalogue) {}
-
   /// Answers the request on this thread.
-  void Run(Gathered gathered) const;
-
- private:
-  const Catalogue& catalogue_;
+  static void Run(Gathered gathered);
 };
 
 /// What became of the domains of a picture.

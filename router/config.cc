@@ -10,6 +10,7 @@
 #include "core/status.h"
 #include "core/units.h"
 #include "experts/target.h"
+#include "model/manifest.h"
 #include "model/store.h"
 #include "server/cgroup.h"
 #include "vision/sniff.h"
@@ -46,6 +47,21 @@ absl::Status CheckExpert(const std::string& text) {
   return absl::InvalidArgumentError("is not [MODEL/]DOMAIN=TARGET[,TARGET]");
 }
 
+/// "NAME=DIR" or "DIR": a folder may have a '=' behind a '/'.
+std::pair<std::string, std::string> NameAndFolder(const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || text.find('/') < equals) return {"", text};
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+absl::Status CheckModel(const std::string& text) {
+  const auto [name, folder] = NameAndFolder(text);
+  if (folder.empty()) return absl::InvalidArgumentError("names no folder, must be [NAME=]DIR");
+  if (text.size() == folder.size() || model::IsName(name)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("calls the model \"", name, "\": a name is letters, digits, '_' and '-'"));
+}
+
 /// PINNED needs a domain, which is the caller's to name.
 std::vector<std::pair<std::string, moe::PolicyKind>> DefaultPolicies() {
   std::vector<std::pair<std::string, moe::PolicyKind>> choices;
@@ -74,8 +90,12 @@ void Declare(server::Settings& settings, Config& config) {
   server::DeclareProcess(settings, config.process);
   settings.Section("Model and experts");
   settings
-      .Add("model", config.model,
-           "A model's version folder, or a folder of versions, of which the highest is taken.")
+      .Add("model", config.models,
+           "A model's version folder, or a folder of versions, of which the highest is taken; may "
+           "be given several times. NAME is what requests call it, otherwise the name in its "
+           "manifest. A request that names no model means the first.")
+      .Must(CheckModel)
+      .Placeholder("[NAME=]DIR")
       .DefaultText("models/default, found from the executable");
   settings.AddChoice("default-policy", config.default_policy, DefaultPolicies(),
                      "Which experts are asked when the caller does not say.");
@@ -214,19 +234,31 @@ absl::StatusOr<std::vector<std::string>> ReadExperts(
   return config.experts;
 }
 
-absl::StatusOr<Engine::Config> EngineConfigOf(const Config& config) {
-  std::filesystem::path model;
-  if (config.model) {
-    model = *config.model;
-  } else {
-    ORCHARD_ASSIGN_OR_RETURN(model, model::DefaultModel());
+namespace {
+
+absl::StatusOr<std::vector<ModelSource>> SourcesOf(const Config& config) {
+  std::vector<ModelSource> sources;
+  for (const std::string& text : config.models) {
+    const auto [name, folder] = NameAndFolder(text);
+    ORCHARD_ASSIGN_OR_RETURN(std::filesystem::path version, model::ResolveVersion(folder));
+    sources.push_back({.name = name, .version_dir = std::move(version)});
   }
+  if (!sources.empty()) return sources;
+  ORCHARD_ASSIGN_OR_RETURN(const std::filesystem::path usual, model::DefaultModel());
+  ORCHARD_ASSIGN_OR_RETURN(std::filesystem::path version, model::ResolveVersion(usual));
+  sources.push_back({.name = "", .version_dir = std::move(version)});
+  return sources;
+}
+
+}  // namespace
+
+absl::StatusOr<Engine::Config> EngineConfigOf(const Config& config) {
   Engine::Config engine;
-  ORCHARD_ASSIGN_OR_RETURN(engine.version_dir, model::ResolveVersion(model));
+  ORCHARD_ASSIGN_OR_RETURN(engine.models, SourcesOf(config));
   engine.experts = config.experts;
   engine.expert_in_flight = config.expert_in_flight;
   engine.pipeline.expert_timeout = config.expert_timeout;
-  engine.pipeline.cold_start_wait = config.cold_start_wait;
+  engine.cold_start_wait = config.cold_start_wait;
   engine.dns_interval = config.dns_interval;
   engine.expert_subset = config.expert_subset;
   engine.hedge = config.hedge;

@@ -24,7 +24,7 @@ struct Config {
   Config();
 
   server::ProcessConfig process = server::RouterProcessConfig();
-  std::optional<std::filesystem::path> model;  ///< absent: found from the executable
+  std::vector<std::string> models;  ///< [NAME=]DIR; none: found from the executable
   moe::PolicyKind default_policy = moe::PolicyKind::kExact;
   std::vector<std::string> experts;  ///< [MODEL/]DOMAIN=TARGET[,TARGET]
   std::chrono::milliseconds dns_interval{5'000};

@@ -11,18 +11,18 @@
 #include "router/metrics.h"
 #include "router/request.h"
 #include "router/waiting_room.h"
-#include "vision/preprocess.h"
+#include "vision/decode.h"
 
 namespace orchard::router {
 
-/// Bytes → the encoder's pixels, on a pool of threads that take requests from the waiting room.
+/// Bytes → the pixels that the encoder of the request's model reads, and the picture where its
+/// experts may look at it, on a pool of threads that take requests from the waiting room.
 /// Thread-safe.
 class DecodeStage {
  public:
   struct Options {
     size_t workers = 1;  ///< threads
     vision::Limits limits;
-    vision::Profile profile;
   };
   /// Takes a decoded request on; on an error the request is still the stage's.
   using Next = std::function<absl::Status(RequestPtr&&)>;
@@ -41,6 +41,8 @@ class DecodeStage {
   void Work();
   void Process(RequestPtr request);
   absl::Status Decode(Request& request);
+  absl::Status DecodePixels(Request& request) const;
+  absl::Status DecodeAndHold(Request& request) const;
 
   const Options options_;
   WaitingRoom<RequestPtr>& room_;

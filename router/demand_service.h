@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 #include "orchard/v1/demand.grpc.pb.h"
 #include "router/demand_board.h"
@@ -8,12 +9,15 @@
 
 namespace orchard::router {
 
-/// v1::Demand over a board: tells other routers what this one needs. Thread-safe; the board
-/// outlives it.
+/// v1::Demand over the boards of a router's models: tells other routers what this one needs.
+/// Thread-safe; the boards outlive it.
 class DemandService final : public v1::Demand::CallbackService {
  public:
-  /// `max_streams`: routers that watch at a time.
-  explicit DemandService(DemandBoard& board, size_t max_streams = 4096);
+  /// `boards`: one a model, at least one. `max_streams`: routers that watch a model at a time,
+  /// times models.
+  explicit DemandService(std::vector<DemandBoard*> boards, size_t max_streams = 4096);
+  explicit DemandService(DemandBoard& board, size_t max_streams = 4096)
+      : DemandService(std::vector{&board}, max_streams) {}
   ~DemandService() override;
 
   grpc::ServerWriteReactor<v1::DemandReport>* Watch(grpc::CallbackServerContext* context,
@@ -23,11 +27,11 @@ class DemandService final : public v1::Demand::CallbackService {
   void EndStreams();
 
  private:
-  v1::DemandReport ReportOf(const std::vector<Demand>& own) const;
+  static v1::DemandReport ReportOf(const DemandBoard& board, const std::vector<Demand>& own);
 
-  DemandBoard& board_;
-  rpc::StateStreams<v1::DemandReport> streams_;
-  const DemandBoard::Subscription subscription_;  // Last: it uses the rest.
+  const std::vector<DemandBoard*> boards_;
+  rpc::StateStreams<v1::DemandReport> streams_;           // their key: the place of the board
+  std::vector<DemandBoard::Subscription> subscriptions_;  // Last: they use the rest.
 };
 
 }  // namespace orchard::router

@@ -49,31 +49,41 @@ void AddEndpoints(const ExpertFleet& fleet, size_t index, v1::DomainDescription&
 
 }  // namespace
 
-v1::ModelDescription Describe(const v1::ModelManifest& manifest, const Catalogue& catalogue,
-                              const Pipeline::Settings& settings, const ExpertFleet& fleet,
+v1::ModelDescription Describe(const ServedModel& model, const Pipeline::Settings& settings,
                               bool endpoints) {
+  const v1::ModelManifest& manifest = model.manifest();
   v1::ModelDescription description;
   description.set_name(manifest.name());
   description.set_version(manifest.version());
   description.set_encoder_fingerprint(manifest.encoder().fingerprint());
-  *description.mutable_branches() = manifest.gates().branches();
+  const Catalogue& catalogue = model.catalogue();
+  description.mutable_branches()->Add(catalogue.branches.begin(), catalogue.branches.end());
   size_t index = 0;
   for (const v1::ExpertPart& part : manifest.experts()) {
     v1::DomainDescription& domain = *description.add_domains();
     domain.set_name(part.domain());
-    domain.set_branch(part.branch());
+    domain.set_branch(catalogue.branches[catalogue.taxonomy.branch_of[index]]);
     *domain.mutable_classes() = part.classes();
     domain.set_version(part.file().version());
-    domain.set_available(!fleet.Unavailable(index));
-    if (endpoints) AddEndpoints(fleet, index, domain);
+    domain.set_available(!model.fleet().Unavailable(index));
+    if (endpoints) AddEndpoints(model.fleet(), index, domain);
     ++index;
   }
   *description.mutable_concepts() = manifest.concepts();
   *description.mutable_abstention() = manifest.abstention();
-  *description.mutable_defaults() = Defaults(catalogue, settings);
+  *description.mutable_defaults() = Defaults(model.catalogue(), settings);
   *description.mutable_limits() = Limits(settings);
   *description.mutable_evaluation() = manifest.evaluation();
   return description;
+}
+
+void AddNames(const ModelRegistry& models, v1::ModelDescription& description) {
+  for (const ModelRegistry::Model& model : models.all()) {
+    v1::ModelName& name = *description.add_models();
+    name.set_name(model->name());
+    name.set_version(model->manifest().version());
+    for (const std::string& domain : model->catalogue().domains) name.add_domains(domain);
+  }
 }
 
 }  // namespace orchard::router

@@ -15,17 +15,22 @@ namespace orchard::router {
 
 using core::Clock;
 
-EncodeStage::EncodeStage(Options options, Encode encode, Estimates& estimates, Metrics& metrics,
-                         Next next)
-    : encode_(std::move(encode)),
-      estimates_(estimates),
+namespace {
+
+bool OfOneModel(const RequestPtr& a, const RequestPtr& b) { return a->model == b->model; }
+
+}  // namespace
+
+EncodeStage::EncodeStage(Options options, Estimates& estimates, Metrics& metrics, Next next)
+    : estimates_(estimates),
       metrics_(metrics),
       next_(std::move(next)),
       batcher_({.name = "encode",
                 .max_batch = options.max_batch,
                 .max_waiting = options.max_waiting,
                 .workers = options.workers,
-                .start_worker = std::move(options.start_worker)},
+                .start_worker = std::move(options.start_worker),
+                .together = OfOneModel},
                [this](std::vector<RequestPtr> batch) { Process(std::move(batch)); }) {}
 
 void EncodeStage::Process(std::vector<RequestPtr> batch) {
@@ -37,7 +42,7 @@ void EncodeStage::Process(std::vector<RequestPtr> batch) {
   for (const RequestPtr& request : batch) request->passage.Enter(Stage::kEncode, begin);
   const std::vector<std::uint8_t> pixels = Join(batch);
   encoding_.fetch_add(batch.size(), std::memory_order_relaxed);
-  absl::StatusOr<Encoded> encoded = encode_(pixels, batch.size());
+  absl::StatusOr<Encoded> encoded = batch.front()->model->Run(pixels, batch.size());
   encoding_.fetch_sub(batch.size(), std::memory_order_relaxed);
   if (!encoded.ok() && batch.size() > 1) return EncodeEach(pixels, std::move(batch));
   const Clock::time_point end = Clock::now();
@@ -57,7 +62,8 @@ void EncodeStage::GoOn(Encoded encoded, std::vector<RequestPtr> batch, Clock::ti
 void EncodeStage::EncodeEach(std::span<const std::uint8_t> pixels, std::vector<RequestPtr> batch) {
   const size_t row_bytes = pixels.size() / batch.size();
   for (size_t row = 0; row < batch.size(); ++row) {
-    absl::StatusOr<Encoded> encoded = encode_(pixels.subspan(row * row_bytes, row_bytes), 1);
+    absl::StatusOr<Encoded> encoded =
+        batch[row]->model->Run(pixels.subspan(row * row_bytes, row_bytes), 1);
     if (!encoded.ok()) {
       Fail(encoded.status(), std::move(batch[row]));
       continue;
@@ -80,7 +86,7 @@ void EncodeStage::Learn(const std::vector<RequestPtr>& batch, Clock::duration to
 
 void EncodeStage::DropUnwanted(std::vector<RequestPtr>& batch) {
   const Clock::time_point now = Clock::now();
-  const Clock::duration needed = estimates_.FromEncode(batch.size());
+  const Clock::duration needed = estimates_.FromEncode(batch.size(), batch.front()->model->place());
   std::erase_if(batch, [&](RequestPtr& request) {
     const absl::Status worth = request->CheckWorthIt(now, needed);
     if (worth.ok()) return false;

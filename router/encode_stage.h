@@ -12,26 +12,14 @@
 #include "absl/status/statusor.h"
 
 #include "core/micro_batcher.h"
-#include "core/tensor.h"
-#include "model/gates.h"
+#include "router/encoded.h"
 #include "router/estimates.h"
 #include "router/metrics.h"
 #include "router/request.h"
 
 namespace orchard::router {
 
-/// What the encoder and the gates say about a micro-batch.
-struct Encoded {
-  core::FeatureBatch features;
-  model::GateBatch gates;
-};
-
-/// The forward pass: `pixels`, uint8 [rows, crop, crop, 3] → features and gates of `rows` rows.
-/// Thread-safe. A function, so that tests of the pipeline need no LibTorch.
-using Encode =
-    std::function<absl::StatusOr<Encoded>(std::span<const std::uint8_t> pixels, size_t rows)>;
-
-/// Pixels → features and gates, in micro-batches, on workers. Thread-safe.
+/// Pixels → features and gates, in micro-batches of one model each, on workers. Thread-safe.
 class EncodeStage {
  public:
   struct Options {
@@ -43,7 +31,7 @@ class EncodeStage {
   /// Takes an encoded micro-batch on; request i is row i.
   using Next = std::function<void(Encoded, std::vector<RequestPtr>)>;
 
-  EncodeStage(Options options, Encode encode, Estimates& estimates, Metrics& metrics, Next next);
+  EncodeStage(Options options, Estimates& estimates, Metrics& metrics, Next next);
 
   /// On an error the request was not touched. Errors: RESOURCE_EXHAUSTED, UNAVAILABLE.
   absl::Status Submit(RequestPtr&& request) { return batcher_.Submit(std::move(request)); }
@@ -61,7 +49,6 @@ class EncodeStage {
   void GoOn(Encoded encoded, std::vector<RequestPtr> batch, core::Clock::time_point now);
   static void Fail(const absl::Status& status, RequestPtr request);
 
-  const Encode encode_;
   Estimates& estimates_;
   Metrics& metrics_;
   const Next next_;

@@ -38,9 +38,9 @@ void Estimates::Encoded(size_t pictures, Clock::duration took) {
   encode_.Add(static_cast<double>(pictures), took);
 }
 
-void Estimates::Answered(size_t domain, Clock::duration took) {
+void Estimates::Answered(size_t domain, Clock::duration took, size_t model) {
   core::MutexLock lock(mutex_);
-  experts_.Add(domain, took);
+  experts_[model].Add(domain, took);
 }
 
 void Estimates::Waited(Clock::duration judged, Clock::duration waited) {
@@ -55,7 +55,7 @@ void Estimates::Refused() {
   core::MutexLock lock(mutex_);
   decode_.Refused();
   encode_.Refused();
-  experts_.Refused();
+  for (DomainTimes& experts : experts_) experts.Refused();
 }
 
 double Estimates::Margin() const {
@@ -87,18 +87,18 @@ Clock::duration Estimates::Wait(const Backlog& backlog, size_t bytes) const {
   return std::max(decoded, encoding_begins) - decode_.Of(static_cast<double>(bytes));
 }
 
-Clock::duration Estimates::Own(size_t bytes, size_t pass) const {
+Clock::duration Estimates::Own(size_t bytes, size_t pass, size_t model) const {
   return decode_.Of(static_cast<double>(bytes)) + encode_.Of(static_cast<double>(pass)) +
-         experts_.Quick();
+         experts_[model].Quick();
 }
 
-Needed Estimates::OfNew(const Backlog& backlog, size_t bytes) const {
+Needed Estimates::OfNew(const Backlog& backlog, size_t bytes, size_t model) const {
   core::MutexLock lock(mutex_);
   // Under load it shares its forward pass.
   const size_t mates = (backlog.waiting + backlog.decoding + backlog.decoded) / workers_.encode;
   const size_t pass = std::clamp<size_t>(mates, 1, workers_.max_batch);
-  const Clock::duration alone = Own(bytes, 1);
-  return {.waiting = Times(Wait(backlog, bytes) + Own(bytes, pass) - alone, Margin()),
+  const Clock::duration alone = Own(bytes, 1, model);
+  return {.waiting = Times(Wait(backlog, bytes) + Own(bytes, pass, model) - alone, Margin()),
           .own = alone};
 }
 
@@ -107,27 +107,29 @@ Clock::duration Estimates::WaitBehind(const Backlog& backlog, size_t bytes) cons
   return Wait(backlog, bytes);
 }
 
-Clock::duration Estimates::FromDecode(size_t bytes) const {
+Clock::duration Estimates::FromDecode(size_t bytes, size_t model) const {
   core::MutexLock lock(mutex_);
-  return Own(bytes, 1);
+  return Own(bytes, 1, model);
 }
 
-Clock::duration Estimates::FromEncode(size_t pictures) const {
+Clock::duration Estimates::FromEncode(size_t pictures, size_t model) const {
   core::MutexLock lock(mutex_);
-  return encode_.Of(static_cast<double>(pictures)) + experts_.Quick();
+  return encode_.Of(static_cast<double>(pictures)) + experts_[model].Quick();
 }
 
-Clock::duration Estimates::OfExperts() const {
+Clock::duration Estimates::OfExperts(size_t model) const {
   core::MutexLock lock(mutex_);
-  return experts_.Quick();
+  return experts_[model].Quick();
 }
 
 Estimates::Figures Estimates::figures() const {
   core::MutexLock lock(mutex_);
+  Clock::duration experts{};
+  for (const DomainTimes& model : experts_) experts = std::max(experts, model.Quick());
   return {.decode_seconds = core::Seconds(decode_.Of(recent_bytes_)),
           .encode_alpha_seconds = encode_.alpha(),
           .encode_picture_seconds = encode_.beta(),
-          .experts_seconds = core::Seconds(experts_.Quick()),
+          .experts_seconds = core::Seconds(experts),
           .wait_margin = Margin()};
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -38,12 +39,19 @@ class Estimates {
     size_t encode = 1;
     size_t max_batch = 4;  ///< pictures a forward pass
   };
-  Estimates(Workers workers, size_t domains) : workers_(workers), experts_(domains) {}
+  /// For one model, of so many domains.
+  Estimates(Workers workers, size_t domains) : Estimates(workers, std::vector<size_t>{domains}) {}
+  /// For several, by their places (ServedModel::place): decoding and forward passes are learned
+  /// together, as what waits is of all of them; experts apart, so that no model's slow ones refuse
+  /// the pictures of another.
+  Estimates(Workers workers, const std::vector<size_t>& domains)
+      : workers_(workers), experts_(domains.begin(), domains.end()) {}
 
   void Decoded(size_t bytes, core::Clock::duration took) ABSL_LOCKS_EXCLUDED(mutex_);
   void Encoded(size_t pictures, core::Clock::duration took) ABSL_LOCKS_EXCLUDED(mutex_);
   /// All experts of a picture, whose most probable domain is `domain`, have answered.
-  void Answered(size_t domain, core::Clock::duration took) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Answered(size_t domain, core::Clock::duration took, size_t model = 0)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// A picture that was to wait `judged` for others waited `waited`. Waiting is judged by means,
   /// and half of all waits are longer; by how much, this learns.
@@ -55,25 +63,28 @@ class Estimates {
 
   /// Of a picture of `bytes` that comes now. The wait has its margin; a picture's own time has
   /// none: one that nobody stands before is refused only for what its stages take on average.
-  Needed OfNew(const Backlog& backlog, size_t bytes) const ABSL_LOCKS_EXCLUDED(mutex_);
+  Needed OfNew(const Backlog& backlog, size_t bytes, size_t model = 0) const
+      ABSL_LOCKS_EXCLUDED(mutex_);
   /// Without the margin; for Waited().
   core::Clock::duration WaitBehind(const Backlog& backlog, size_t bytes) const
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// What is left before decoding a picture of `bytes`.
-  core::Clock::duration FromDecode(size_t bytes) const ABSL_LOCKS_EXCLUDED(mutex_);
+  core::Clock::duration FromDecode(size_t bytes, size_t model = 0) const
+      ABSL_LOCKS_EXCLUDED(mutex_);
   /// What is left before a forward pass of `pictures`.
-  core::Clock::duration FromEncode(size_t pictures) const ABSL_LOCKS_EXCLUDED(mutex_);
+  core::Clock::duration FromEncode(size_t pictures, size_t model = 0) const
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// What the experts of a quick picture take, all waves together.
-  core::Clock::duration OfExperts() const ABSL_LOCKS_EXCLUDED(mutex_);
+  core::Clock::duration OfExperts(size_t model = 0) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// For gauges.
   struct Figures {
     double decode_seconds = 0.0;          ///< of a picture of recent size
     double encode_alpha_seconds = 0.0;    ///< of a pass, whatever its size
     double encode_picture_seconds = 0.0;  ///< of each picture in it
-    double experts_seconds = 0.0;         ///< the quick tenth
+    double experts_seconds = 0.0;         ///< the quick tenth, of the model where it is longest
     double wait_margin = 1.0;             ///< what a judged wait is multiplied by
   };
   Figures figures() const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -81,14 +92,15 @@ class Estimates {
  private:
   core::Clock::duration Wait(const Backlog& backlog, size_t bytes) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  core::Clock::duration Own(size_t bytes, size_t pass) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  core::Clock::duration Own(size_t bytes, size_t pass, size_t model) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   double Margin() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Workers workers_;
   mutable core::Mutex mutex_;
-  core::LinearTime decode_ ABSL_GUARDED_BY(mutex_);  // by bytes
-  core::LinearTime encode_ ABSL_GUARDED_BY(mutex_);  // by pictures
-  DomainTimes experts_ ABSL_GUARDED_BY(mutex_);
+  core::LinearTime decode_ ABSL_GUARDED_BY(mutex_);           // by bytes
+  core::LinearTime encode_ ABSL_GUARDED_BY(mutex_);           // by pictures
+  std::vector<DomainTimes> experts_ ABSL_GUARDED_BY(mutex_);  // by model
   double recent_bytes_ ABSL_GUARDED_BY(mutex_) = 0.0;
   double ratio_ ABSL_GUARDED_BY(mutex_) = 1.0;      // waited over judged, a faded mean
   double deviation_ ABSL_GUARDED_BY(mutex_) = 0.0;  // from it

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <list>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -20,11 +21,12 @@ namespace orchard::router {
 class PeerWatch;
 
 /// KEDA's external scaler: how many replicas the expert of a domain should have, by what this
-/// router and its peers were asked. Thread-safe; board and peers outlive it, it outlives its
+/// router and its peers were asked. Thread-safe; boards and peers outlive it, it outlives its
 /// server.
 ///
-/// `scalerMetadata` names the `domain`, and may name the `model`; other keys are KEDA's own, and
-/// nobody's fault. Its one metric is `desired-replicas`, of which one replica is for 1.
+/// `scalerMetadata` names the `domain`, and may name the `model` (else it is the first); other keys
+/// are KEDA's own, and nobody's fault. Its one metric is `desired-replicas`, of which one replica
+/// is for 1.
 ///
 /// An answer waits until the peers have been heard, a second at most: who was not asked lately
 /// watches nobody, and a part of the demand taken for all of it would shrink a domain.
@@ -46,8 +48,16 @@ class ExternalScaler final : public externalscaler::ExternalScaler::CallbackServ
     core::Clock::duration patience = std::chrono::seconds(1);  ///< for peers
   };
 
-  /// `peers` may be null: there are none.
-  ExternalScaler(DemandBoard& board, PeerWatch* peers, Options options);
+  /// One model that is scaled.
+  struct Model {
+    DemandBoard* board;
+    PeerWatch* peers = nullptr;  ///< null: there are none
+  };
+
+  /// `models`: at least one.
+  ExternalScaler(std::vector<Model> models, Options options);
+  ExternalScaler(DemandBoard& board, PeerWatch* peers, Options options)
+      : ExternalScaler({Model{.board = &board, .peers = peers}}, options) {}
   ExternalScaler(DemandBoard& board, PeerWatch* peers) : ExternalScaler(board, peers, Options()) {}
   ~ExternalScaler() override;
 
@@ -69,28 +79,35 @@ class ExternalScaler final : public externalscaler::ExternalScaler::CallbackServ
 
  private:
   using Active = externalscaler::IsActiveResponse;
+  /// What a call is about.
+  struct Place {
+    size_t model;
+    size_t domain;
+  };
   /// A unary call that waits for peers.
   struct Waiting {
-    size_t domain;
+    Place place;
     core::Clock::time_point until;
     std::function<void(const Demand& total)> answer;
   };
 
-  absl::StatusOr<size_t> DomainOf(const externalscaler::ScaledObjectRef& request) const;
-  void AnswerWhenHeard(size_t domain, std::function<void(const Demand& total)> answer)
+  absl::StatusOr<Place> PlaceOf(const externalscaler::ScaledObjectRef& request) const;
+  void AnswerWhenHeard(Place place, std::function<void(const Demand& total)> answer)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  bool Heard() const;
-  void Told() ABSL_LOCKS_EXCLUDED(mutex_);
-  void TellStreams(const std::vector<Demand>& total);
+  static bool Heard(const Model& model);
+  void Told(size_t model) ABSL_LOCKS_EXCLUDED(mutex_);
+  void TellStreams(size_t model, const std::vector<Demand>& total, bool heard);
+  size_t KeyOf(Place place) const { return place.model * kMostDomains + place.domain; }
 
-  DemandBoard& board_;
-  PeerWatch* const peers_;
+  static constexpr size_t kMostDomains = size_t{1} << 32;  // of a model, for the streams' keys
+
+  const std::vector<Model> models_;
   const Options options_;
   rpc::StateStreams<Active> streams_;
   core::Mutex mutex_;
   std::list<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
-  const DemandBoard::Subscription subscription_;  // Last: it uses the rest.
+  std::vector<DemandBoard::Subscription> subscriptions_;  // Last: they use the rest.
 };
 
 }  // namespace orchard::router

@@ -136,6 +136,17 @@ void FairShare::RemoveWaiting(Id id, const Entry& entry) {
   waiting_bytes_ -= static_cast<double>(entry.bytes);
 }
 
+bool FairShare::Hold(Id id, std::uint64_t bytes) {
+  const auto found = entries_.find(id);
+  if (found == entries_.end() || found->second.waits) return false;
+  const std::uint64_t half = limits_.bytes / 2;
+  if (bytes > half - std::min(bytes_, half)) return false;
+  found->second.bytes += bytes;
+  found->second.caller->bytes += bytes;
+  bytes_ += bytes;
+  return true;
+}
+
 void FairShare::Leave(Id id) {
   if (entries_.contains(id)) Remove(id);
 }

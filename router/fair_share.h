@@ -79,6 +79,10 @@ class FairShare {
   /// Whose turn it is: from now on it is worked on. Nothing when nobody waits.
   std::optional<Id> Next();
 
+  /// Whether who is worked on may hold so many bytes more, until it leaves: as long as half of all
+  /// bytes stay free, so that nobody is refused for it.
+  bool Hold(Id id, std::uint64_t bytes);
+
   /// It is over, wherever it was. An id that is gone already is ignored.
   void Leave(Id id);
 
@@ -88,6 +92,7 @@ class FairShare {
   size_t in_flight() const { return entries_.size(); }
   size_t waiting() const { return waiting_[0] + waiting_[1]; }
   std::uint64_t bytes() const { return bytes_; }
+  double waiting_bytes() const { return waiting_bytes_; }
   size_t callers() const { return callers_.size(); }
   /// Places that `caller` has.
   size_t InFlightOf(std::string_view caller) const;

@@ -25,32 +25,48 @@ using experts::EndpointTransition;
 /// For all first connections together; on a healthy network they take a few milliseconds.
 constexpr std::chrono::milliseconds kWarmUp{500};
 
-/// "[MODEL/]DOMAIN" → the domain's index; a fault otherwise.
-absl::StatusOr<size_t> DomainOf(const std::string& left, const std::string& model,
-                                std::span<const std::string> domains) {
+/// A domain by its places.
+struct Place {
+  size_t model;
+  size_t domain;
+};
+
+/// "[MODEL/]DOMAIN" → where it is; a fault otherwise.
+absl::StatusOr<Place> PlaceOf(const std::string& left, std::span<const NamedDomains> models) {
   const size_t slash = left.find('/');
-  const std::string domain = slash == std::string::npos ? left : left.substr(slash + 1);
-  if (slash != std::string::npos && left.substr(0, slash) != model) {
-    return absl::InvalidArgumentError(absl::StrCat("the model served here is \"", model,
-                                                   "\", not \"", left.substr(0, slash), "\""));
+  size_t model = 0;
+  if (slash != std::string::npos) {
+    const std::string name = left.substr(0, slash);
+    const auto known = std::ranges::find(models, name, &NamedDomains::model);
+    if (known == models.end()) {
+      const auto names = [](std::string* out, const NamedDomains& one) { *out += one.model; };
+      return absl::InvalidArgumentError(absl::StrCat(
+          "no model is called \"", name, "\"; served here: ", absl::StrJoin(models, ", ", names)));
+    }
+    model = static_cast<size_t>(known - models.begin());
   }
+  const std::string domain = slash == std::string::npos ? left : left.substr(slash + 1);
+  const std::vector<std::string>& domains = models[model].domains;
   const auto known = std::ranges::find(domains, domain);
-  if (known != domains.end()) return static_cast<size_t>(known - domains.begin());
-  return absl::InvalidArgumentError(absl::StrCat("the model has no domain \"", domain,
-                                                 "\", it has ", absl::StrJoin(domains, ", ")));
+  if (known != domains.end()) {
+    return Place{.model = model, .domain = static_cast<size_t>(known - domains.begin())};
+  }
+  return absl::InvalidArgumentError(absl::StrCat("the model ", models[model].model,
+                                                 " has no domain \"", domain, "\", it has ",
+                                                 absl::StrJoin(domains, ", ")));
 }
 
-absl::Status AddTargets(const std::string& setting, const std::string& model,
-                        std::span<const std::string> domains, ExpertTargets& by_domain) {
+absl::Status AddTargets(const std::string& setting, std::span<const NamedDomains> models,
+                        std::vector<ExpertTargets>& by_model) {
   const size_t equals = setting.find('=');
   if (equals == std::string::npos) {
     return absl::InvalidArgumentError("is not [MODEL/]DOMAIN=TARGET[,TARGET]");
   }
-  ORCHARD_ASSIGN_OR_RETURN(const size_t domain,
-                           DomainOf(setting.substr(0, equals), model, domains));
+  ORCHARD_ASSIGN_OR_RETURN(const Place place, PlaceOf(setting.substr(0, equals), models));
   ORCHARD_ASSIGN_OR_RETURN(const std::vector<experts::Target> targets,
                            experts::ParseTargets(setting.substr(equals + 1)));
-  by_domain[domain].insert(by_domain[domain].end(), targets.begin(), targets.end());
+  std::vector<experts::Target>& known = by_model[place.model][place.domain];
+  known.insert(known.end(), targets.begin(), targets.end());
   return absl::OkStatus();
 }
 
@@ -105,16 +121,21 @@ void WarnOfDomainsWithoutTarget(std::span<const std::string> domains,
 
 }  // namespace
 
-absl::Status ExpertFleet::Reload(const ExpertTargets& targets) {
+absl::Status ExpertFleet::CheckReload(const ExpertTargets& targets) const {
   if (!remote_) {
     return absl::FailedPreconditionError(
         "all experts run in this process; start the router with --expert to ask others");
   }
   // Else a file that lost its line would take every domain down, and be told that all is well.
-  if (std::ranges::all_of(targets, [](const auto& domain) { return domain.empty(); })) {
+  if (!AnyTarget(targets)) {
     return absl::InvalidArgumentError(
         "no --expert is set any more; experts move into this process only with a restart");
   }
+  return absl::OkStatus();
+}
+
+absl::Status ExpertFleet::Reload(const ExpertTargets& targets) {
+  ORCHARD_RETURN_IF_ERROR(CheckReload(targets));
   WarnOfDomainsWithoutTarget(remote_->domains, targets);
   for (size_t domain = 0; domain < experts_.size(); ++domain) {
     remote_->experts[domain]->SetTargets(targets[domain]);
@@ -122,16 +143,20 @@ absl::Status ExpertFleet::Reload(const ExpertTargets& targets) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<ExpertTargets> ParseExpertTargets(std::span<const std::string> settings,
-                                                 const std::string& model,
-                                                 std::span<const std::string> domains) {
-  ExpertTargets by_domain(domains.size());
+bool AnyTarget(const ExpertTargets& targets) {
+  return std::ranges::any_of(targets, [](const auto& domain) { return !domain.empty(); });
+}
+
+absl::StatusOr<std::vector<ExpertTargets>> ParseExpertTargets(
+    std::span<const std::string> settings, std::span<const NamedDomains> models) {
+  std::vector<ExpertTargets> by_model;
+  for (const NamedDomains& model : models) by_model.emplace_back(model.domains.size());
   std::vector<std::string> faults;
   for (const std::string& setting : settings) {
-    const absl::Status added = AddTargets(setting, model, domains, by_domain);
+    const absl::Status added = AddTargets(setting, models, by_model);
     if (!added.ok()) faults.push_back(absl::StrCat("\"", setting, "\": ", added.message()));
   }
-  if (faults.empty()) return by_domain;
+  if (faults.empty()) return by_model;
   return absl::InvalidArgumentError(absl::StrCat("--expert: ", absl::StrJoin(faults, "; ")));
 }
 

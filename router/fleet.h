@@ -107,18 +107,30 @@ class ExpertFleet {
   /// when no domain has a target, and nothing changes.
   absl::Status Reload(const ExpertTargets& targets);
 
+  /// Reload's errors, and nothing else.
+  absl::Status CheckReload(const ExpertTargets& targets) const;
+
  private:
   const std::unique_ptr<Remote> remote_;  // Before the experts, which use it; null: in process.
   const std::vector<std::unique_ptr<experts::Expert>> experts_;
   std::atomic<bool> stopped_ = false;
 };
 
-/// Reads settings of the form [MODEL/]DOMAIN=TARGET[,TARGET] (experts/target.h); a domain may come
-/// more than once. Errors: INVALID_ARGUMENT with every fault at once, naming the model where
-/// another one is named, and its domains where one is unknown.
-absl::StatusOr<ExpertTargets> ParseExpertTargets(std::span<const std::string> settings,
-                                                 const std::string& model,
-                                                 std::span<const std::string> domains);
+/// A model as settings name it.
+struct NamedDomains {
+  std::string model;
+  std::vector<std::string> domains;
+};
+
+/// Reads settings of the form [MODEL/]DOMAIN=TARGET[,TARGET] (experts/target.h) into targets by
+/// model; a domain may come more than once. Without MODEL it is a domain of the first model.
+/// Errors: INVALID_ARGUMENT with every fault at once, naming the models where another one is named,
+/// and the model's domains where one is unknown.
+absl::StatusOr<std::vector<ExpertTargets>> ParseExpertTargets(std::span<const std::string> settings,
+                                                              std::span<const NamedDomains> models);
+
+/// Whether any domain has a target.
+bool AnyTarget(const ExpertTargets& targets);
 
 /// All experts of a version folder, loaded into this process. Errors: model::LoadExperts'.
 absl::StatusOr<std::unique_ptr<ExpertFleet>> InProcessFleet(

@@ -53,7 +53,9 @@ std::vector<Demand> DemandsOf(const v1::DemandReport& report,
 class Peer::WatchCall final : public grpc::ClientReadReactor<v1::DemandReport> {
  public:
   WatchCall(Peer& peer, std::shared_ptr<grpc::ClientContext> context)
-      : peer_(peer), context_(std::move(context)) {}
+      : peer_(peer), context_(std::move(context)) {
+    request_.set_model(peer.board_.model());
+  }
 
   void Start() {
     peer_.stub_->async()->Watch(context_.get(), &request_, this);

@@ -37,44 +37,35 @@ size_t MaxAhead(const Pipeline::Settings& settings) {
 
 }  // namespace
 
-Pipeline::Pipeline(Settings settings, const Catalogue& catalogue, Encode encode, ExpertFleet& fleet,
-                   Metrics& metrics, const std::vector<Observer*>& observers)
+Pipeline::Pipeline(Settings settings, core::TimerQueue& timers, Metrics& metrics,
+                   const std::vector<Observer*>& observers)
     : settings_(std::move(settings)),
-      catalogue_(catalogue),
       observers_(Listeners(metrics, observers)),
       refused_(observers_),
       estimates_({.decode = settings_.decode_workers,
                   .encode = settings_.encode_workers,
                   .max_batch = settings_.max_batch},
-                 catalogue.domains.size()),
+                 settings_.domains),
       room_({.limits = {.in_flight = settings_.in_flight,
                         .waiting = settings_.queue,
                         .bytes = settings_.in_flight_bytes},
              .max_ahead = MaxAhead(settings_)}),
-      combine_(catalogue),
       scatter_(
           {.workers = settings_.combine_workers,
            .expert_timeout = std::chrono::duration_cast<Clock::duration>(settings_.expert_timeout),
-           .expert_in_flight = settings_.expert_in_flight,
-           .cold_start_wait =
-               std::chrono::duration_cast<Clock::duration>(settings_.cold_start_wait),
-           .keep_waves = observers_.depth() == Depth::kWaves,
-           .demand = settings_.demand},
-          catalogue, fleet, timers_, estimates_, metrics,
-          [this](Gathered gathered) { combine_.Run(std::move(gathered)); }),
+           .keep_waves = observers_.depth() == Depth::kWaves},
+          timers, estimates_, metrics, CombineStage::Run),
       // What was decoded is never refused for want of a place: there are as many as requests.
       encode_({.workers = settings_.encode_workers,
                .max_batch = settings_.max_batch,
                .max_waiting = settings_.in_flight,
                .start_worker = settings_.start_encode_worker},
-              std::move(encode), estimates_, metrics,
+              estimates_, metrics,
               [this](Encoded encoded, std::vector<RequestPtr> requests) {
                 scatter_.Run(std::move(encoded), std::move(requests));
               }),
-      decode_({.workers = settings_.decode_workers,
-               .limits = settings_.limits,
-               .profile = settings_.profile},
-              room_, estimates_, metrics,
+      decode_({.workers = settings_.decode_workers, .limits = settings_.limits}, room_, estimates_,
+              metrics,
               [this](RequestPtr&& request) { return encode_.Submit(std::move(request)); }) {
   Metrics::Capacity capacity{.in_flight = settings_.in_flight};
   capacity.workers[Metrics::kDecode] = settings_.decode_workers;
@@ -106,13 +97,12 @@ RequestPtr Pipeline::MakeRequest(Job job, Clock::time_point now, Done done) cons
   };
   const Clock::time_point deadline =
       std::min(job.deadline.value_or(in(settings_.default_deadline)), in(settings_.max_deadline));
-  auto request =
-      std::make_unique<Request>(job.image, job.options, job.arrived.value_or(now),
-                                deadline - Reserve(deadline - now), observers_, std::move(done));
+  auto request = std::make_unique<Request>(
+      std::move(job.model), job.image, job.options, job.arrived.value_or(now),
+      deadline - Reserve(deadline - now), observers_, std::move(done));
   request->method = job.method;
   request->id = std::move(job.request_id);
   request->trace = job.trace;
-  request->model = catalogue_.version;
   request->cancelled = std::move(job.cancelled);
   request->priority = job.priority;
   return request;
@@ -121,6 +111,7 @@ RequestPtr Pipeline::MakeRequest(Job job, Clock::time_point now, Done done) cons
 /// In the order of cost; nothing was spent on what is refused here.
 absl::Status Pipeline::CheckAdmission(Request& request, const FairShare::Ask& ask,
                                       Clock::time_point now) {
+  if (request.model == nullptr) return absl::InternalError("a job for no model");  // Our mistake.
   if (request.image.size() > settings_.limits.max_bytes) {
     return absl::InvalidArgumentError(
         absl::StrFormat("the picture has %d bytes, the limit is %d; send a smaller one",
@@ -129,8 +120,8 @@ absl::Status Pipeline::CheckAdmission(Request& request, const FairShare::Ask& as
   ORCHARD_RETURN_IF_ERROR(request.CheckWorthIt(now, Clock::duration::zero()));
   const Backlog ahead = Ahead(room_.AheadOf(ask.caller, ask.priority));
   request.judged_wait = estimates_.WaitBehind(ahead, request.image.size());
-  const absl::Status worth =
-      request.CheckWorthIt(now, estimates_.OfNew(ahead, request.image.size()).all());
+  const absl::Status worth = request.CheckWorthIt(
+      now, estimates_.OfNew(ahead, request.image.size(), request.model->place()).all());
   const bool alone = room_.load().in_flight == 0;
   if (absl::IsDeadlineExceeded(worth) && alone) estimates_.Refused();
   return worth;
@@ -179,7 +170,7 @@ absl::Status Pipeline::RefusalFor(Shed reason) const {
     }
     return "the deadline can't be kept";
   };
-  const FairShare::Ahead all{.requests = load.waiting, .bytes = static_cast<double>(load.bytes)};
+  const FairShare::Ahead all{.requests = load.waiting, .bytes = load.waiting_bytes};
   return Refusal(reason, say(), estimates_.OfNew(Ahead(all), 1).all() / 2);
 }
 

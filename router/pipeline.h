@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -20,11 +21,9 @@
 #include "router/catalogue.h"
 #include "router/combine_stage.h"
 #include "router/decode_stage.h"
-#include "router/demand_meter.h"
 #include "router/encode_stage.h"
 #include "router/estimates.h"
 #include "router/fair_share.h"
-#include "router/fleet.h"
 #include "router/metrics.h"
 #include "router/observers.h"
 #include "router/options.h"
@@ -32,6 +31,7 @@
 #include "router/request.h"
 #include "router/request_record.h"
 #include "router/scatter.h"
+#include "router/served_model.h"
 #include "router/waiting_room.h"
 #include "vision/decode.h"
 
@@ -39,6 +39,8 @@ namespace orchard::router {
 
 /// One picture to classify.
 struct Job {
+  /// Whose answer is wanted; null only for a job that is refused (Pipeline::Refuse).
+  std::shared_ptr<ServedModel> model = nullptr;
   std::string_view image;  ///< a file's bytes; they must live until `done` is called
   Options options = {};
   std::optional<core::Clock::time_point> deadline = std::nullopt;  ///< absent: the default
@@ -55,12 +57,13 @@ struct Job {
 };
 
 /// The line, assembled: admit → decode → encode → scatter → combine → answer. Knows no gRPC: the
-/// service and the evaluation call it alike. Thread-safe.
+/// service and the evaluation call it alike. It lives as long as the process and has no model: each
+/// request brings its own (served_model.h), and all share threads, places and estimates.
+/// Thread-safe.
 class Pipeline {
  public:
   struct Settings {
     vision::Limits limits = {};
-    vision::Profile profile = {};
     moe::PolicyKind default_policy = moe::PolicyKind::kExact;
     std::chrono::nanoseconds default_deadline = std::chrono::seconds(10);
     /// No request stays longer, whatever deadline its caller gave.
@@ -71,23 +74,19 @@ class Pipeline {
     std::uint64_t in_flight_bytes = std::numeric_limits<std::uint64_t>::max();
     /// What one expert has for its answer; never more than the picture has.
     std::chrono::nanoseconds expert_timeout = std::chrono::seconds(2);
-    /// Rows that wait for one domain's expert; with one more it is missing at once. 0: no limit.
-    size_t expert_in_flight = 0;
-    /// How long a picture may wait for a domain that is being started; zero: it is missing at once.
-    std::chrono::nanoseconds cold_start_wait = std::chrono::nanoseconds::zero();
     size_t decode_workers = 1;
     size_t encode_workers = 1;
     size_t combine_workers = 2;  ///< threads that plan and combine what remote experts answer
     size_t max_batch = 4;        ///< pictures a forward pass
     std::function<void()> start_encode_worker = nullptr;  ///< first thing on each encode thread
-    /// Counts what pictures want of each domain; null: nobody counts. Outlives the pipeline.
-    DemandMeter* demand = nullptr;
+    /// How many domains each model has, by its place (ServedModel::place).
+    std::vector<size_t> domains = {};
   };
 
-  /// Everything given outlives the pipeline. `fleet` has one entry a domain of `catalogue`.
-  /// `observers` hear of each request after the metrics do.
-  Pipeline(Settings settings, const Catalogue& catalogue, Encode encode, ExpertFleet& fleet,
-           Metrics& metrics, const std::vector<Observer*>& observers = {});
+  /// Everything given outlives the pipeline, as does every model of a job. `observers` hear of each
+  /// request after the metrics do.
+  Pipeline(Settings settings, core::TimerQueue& timers, Metrics& metrics,
+           const std::vector<Observer*>& observers = {});
 
   /// Answers what is in progress: the last request's `done` has returned when this has.
   ~Pipeline() = default;
@@ -95,9 +94,11 @@ class Pipeline {
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
-  /// What a caller of the wire chose, completed with this server's defaults. Errors: ParseOptions'.
-  absl::StatusOr<Options> Parse(const v1::ClassifyOptions& options) const {
-    return ParseOptions(options, catalogue_, settings_.default_policy);
+  /// What a caller of the wire chose of a model, completed with this server's defaults. Errors:
+  /// ParseOptions'.
+  absl::StatusOr<Options> Parse(const v1::ClassifyOptions& options,
+                                const Catalogue& catalogue) const {
+    return ParseOptions(options, catalogue, settings_.default_policy);
   }
 
   /// Classifies; `done` is called exactly once: on this thread when the request is refused,
@@ -117,11 +118,7 @@ class Pipeline {
   /// What is in progress now, for gauges.
   Metrics::Load Load() const;
 
-  /// Pictures that wait for a domain which is being started.
-  size_t ColdWaiting(size_t domain) const { return scatter_.ColdWaiting(domain); }
-
   const Settings& settings() const { return settings_; }
-  const Catalogue& catalogue() const { return catalogue_; }
 
  private:
   RequestPtr MakeRequest(Job job, core::Clock::time_point now, Done done) const;
@@ -132,15 +129,12 @@ class Pipeline {
   Backlog Ahead(FairShare::Ahead ahead) const;
 
   const Settings settings_;
-  const Catalogue& catalogue_;
   const Observers observers_;
   Refused refused_;
   Estimates estimates_;
   WaitingRoom<RequestPtr> room_;
   // The stages from the last to the first: an earlier one is destroyed first and hands on what it
   // holds to the later ones, which still live.
-  core::TimerQueue timers_;
-  CombineStage combine_;
   ScatterStage scatter_;
   EncodeStage encode_;
   DecodeStage decode_;

@@ -5,7 +5,7 @@
 
 namespace orchard::router {
 
-/// The geometry of an encoder's input, for vision/.
+/// The geometry of a network's input, for vision/.
 vision::Profile ProfileOf(const v1::Preprocessing& preprocessing);
 
 }  // namespace orchard::router

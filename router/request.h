@@ -18,10 +18,12 @@
 #include "core/trace_context.h"
 #include "router/classification.h"
 #include "router/estimates.h"
+#include "router/held_picture.h"
 #include "router/observers.h"
 #include "router/options.h"
 #include "router/passage.h"
 #include "router/request_record.h"
+#include "router/served_model.h"
 #include "router/slot.h"
 
 namespace orchard::router {
@@ -33,9 +35,11 @@ using Done = absl::AnyInvocable<void(const absl::StatusOr<Classification>&) &&>;
 class Request {
  public:
   /// The observers outlive it.
-  Request(std::string_view image_bytes, Options valid_options, core::Clock::time_point arrived,
+  Request(std::shared_ptr<ServedModel> of_model, std::string_view image_bytes,
+          Options valid_options, core::Clock::time_point arrived,
           core::Clock::time_point give_up_at, const Observers& observers, Done done)
-      : image(image_bytes),
+      : model(std::move(of_model)),
+        image(image_bytes),
         options(valid_options),
         give_up(give_up_at),
         passage(arrived),
@@ -79,29 +83,33 @@ class Request {
     return CheckBudget(now, give_up, needed);
   }
 
+  /// Shared with the registry and other requests; null only where a request is refused because it
+  /// chose none.
+  const std::shared_ptr<ServedModel> model;
   const std::string_view image;  ///< a file's bytes; they live until Finish
   const Options options;
   const core::Clock::time_point give_up;  ///< the deadline less what sending an answer takes
   std::optional<Method> method;           ///< absent: asked within the process
   std::string id;
   core::TraceContext trace;   ///< `span` is this request's own
-  std::string_view model;     ///< "default/1"; outlives the request
   std::stop_token cancelled;  ///< asks to stop when the caller has gone; may have no state
   Slot slot;
   Priority priority = Priority::kInteractive;
   core::Clock::duration judged_wait{};  ///< how long it was to wait for others, at admission
   Passage passage;
-  std::vector<std::uint8_t> pixels;   ///< [crop, crop, 3]; from decode to encode
-  core::Clock::duration cold_wait{};  ///< for domains that were being started
-  std::vector<WaveRecord> waves;      ///< when an observer wants them
-  std::optional<Routing> routing;     ///< of one that was routed, and has no answer
+  std::vector<std::uint8_t> pixels;    ///< [crop, crop, 3]; from decode to encode
+  std::optional<HeldPicture> picture;  ///< where experts of the model look at pictures
+  core::Clock::duration cold_wait{};   ///< for domains that were being started
+  std::vector<WaveRecord> waves;       ///< when an observer wants them
+  std::optional<Routing> routing;      ///< of one that was routed, and has no answer
 
  private:
   RequestRecord RecordOf(const absl::StatusOr<Classification>& answer) const {
     return {.method = method,
             .request_id = id,
             .trace = trace,
-            .model = model,
+            .model = model ? std::string_view(model->catalogue().version) : std::string_view(),
+            .served = model.get(),
             .bytes = image.size(),  // The bytes themselves may have gone with the answer.
             .passage = passage,
             .status = answer.status(),

@@ -20,6 +20,8 @@
 
 namespace orchard::router {
 
+class ServedModel;
+
 /// The methods of the service, as metrics name them.
 enum class Method : std::uint8_t { kClassify, kClassifyStream, kDescribeModel };
 inline constexpr std::array kMethods = {Method::kClassify, Method::kClassifyStream,
@@ -61,10 +63,11 @@ struct WaveRecord {
 struct RequestRecord {
   std::optional<Method> method;  ///< absent: asked within the process, not by a caller
   std::string_view request_id;
-  core::TraceContext trace;  ///< `span` is this request's own
-  std::string_view model;    ///< "default/1"
-  size_t bytes = 0;          ///< of the picture's file
-  const Passage& passage;    ///< each stage's begin and end; where it ended
+  core::TraceContext trace;       ///< `span` is this request's own
+  std::string_view model;         ///< "default/1"; empty: no model was chosen
+  ServedModel* served = nullptr;  ///< the same; null: none
+  size_t bytes = 0;               ///< of the picture's file
+  const Passage& passage;         ///< each stage's begin and end; where it ended
   const absl::Status& status;
   const Classification* classification = nullptr;  ///< null: `status` says why
   /// Gates, who was activated, who answered, who is missing and why. Null: it did not get that far.

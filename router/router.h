@@ -27,7 +27,8 @@
 ///                      tells, peer_watch.h and peer.h listen to other routers
 ///   catalogue.h        the model's names, by index
 ///   metrics.h          what is measured (docs/metrics.md)
-///   engine.h           a model on disk → a pipeline, for the main and the evaluation
+///   served_model.h, model_registry.h, load_model.h   what each model has of its own
+///   engine.h           models on disk → a pipeline, for the main and the evaluation
 ///   classify_call.h, stream_call.h, classifier_service.h   the wire: pictures
 ///   external_scaler.h, demand_service.h, over state_streams.h   the wire: demand
 /// Conventions: domains are indexed as in the manifest; a stage never calls an earlier one, and

@@ -1,5 +1,7 @@
 /// orchard-router: pictures in, routed classifications out.
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -9,7 +11,6 @@
 #include "absl/status/statusor.h"
 
 #include "core/blas_kernels.h"
-#include "core/clock.h"
 #include "core/status.h"
 #include "core/version.h"
 #include "experts/target.h"
@@ -56,12 +57,13 @@ void ReloadExperts(Engine& engine, const std::vector<std::string>& arguments) {
   }
 }
 
-/// Null: none are named. Connections to peers are as connections to us: our own certificate, and
-/// the authorities of our callers.
-absl::StatusOr<std::unique_ptr<PeerWatch>> MakePeers(const Config& config,
-                                                     server::ServiceProcess& process,
-                                                     DemandBoard& board) {
-  if (config.router_peers.empty()) return nullptr;
+/// By model; empty: none are named. Connections to peers are as connections to us: our own
+/// certificate, and the authorities of our callers.
+absl::StatusOr<std::vector<std::unique_ptr<PeerWatch>>> MakePeers(const Config& config,
+                                                                  server::ServiceProcess& process,
+                                                                  const ModelRegistry& models) {
+  std::vector<std::unique_ptr<PeerWatch>> peers;
+  if (config.router_peers.empty()) return peers;
   ORCHARD_ASSIGN_OR_RETURN(std::vector<experts::Target> targets,
                            experts::ParseTargets(config.router_peers));
   const server::TlsSettings& own = config.process.tls;
@@ -69,10 +71,44 @@ absl::StatusOr<std::unique_ptr<PeerWatch>> MakePeers(const Config& config,
   if (!own.cert.empty()) tls = {.ca = own.client_ca, .cert = own.cert, .key = own.key};
   ORCHARD_ASSIGN_OR_RETURN(std::shared_ptr<grpc::ChannelCredentials> credentials,
                            process.ChannelCredentials("peer", std::move(tls)));
-  return std::make_unique<PeerWatch>(board,
-                                     PeerWatch::Options{.targets = std::move(targets),
-                                                        .credentials = std::move(credentials),
-                                                        .dns_interval = config.dns_interval});
+  for (const ModelRegistry::Model& model : models.all()) {
+    peers.push_back(std::make_unique<PeerWatch>(
+        *model->demand(),
+        PeerWatch::Options{
+            .targets = targets, .credentials = credentials, .dns_interval = config.dns_interval}));
+  }
+  return peers;
+}
+
+std::vector<ExternalScaler::Model> ScaledModels(
+    const ModelRegistry& models, const std::vector<std::unique_ptr<PeerWatch>>& peers) {
+  std::vector<ExternalScaler::Model> scaled;
+  for (const ModelRegistry::Model& model : models.all()) {
+    PeerWatch* const watch = peers.empty() ? nullptr : peers[scaled.size()].get();
+    scaled.push_back({.board = model->demand(), .peers = watch});
+  }
+  return scaled;
+}
+
+std::vector<DemandBoard*> BoardsOf(const ModelRegistry& models) {
+  std::vector<DemandBoard*> boards;
+  for (const ModelRegistry::Model& model : models.all()) boards.push_back(model->demand());
+  return boards;
+}
+
+void RefreshMetrics(Engine& engine, const std::vector<std::unique_ptr<PeerWatch>>& peers) {
+  engine.RefreshMetrics();
+  if (peers.empty()) return;
+  // Every model has the same peers; they are told apart by what they say of it. Of each state the
+  // most that any model sees.
+  std::array<size_t, kPeerStates> most{};
+  for (const auto& watch : peers) {
+    const std::array<size_t, kPeerStates> counts = watch->Counts();
+    for (size_t state = 0; state < kPeerStates; ++state) {
+      most[state] = std::max(most[state], counts[state]);
+    }
+  }
+  engine.models().first()->demand_metrics()->RefreshPeers(most);
 }
 
 /// Streams end before their connections do: at four fifths of their age.
@@ -94,25 +130,17 @@ int Serve(const Config& config, const std::vector<std::string>& arguments,
   engine_config->expert_credentials = *std::move(to_experts);
   AccessLog access_log;
   engine_config->observers = {&access_log};
-  const core::Clock::time_point begin = core::Clock::now();
   model::PrepareInferenceThread();  // Loading warms the model up, on this thread.
   absl::StatusOr<std::unique_ptr<Engine>> engine =
       Engine::Load(*engine_config, process.metrics().registry());
   if (!engine.ok()) return Refuse(kProgram, engine.status());
-  server::Log(server::LogLevel::kInfo, "model_loaded",
-              {{"model", (*engine)->catalogue().version},
-               {"path", engine_config->version_dir.string()},
-               {"experts", config.experts.empty() ? "in process" : "remote"},
-               {"encode_workers", config.encode_workers},
-               {"encoder_precision", model::Name((*engine)->encoder().precision())},
-               {"ms", core::Milliseconds(core::Clock::now() - begin)}});
   Engine& ready = **engine;
-  absl::StatusOr<std::unique_ptr<PeerWatch>> made = MakePeers(config, process, ready.demand());
-  if (!made.ok()) return Refuse(kProgram, made.status());
-  const std::unique_ptr<PeerWatch> peers = *std::move(made);
+  const absl::StatusOr<std::vector<std::unique_ptr<PeerWatch>>> peers =
+      MakePeers(config, process, ready.models());
+  if (!peers.ok()) return Refuse(kProgram, peers.status());
   ClassifierService service(ready, {.max_stream_in_flight = config.stream_in_flight});
-  ExternalScaler scaler(ready.demand(), peers.get(), ScalerOptionsOf(config));
-  DemandService demand(ready.demand());
+  ExternalScaler scaler(ScaledModels(ready.models(), *peers), ScalerOptionsOf(config));
+  DemandService demand(BoardsOf(ready.models()));
   const absl::Status bound =
       process.StartGrpc({{.name = v1::Classifier::service_full_name(),
                           .service = &service,
@@ -126,10 +154,7 @@ int Serve(const Config& config, const std::vector<std::string>& arguments,
                         LimitsOf(config));
   if (!bound.ok()) return Refuse(kProgram, bound);
   // Not before all may go wrong that can: a scrape must not outlive the engine.
-  process.metrics().OnScrape([&ready, &peers] {
-    ready.RefreshMetrics();
-    if (peers) ready.demand_metrics().RefreshPeers(peers->Counts());
-  });
+  process.metrics().OnScrape([&ready, &peers] { RefreshMetrics(ready, *peers); });
   if (!config.experts.empty()) {
     process.OnHangup([&ready, &arguments] { ReloadExperts(ready, arguments); });
   }

@@ -2,26 +2,19 @@
 
 #include <limits>
 #include <memory>
-#include <optional>
-#include <span>
 #include <utility>
 
 #include "router/internal/scatter_run.h"
 
 namespace orchard::router {
 
-ScatterStage::ScatterStage(Options options, const Catalogue& catalogue, ExpertFleet& fleet,
-                           core::TimerQueue& timers, Estimates& estimates, Metrics& metrics,
-                           Next next)
+ScatterStage::ScatterStage(Options options, core::TimerQueue& timers, Estimates& estimates,
+                           Metrics& metrics, Next next)
     : options_(options),
-      catalogue_(catalogue),
-      fleet_(fleet),
       timers_(timers),
       estimates_(estimates),
       metrics_(metrics),
       next_(std::move(next)),
-      cold_({.longest = options.cold_start_wait}, fleet, timers, metrics.cold()),
-      outstanding_(fleet.domains()),
       pool_({.name = "combine",
              .max_batch = 1,
              .max_waiting = std::numeric_limits<size_t>::max(),
@@ -31,33 +24,6 @@ ScatterStage::ScatterStage(Options options, const Catalogue& catalogue, ExpertFl
               const Metrics::Busy busy(metrics_, Metrics::kCombine);
               one.front()->Run();
             }) {}
-
-bool ScatterStage::TakePlace(size_t domain) {
-  if (options_.expert_in_flight == 0) return true;
-  if (outstanding_[domain].fetch_add(1) < options_.expert_in_flight) return true;
-  outstanding_[domain].fetch_sub(1);
-  return false;
-}
-
-void ScatterStage::GiveBackPlaces(size_t domain, size_t rows) {
-  if (options_.expert_in_flight > 0) outstanding_[domain].fetch_sub(rows);
-}
-
-void ScatterStage::Unavailable(std::span<std::optional<experts::MissingReason>> out) const {
-  fleet_.Unavailable(out);
-  if (cold_.longest() > core::Clock::duration::zero()) {
-    for (std::optional<experts::MissingReason>& reason : out) {
-      if (reason == experts::MissingReason::kCold) reason.reset();
-    }
-  }
-  if (options_.expert_in_flight == 0) return;
-  for (size_t domain = 0; domain < out.size(); ++domain) {
-    const size_t rows = outstanding_[domain].load(std::memory_order_relaxed);
-    if (!out[domain] && rows >= options_.expert_in_flight) {
-      out[domain] = experts::MissingReason::kOverloaded;
-    }
-  }
-}
 
 ScatterStage::~ScatterStage() {
   core::MutexLock lock(mutex_);

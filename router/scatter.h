@@ -1,12 +1,10 @@
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,12 +15,8 @@
 #include "core/mutex.h"
 #include "core/timer_queue.h"
 #include "experts/expert.h"
-#include "router/catalogue.h"
-#include "router/cold_starts.h"
-#include "router/demand_meter.h"
 #include "router/encode_stage.h"
 #include "router/estimates.h"
-#include "router/fleet.h"
 #include "router/gather.h"
 #include "router/metrics.h"
 #include "router/request.h"
@@ -53,14 +47,15 @@ class Scatter;
 /// the same expert at the same time share one call.
 ///
 /// An expert has `expert_timeout` for its answer, and no more than the most patient of its pictures
-/// has; then it is missing, and the next wave follows. No domain has more than `expert_in_flight`
-/// rows of ours at a time; over it, it is missing at once. So a hung expert holds few places, and
-/// those not for long. When the last picture of a call has gone on, the call is cancelled.
+/// has; then it is missing, and the next wave follows. No domain has more rows of ours at a time
+/// than its model allows (model_experts.h); over it, it is missing at once. So a hung expert holds
+/// few places, and those not for long. When the last picture of a call has gone on, the call is
+/// cancelled.
 ///
-/// A domain that is being started (MissingReason::kCold) is missing at once, or, with a
-/// `cold_start_wait`, asked when it is there: until then the picture waits, not longer than that
-/// and not so long that no time is left for an answer without it. It holds a place among
-/// `expert_in_flight` meanwhile. Other experts of its wave are asked at once.
+/// A domain that is being started (MissingReason::kCold) is missing at once, or, where its model
+/// has a `cold_start_wait`, asked when it is there: until then the picture waits, not longer than
+/// that and not so long that no time is left for an answer without it. It holds a place among the
+/// domain's rows meanwhile. Other experts of its wave are asked at once.
 ///
 /// Threads: a micro-batch begins on the encode worker, where experts in process answer at once, in
 /// a loop, so that the stack does not grow with the waves. What comes later (a remote answer, the
@@ -71,41 +66,27 @@ class ScatterStage {
   struct Options {
     size_t workers = 1;  ///< threads of the pool
     core::Clock::duration expert_timeout = std::chrono::seconds(2);
-    size_t expert_in_flight = 0;  ///< rows a domain; 0: no limit
-    /// How long a picture may wait for a domain that is being started; zero: it does not.
-    core::Clock::duration cold_start_wait = core::Clock::duration::zero();
     bool keep_waves = false;  ///< whether requests are to hold what was asked in which wave
-    /// Counts what pictures want of each domain; null: nobody counts. Outlives the stage.
-    DemandMeter* demand = nullptr;
   };
   /// Takes a picture on, on an encode worker or the pool.
   using Next = std::function<void(Gathered)>;
 
   /// Everything given outlives the stage.
-  ScatterStage(Options options, const Catalogue& catalogue, ExpertFleet& fleet,
-               core::TimerQueue& timers, Estimates& estimates, Metrics& metrics, Next next);
+  ScatterStage(Options options, core::TimerQueue& timers, Estimates& estimates, Metrics& metrics,
+               Next next);
 
   /// Waits for the micro-batches in progress, until the last expert that was asked has answered: at
-  /// the latest shortly after the deadline, or when the fleet is stopped (fleet.h).
+  /// the latest shortly after the deadline, or when their fleets are stopped (fleet.h).
   ~ScatterStage();
 
   ScatterStage(const ScatterStage&) = delete;
   ScatterStage& operator=(const ScatterStage&) = delete;
 
-  /// Takes a micro-batch; request i is row i of `encoded`.
+  /// Takes a micro-batch of one model; request i is row i of `encoded`.
   void Run(Encoded encoded, std::vector<RequestPtr> requests);
-
-  /// Pictures that wait for a domain which is being started.
-  size_t ColdWaiting(size_t domain) const { return cold_.waiting(domain); }
 
  private:
   friend class Scatter;
-
-  /// Room for a row at a domain's expert: false when there is none.
-  bool TakePlace(size_t domain);
-  void GiveBackPlaces(size_t domain, size_t rows);
-  /// Why each domain can't be asked now. One that is waited for can.
-  void Unavailable(std::span<std::optional<experts::MissingReason>> out) const;
 
   /// A micro-batch in progress.
   class Presence {
@@ -120,14 +101,10 @@ class ScatterStage {
   };
 
   const Options options_;
-  const Catalogue& catalogue_;
-  ExpertFleet& fleet_;
   core::TimerQueue& timers_;
   Estimates& estimates_;
   Metrics& metrics_;
   const Next next_;
-  ColdStarts cold_;
-  std::vector<std::atomic<size_t>> outstanding_;  // rows by domain, with those that are planned
   core::Mutex mutex_;
   std::condition_variable changed_;
   size_t present_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <utility>
 
 #include "router/fair_share.h"
@@ -13,6 +14,8 @@ class Places {
   virtual void Leave(FairShare::Id id) = 0;
   /// The encoder has taken the picture.
   virtual void Encoding(FairShare::Id id) = 0;
+  /// It wants to hold so many bytes more; false: there is no room, and it may not.
+  virtual bool Hold(FairShare::Id id, std::uint64_t bytes) = 0;
 
  protected:
   ~Places() = default;
@@ -38,6 +41,9 @@ class Slot {
   void Encoding() const {
     if (places_ != nullptr) places_->Encoding(id_);
   }
+
+  /// Whether so many bytes more may be held until the place is given back; without a place: yes.
+  bool Hold(std::uint64_t bytes) const { return places_ == nullptr || places_->Hold(id_, bytes); }
 
   /// Gives the place back, once.
   void Free() {

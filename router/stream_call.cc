@@ -81,25 +81,24 @@ void StreamCall::Classify(std::unique_ptr<Picture> picture) {
           .priority = priority_.value_or(Priority::kInteractive),
           .arrived = picture->begin,
           .cancelled = cancelled_.get_token()};
-  const absl::StatusOr<Options> options = Check(picture->request);
+  const absl::Status chosen = Check(picture->request, job);
   Done done = [this, picture = std::move(picture)](const absl::StatusOr<Classification>& answer) {
     Answer(*picture, answer);
   };
-  if (!options.ok()) {
-    services_.pipeline.Refuse(std::move(job), options.status(), std::move(done));
+  if (!chosen.ok()) {
+    services_.pipeline.Refuse(std::move(job), chosen, std::move(done));
     return;
   }
-  job.options = *options;
   services_.pipeline.Start(std::move(job), std::move(done));
 }
 
-absl::StatusOr<Options> StreamCall::Check(const v1::ClassifyStreamRequest& request) const {
+absl::Status StreamCall::Check(const v1::ClassifyStreamRequest& request, Job& job) const {
   if (request.id().size() > kMaxId) {
     return absl::InvalidArgumentError(
         absl::StrFormat("the id has %d bytes, the limit is %d", request.id().size(), kMaxId));
   }
   if (!priority_.ok()) return priority_.status();
-  return services_.pipeline.Parse(request.request().options());
+  return Choose(services_, request.request(), job);
 }
 
 void StreamCall::Answer(const Picture& picture, const absl::StatusOr<Classification>& answer) {

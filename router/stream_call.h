@@ -56,7 +56,7 @@ class StreamCall final
 
   void Drain() ABSL_LOCKS_EXCLUDED(mutex_);
   void Classify(std::unique_ptr<Picture> picture);
-  absl::StatusOr<Options> Check(const v1::ClassifyStreamRequest& request) const;
+  absl::Status Check(const v1::ClassifyStreamRequest& request, Job& job) const;
   void Answer(const Picture& picture, const absl::StatusOr<Classification>& answer);
   void Send(Message message) ABSL_LOCKS_EXCLUDED(mutex_);
 

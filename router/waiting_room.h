@@ -99,6 +99,7 @@ class WaitingRoom final : private Places {
     size_t waiting = 0;
     size_t ahead = 0;  ///< on decoders and before the encoder
     std::uint64_t bytes = 0;
+    double waiting_bytes = 0.0;  ///< of these, what waits has
     size_t callers = 0;
   };
   Load load() const ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -107,6 +108,7 @@ class WaitingRoom final : private Places {
             .waiting = share_.waiting(),
             .ahead = ahead_.size(),
             .bytes = share_.bytes(),
+            .waiting_bytes = share_.waiting_bytes(),
             .callers = share_.callers()};
   }
 
@@ -127,6 +129,11 @@ class WaitingRoom final : private Places {
   void Encoding(FairShare::Id id) override ABSL_LOCKS_EXCLUDED(mutex_) {
     core::MutexLock lock(mutex_);
     NoLongerAhead(id);
+  }
+
+  bool Hold(FairShare::Id id, std::uint64_t bytes) override ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    return share_.Hold(id, bytes);
   }
 
   void NoLongerAhead(FairShare::Id id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

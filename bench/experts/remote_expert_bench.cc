@@ -30,11 +30,10 @@ ExpertSpec MapSpec() {
 }
 
 SubBatch MapRows(size_t rows) {
-  auto features = std::make_shared<core::FeatureBatch>();
-  features->rows = rows;
-  features->map_width = MapSpec().RowWidth();
-  features->map.assign(rows * features->map_width, 0.5F);
-  SubBatch batch{std::move(features), {}};
+  const auto spec = std::make_shared<const core::ViewSpec>(MapSpec().View());
+  SubBatch batch{
+      std::make_shared<const core::View>(spec, std::vector<float>(rows * spec->RowWidth(), 0.5F)),
+      {}};
   for (size_t row = 0; row < rows; ++row) batch.rows.push_back(row);
   return batch;
 }

@@ -30,11 +30,11 @@ BENCHMARK(BM_Encode)->ArgName("pictures")->Arg(1)->Arg(2)->Arg(4)->Arg(8);
 void BM_Gates(benchmark::State& state) {
   PrepareInferenceThread();
   const auto rows = static_cast<size_t>(state.range(0));
-  const core::FeatureBatch features{.rows = rows,
-                                    .pooled_width = 1280,
-                                    .map_width = 0,
-                                    .pooled = std::vector<float>(rows * 1280, 0.4F),
-                                    .map = {}};
+  const core::FeatureBatch features{
+      .rows = rows,
+      .views = {std::make_shared<const core::View>(
+          std::make_shared<const core::ViewSpec>(core::ViewSpec{.row_shape = {1280}}),
+          std::vector<float>(rows * 1280, 0.4F))}};
   for (auto _ : state) benchmark::DoNotOptimize(Loaded().gates->Evaluate(features));
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }

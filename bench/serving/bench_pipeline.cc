@@ -78,7 +78,7 @@ class Plain {
     const auto log_domain = gates.LogDomain(0);
     const auto best = std::ranges::max_element(log_domain) - log_domain.begin();
     const auto& expert = *experts_[static_cast<size_t>(best)];
-    return expert.Score(features.Row(expert.feature_kind(), 0), 1).status();
+    return expert.Score(features.Find(expert.feature_kind())->Floats(0, 1), 1).status();
   }
 
  private:
@@ -195,7 +195,7 @@ absl::Status RunPipeline(const Config& config, const std::filesystem::path& vers
                            orchard::bench::ReadPictures(config.images));
   prometheus::Registry registry;
   orchard::router::Engine::Config engine_config;
-  engine_config.version_dir = version_dir;
+  engine_config.models = {{.version_dir = version_dir}};
   engine_config.pipeline.encode_workers = config.threads;
   engine_config.pipeline.decode_workers = config.threads;
   ORCHARD_ASSIGN_OR_RETURN(const auto engine,
@@ -210,6 +210,7 @@ absl::Status RunPipeline(const Config& config, const std::filesystem::path& vers
     const auto start = Clock::now();
     const Picture& picture = pictures[n % pictures.size()];
     orchard::router::Job job;
+    job.model = engine->models().first();
     job.image = picture.bytes;
     engine->pipeline().Start(std::move(job), [&, n, start](const auto& answer) {
       latencies[n] = Milliseconds(Clock::now() - start);

@@ -46,6 +46,7 @@ std::vector<v1::ClassifyRequest> ReadRequests(const BenchCommand& command, const
     v1::ClassifyRequest& request = requests.emplace_back();
     request.set_image(*std::move(picture));
     *request.mutable_options() = command.options;
+    request.set_model(command.model);
   }
   return requests;
 }
@@ -68,6 +69,7 @@ void DeclareBench(CLI::App& app, BenchCommand& command) {
   LoadPlan& plan = command.plan;
   DeclareServer(app, command.server);
   DeclarePictures(app, command.arguments);
+  DeclareModel(app, command.model);
   DeclareClassifyOptions(app, command.options);
   CLI::Option* const concurrency =
       app.add_option("--concurrency", plan.concurrency,

@@ -14,6 +14,7 @@ namespace orchard::client {
 struct BenchCommand {
   Client::Options server;
   std::vector<std::string> arguments;  ///< files, folders, "-"
+  std::string model;                   ///< empty: the server's first
   v1::ClassifyOptions options;
   LoadPlan plan;                     ///< its timeout is the server's, its SLO `slo`
   std::chrono::milliseconds slo{0};  ///< 0: the timeout

@@ -106,6 +106,7 @@ absl::StatusOr<v1::ClassifyRequest> MakeRequest(const ClassifyCommand& command,
   v1::ClassifyRequest request;
   ORCHARD_ASSIGN_OR_RETURN(*request.mutable_image(), reader.Read(*name));
   *request.mutable_options() = command.options;
+  request.set_model(command.model);
   return request;
 }
 
@@ -135,6 +136,7 @@ void ClassifyOne(const ClassifyCommand& command, const absl::StatusOr<std::strin
 void DeclareClassify(CLI::App& app, ClassifyCommand& command) {
   DeclareServer(app, command.server);
   DeclarePictures(app, command.arguments);
+  DeclareModel(app, command.model);
   DeclareClassifyOptions(app, command.options);
   app.add_option("--concurrency", command.concurrency, "pictures in progress at a time")
       ->check(CLI::Range(1, 256))

@@ -12,6 +12,7 @@ namespace orchard::client {
 struct ClassifyCommand {
   Client::Options server;
   std::vector<std::string> arguments;  ///< files, folders, "-"
+  std::string model;                   ///< empty: the server's first
   v1::ClassifyOptions options;
   size_t concurrency = 4;  ///< pictures in progress
   bool json = false;

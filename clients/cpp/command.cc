@@ -92,6 +92,13 @@ void DeclareServer(CLI::App& app, Client::Options& options) {
       ->envname(TlsVariable("--tls-name"));
 }
 
+void DeclareModel(CLI::App& app, std::string& model) {
+  app.add_option("--model", model,
+                 "which of the server's models (orchard model list; default: its first)")
+      ->type_name("NAME")
+      ->envname("ORCHARD_CLIENT_MODEL");
+}
+
 void DeclareClassifyOptions(CLI::App& app, v1::ClassifyOptions& options) {
   app.add_option_function<std::string>(
          "--policy",

@@ -34,6 +34,9 @@ inline constexpr int kUsage = 2;
 /// Adds --server, --timeout and the --tls flags; they are checked while the command line is parsed.
 void DeclareServer(CLI::App& app, Client::Options& options);
 
+/// Adds --model: which one of a server's models is meant.
+void DeclareModel(CLI::App& app, std::string& model);
+
 /// Adds the options that go along with a picture: --policy, --k, --tau, --domain, --top. Names and
 /// ranges are checked while the command line is parsed; what belongs together, by the server.
 void DeclareClassifyOptions(CLI::App& app, v1::ClassifyOptions& options);

@@ -65,11 +65,14 @@ int main(int argc, char** argv) {
   CLI::App& bench_app = *app.add_subcommand("bench", "put a router under load, and measure");
   DeclareBench(bench_app, bench);
 
-  CLI::App& model_app = *app.add_subcommand("model", "the model that a server serves");
+  CLI::App& model_app = *app.add_subcommand("model", "the models that a server serves");
   model_app.require_subcommand(1);
   DescribeCommand describe;
   CLI::App& describe_app = *model_app.add_subcommand("describe", "taxonomy, defaults, accuracy");
   DeclareDescribe(describe_app, describe);
+  ListCommand list;
+  CLI::App& list_app = *model_app.add_subcommand("list", "name, version and domains of each");
+  DeclareList(list_app, list);
 
   try {
     app.parse(Arguments(argc, argv));
@@ -81,5 +84,6 @@ int main(int argc, char** argv) {
     std::signal(SIGINT, OnInterrupt);
     return RunBench(bench, streams, interrupted);
   }
+  if (list_app.parsed()) return RunList(list, streams);
   return classify_app.parsed() ? RunClassify(classify, streams) : RunDescribe(describe, streams);
 }

@@ -138,6 +138,16 @@ Json ConceptAliases(const v1::ModelDescription& model) {
   return list;
 }
 
+/// Every model of the server; of one that does not say, the one that it describes.
+std::vector<v1::ModelName> ModelsOf(const v1::ModelDescription& model) {
+  if (model.models_size() > 0) return {model.models().begin(), model.models().end()};
+  v1::ModelName only;
+  only.set_name(model.name());
+  only.set_version(model.version());
+  for (const v1::DomainDescription& domain : model.domains()) only.add_domains(domain.name());
+  return {only};
+}
+
 Json Threshold(bool given, double value) { return given ? Json(value) : Json(nullptr); }
 
 }  // namespace
@@ -250,6 +260,30 @@ std::string DescriptionText(const v1::ModelDescription& model) {
   }
   absl::StrAppendFormat(&text, "  %-16s  %5.1f %%, by concept %.1f %%\n", "mean",
                         100.0 * evaluation.mean_accuracy(), 100.0 * evaluation.mean_concept());
+  return text;
+}
+
+std::string ModelsJson(const v1::ModelDescription& model) {
+  Json models = Json::array();
+  for (const v1::ModelName& one : ModelsOf(model)) {
+    models.push_back(
+        {{"name", one.name()},
+         {"version", one.version()},
+         {"domains", std::vector<std::string>(one.domains().begin(), one.domains().end())}});
+  }
+  return PrintableJson(Json{{"models", models}}.dump(2, ' ', /*ensure_ascii=*/false,
+                                                     Json::error_handler_t::replace));
+}
+
+std::string ModelsText(const v1::ModelDescription& model) {
+  const std::vector<v1::ModelName> models = ModelsOf(model);
+  size_t width = 5;
+  for (const v1::ModelName& one : models) width = std::max(width, FileWidth(one.name()));
+  std::string text = absl::StrFormat("%s  %-7s  %s\n", PadTo("model", width), "version", "domains");
+  for (const v1::ModelName& one : models) {
+    absl::StrAppendFormat(&text, "%s  %s  %s\n", Cell(one.name(), width), Cell(one.version(), 7),
+                          Printable(absl::StrJoin(one.domains(), ", ")));
+  }
   return text;
 }
 

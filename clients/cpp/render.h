@@ -30,6 +30,12 @@ std::string DescriptionJson(const v1::ModelDescription& model);
 /// The same for people: one line a domain, then defaults, limits and measured accuracy.
 std::string DescriptionText(const v1::ModelDescription& model);
 
+/// {"models": [{"name", "version", "domains": […]}]}, indented: every model of the server.
+std::string ModelsJson(const v1::ModelDescription& model);
+
+/// The same for people: one line a model.
+std::string ModelsText(const v1::ModelDescription& model);
+
 /// The addresses of the experts for people: one line each, domain, address, state, rows in flight,
 /// latency, part version and encoder fingerprint; a domain whose expert runs inside the server, or
 /// has no address, says so.

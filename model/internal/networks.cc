@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include <torch/torch.h>
 
 #include "core/status.h"
@@ -12,7 +13,17 @@
 
 namespace orchard::model::internal {
 
+std::string NameOf(const v1::Architecture& architecture) {
+  return architecture.has_network() ? nets::NetworkName(architecture.network())
+                                    : architecture.name();
+}
+
 absl::StatusOr<v1::Network> NetworkOf(const v1::Architecture& architecture) {
+  if (architecture.has_network()) {
+    const std::vector<std::string> faults = nets::NetworkFaults(architecture.network());
+    if (faults.empty()) return architecture.network();
+    return absl::InvalidArgumentError(absl::StrJoin(faults, "; "));
+  }
   return nets::NetworkOf(architecture.name(),
                          {architecture.arguments().begin(), architecture.arguments().end()});
 }
@@ -26,11 +37,11 @@ absl::StatusOr<nets::Head> LoadHead(const v1::Architecture& architecture, core::
   if (!entry.ok()) return core::Annotate(entry.status(), file);
   if ((*entry)->feature_kind != kind) {
     return absl::InvalidArgumentError(
-        absl::StrCat(file, ": architecture ", architecture.name(),
+        absl::StrCat(file, ": architecture ", NameOf(architecture),
                      " reads another kind of feature than the manifest says"));
   }
   ORCHARD_ASSIGN_OR_RETURN(const nets::Head head, nets::MakeHead(*network, {.classes = classes}));
-  ORCHARD_RETURN_IF_ERROR(LoadState(*head, tensors, prefix, file));
+  ORCHARD_RETURN_IF_ERROR(LoadState(head->stored(), tensors, prefix, file));
   return head;
 }
 

@@ -18,7 +18,11 @@
 
 namespace orchard::model::internal {
 
-/// The network that the manifest names. Errors: those of nets::NetworkOf.
+/// What the architecture is called, whichever way it is written.
+std::string NameOf(const v1::Architecture& architecture);
+
+/// The network that the manifest names or describes. Errors: those of nets::NetworkOf and
+/// nets::NetworkFaults.
 absl::StatusOr<v1::Network> NetworkOf(const v1::Architecture& architecture);
 
 /// The head that `architecture` names, with the tensors behind `prefix`. Errors name `file`:

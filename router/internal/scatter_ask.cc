@@ -1,7 +1,9 @@
 // What goes out from a micro-batch: whom its pictures ask next, and the calls.
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <utility>
@@ -14,7 +16,7 @@ namespace orchard::router {
 using core::Clock;
 
 void Scatter::Plan() {
-  stage_.Unavailable(unavailable_);
+  model_->experts().Unavailable(unavailable_);
   const Clock::time_point now = Clock::now();
   // By index: a picture for which nobody has a place is planned for again.
   for (size_t i = 0; i < ready_.size(); ++i) PlanFor(ready_[i], now);
@@ -27,9 +29,7 @@ void Scatter::PlanFor(size_t row, Clock::time_point now) {
   if (!picture.request) return;
   if (now >= picture.request->give_up || picture.request->Cancelled()) return GoOn(row);
   const std::span<const size_t> wave = picture.gather.Next(unavailable_, room_);
-  if (stage_.options_.demand != nullptr) {
-    for (const size_t domain : room_.wanted) stage_.options_.demand->Wanted(domain, now);
-  }
+  model_->experts().Wanted(room_.wanted, now);
   if (wave.empty()) {
     picture.complete = true;
     return GoOn(row);
@@ -38,7 +38,7 @@ void Scatter::PlanFor(size_t row, Clock::time_point now) {
     picture.request->waves.push_back({.reason = picture.gather.wave_reason(), .calls = {}});
   }
   for (const size_t domain : wave) {
-    if (stage_.TakePlace(domain)) {
+    if (model_->experts().TakePlace(domain)) {
       planned_.push_back({.domain = domain, .row = row});
     } else {
       picture.gather.Failed(domain, absl::ResourceExhaustedError("too many rows wait for it"),
@@ -61,7 +61,7 @@ std::vector<size_t> Scatter::TakePlanned(size_t domain) {
       ++gone;  // Its watch will tell us, or has.
     }
   }
-  stage_.GiveBackPlaces(domain, gone);
+  model_->experts().GiveBackPlaces(domain, gone);
   return rows;
 }
 
@@ -70,8 +70,29 @@ void Scatter::Ask() {
   const size_t domain = planned_.back().domain;
   std::vector<size_t> rows = TakePlanned(domain);
   if (rows.empty()) return;
-  if (stage_.cold_.MustWait(domain)) return Hold(domain, rows);
+  if (model_->experts().cold().MustWait(domain)) return Hold(domain, rows);
   Send(domain, std::move(rows));
+}
+
+/// What the expert of `domain` reads of these rows: the features, or the pictures, which are
+/// rendered now that it is known who looks at them.
+experts::SubBatch Scatter::SubBatchOf(size_t domain, std::vector<size_t> rows) {
+  const std::optional<size_t> picture_view = model_->PictureViewOf(domain);
+  if (!picture_view) {
+    return {.view = features_.Find(model_->ReadsOf(domain)), .rows = std::move(rows)};
+  }
+  const PictureView& way = model_->picture_views()[*picture_view];
+  std::vector<std::uint8_t> pixels;
+  pixels.reserve(rows.size() * way.spec->RowWidth());
+  for (const size_t row : rows) {
+    const std::span<const std::uint8_t> own =
+        pictures_[row].request->picture->Render(*picture_view);
+    pixels.insert(pixels.end(), own.begin(), own.end());
+  }
+  experts::SubBatch batch{.view = std::make_shared<const core::View>(way.spec, std::move(pixels)),
+                          .rows = std::vector<size_t>(rows.size())};
+  std::iota(batch.rows.begin(), batch.rows.end(), size_t{0});
+  return batch;
 }
 
 /// A call may serve several pictures: it may take as long as the most patient one waits.
@@ -101,10 +122,10 @@ void Scatter::Send(size_t domain, std::vector<size_t> rows) {
                                .cancelled = call.cancel.get_token(),
                                .attempts = call.attempts};
   const size_t places = rows.size();
-  stage_.fleet_.expert(domain).Score(
-      {.features = features_, .rows = std::move(rows)}, std::move(context),
+  model_->experts().expert(domain).Score(
+      SubBatchOf(domain, std::move(rows)), std::move(context),
       [self = shared_from_this(), index, domain, places](experts::Scored scored) {
-        self->stage_.GiveBackPlaces(domain, places);
+        self->model_->experts().GiveBackPlaces(domain, places);
         self->Post([&](Inbox& inbox) {
           inbox.answers.push_back(
               {.call = index, .when = Clock::now(), .scored = std::move(scored)});

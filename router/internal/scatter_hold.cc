@@ -24,21 +24,21 @@ constexpr std::chrono::milliseconds kLeastForAnswer{50};
 /// Instead of a call, which would find nobody: the rows wait, each as long as it may.
 void Scatter::Hold(size_t domain, const std::vector<size_t>& rows) {
   const Clock::time_point now = Clock::now();
-  const Clock::duration answer =
-      std::max<Clock::duration>(kLeastForAnswer, kWaves * stage_.estimates_.OfExperts());
+  const Clock::duration answer = std::max<Clock::duration>(
+      kLeastForAnswer, kWaves * stage_.estimates_.OfExperts(model_->place()));
   Held held{.domain = domain, .since = now, .rows = {}, .ticket = {}};
   for (const size_t row : rows) {
     const Clock::duration left = pictures_[row].request->give_up - now;
-    held.rows.push_back(
-        {.row = row,
-         .until = now + std::min(stage_.cold_.longest(), left - std::min(answer, left / 2))});
+    held.rows.push_back({.row = row,
+                         .until = now + std::min(model_->experts().cold().longest(),
+                                                 left - std::min(answer, left / 2))});
   }
   held.ticket = WaitFor(domain, held.rows.size());
   held_.push_back(std::move(held));
 }
 
 ColdStarts::Ticket Scatter::WaitFor(size_t domain, size_t rows) {
-  return stage_.cold_.Enter(domain, rows, [self = shared_from_this(), domain] {
+  return model_->experts().cold().Enter(domain, rows, [self = shared_from_this(), domain] {
     self->Post([domain](Inbox& inbox) { inbox.woken.push_back(domain); });
   });
 }
@@ -52,7 +52,7 @@ void Scatter::Release(size_t domain) {
   std::erase_if(held_, [domain](const Held& held) { return held.domain == domain; });
   const Clock::time_point now = Clock::now();
   for (Held& held : over) {
-    if (stage_.cold_.MustWait(domain)) {  // Again: it was there for a moment.
+    if (model_->experts().cold().MustWait(domain)) {  // Again: it was there for a moment.
       held.ticket = WaitFor(domain, held.rows.size());
       held_.push_back(std::move(held));
       continue;
@@ -62,7 +62,7 @@ void Scatter::Release(size_t domain) {
       rows.push_back(one.row);
       NoteWait(one.row, held, now);
     }
-    const auto reason = stage_.fleet_.Unavailable(domain);
+    const auto reason = model_->fleet().Unavailable(domain);
     TellHeld(held, rows.size(), now, reason ? experts::Name(*reason) : "up");
     if (!reason || reason == experts::MissingReason::kCold) {  // Cold: we are being stopped.
       Send(domain, std::move(rows));
@@ -93,7 +93,7 @@ void Scatter::EndHolding(Clock::time_point now) {
 }
 
 void Scatter::FailHeld(size_t row, size_t domain, experts::MissingReason reason) {
-  stage_.GiveBackPlaces(domain, 1);
+  model_->experts().GiveBackPlaces(domain, 1);
   Gather& gather = pictures_[row].gather;
   gather.Failed(domain, absl::UnavailableError("nobody could be asked"), reason);
   if (!gather.waiting()) ready_.push_back(row);
@@ -106,7 +106,7 @@ void Scatter::LeaveHeld(size_t row, Clock::time_point now) {
       continue;
     }
     held.ticket.Left(1);
-    stage_.GiveBackPlaces(held.domain, 1);
+    model_->experts().GiveBackPlaces(held.domain, 1);
     NoteWait(row, held, now);
   }
   std::erase_if(held_, [](const Held& held) { return held.rows.empty(); });
@@ -121,7 +121,7 @@ void Scatter::NoteWait(size_t row, const Held& held, Clock::time_point now) {
 
 void Scatter::TellHeld(const Held& held, size_t rows, Clock::time_point now,
                        std::string_view result) const {
-  const std::string& domain = stage_.catalogue_.domains[held.domain];
+  const std::string& domain = model_->catalogue().domains[held.domain];
   server::LogLimited(server::LogLevel::kInfo, "cold_start", domain + " " + std::string(result),
                      {{"domain", domain},
                       {"rows", rows},

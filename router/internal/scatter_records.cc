@@ -36,7 +36,7 @@ void Scatter::Keep(size_t row, const CallRecord& record) {
 
 void Scatter::Report(const Call& call, Clock::duration took, const absl::Status& status,
                      experts::MissingReason reason) {
-  stage_.metrics_.ExpertCall(call.domain, status.code(), took);
+  model_->metrics().ExpertCall(call.domain, status.code(), took);
   if (status.ok() || absl::IsCancelled(status)) return;
   const Request* request = nullptr;  // One that waited for it.
   for (const size_t row : call.rows) {
@@ -44,7 +44,7 @@ void Scatter::Report(const Call& call, Clock::duration took, const absl::Status&
   }
   if (request == nullptr) return;
   const absl::string_view why = status.message();
-  const std::string& domain = stage_.catalogue_.domains[call.domain];
+  const std::string& domain = model_->catalogue().domains[call.domain];
   server::LogLimited(server::LogLevel::kWarning, "expert_failed",
                      domain + " " + std::string(experts::Name(reason)),
                      {{"domain", domain},

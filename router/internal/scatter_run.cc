@@ -25,19 +25,20 @@ constexpr std::chrono::milliseconds kGrace{20};
 Scatter::Scatter(ScatterStage& stage, Encoded encoded, std::vector<RequestPtr> requests)
     : stage_(stage),
       presence_(stage),
-      features_(std::make_shared<const core::FeatureBatch>(std::move(encoded.features))),
+      model_(requests.front()->model),
+      features_(std::move(encoded.features)),
       gates_(std::move(encoded.gates)),
       waiting_(requests.size()),
-      unavailable_(stage.fleet_.domains()) {
+      unavailable_(model_->experts().domains()) {
   pictures_.reserve(requests.size());
   ready_.reserve(requests.size());
   planned_.reserve(requests.size());
-  room_.wave.reserve(stage.fleet_.domains());
-  room_.wanted.reserve(stage.fleet_.domains());
+  room_.wave.reserve(unavailable_.size());
+  room_.wanted.reserve(unavailable_.size());
   for (size_t row = 0; row < requests.size(); ++row) {
     const moe::Policy& policy = requests[row]->options.policy;
     pictures_.push_back(
-        {std::move(requests[row]), Gather(policy, gates_.LogDomain(row), stage_.catalogue_)});
+        {std::move(requests[row]), Gather(policy, gates_.LogDomain(row), model_->catalogue())});
     ready_.push_back(row);
   }
 }
@@ -175,7 +176,7 @@ void Scatter::GoOn(size_t row) {
     const std::span<const double> domains = picture.gather.log_domain();
     stage_.estimates_.Answered(
         static_cast<size_t>(std::ranges::max_element(domains) - domains.begin()),
-        now - picture.request->passage.begin(Stage::kExperts));
+        now - picture.request->passage.begin(Stage::kExperts), model_->place());
   }
   picture.watch.reset();
   --waiting_;
@@ -184,7 +185,7 @@ void Scatter::GoOn(size_t row) {
   stage_.next_({std::move(picture.request), std::move(picture.gather), gates});
   if (waiting_ > 0) return;
   if (timer_) stage_.timers_.Cancel(*std::exchange(timer_, std::nullopt));
-  features_.reset();  // What is still to answer answers nobody.
+  features_.views.clear();  // What is still to answer answers nobody.
 }
 
 /// The picture waits for its calls no more. One that nobody waits for is cancelled.

@@ -28,8 +28,8 @@
 
 namespace orchard::router {
 
-/// The waves of one micro-batch. Its owners are the calls, the timer and the callers' watches that
-/// are still to come, and the pool.
+/// The waves of one micro-batch, all of whose pictures are of one model. Its owners are the calls,
+/// the timer and the callers' watches that are still to come, and the pool.
 ///
 /// Whatever comes is put into the inbox, and one thread at a time, the runner, takes it up (Run):
 /// everything but the inbox is the runner's alone. Who puts something in while nobody runs hands
@@ -116,6 +116,7 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
   std::vector<size_t> TakePlanned(size_t domain);
   void Ask();
   void Send(size_t domain, std::vector<size_t> rows);
+  experts::SubBatch SubBatchOf(size_t domain, std::vector<size_t> rows);
   void Hold(size_t domain, const std::vector<size_t>& rows);
   ColdStarts::Ticket WaitFor(size_t domain, size_t rows);
   void Release(size_t domain);
@@ -134,13 +135,14 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
               experts::MissingReason reason);
 
   ScatterStage& stage_;
-  const ScatterStage::Presence presence_;  // Before what follows: the stage outlives all of it.
+  const ScatterStage::Presence presence_;     // Before what follows: the stage outlives all of it.
+  const std::shared_ptr<ServedModel> model_;  // of all its pictures
   core::Mutex mutex_;
   Inbox inbox_ ABSL_GUARDED_BY(mutex_);
   bool running_ ABSL_GUARDED_BY(mutex_) = true;  // The maker is the first runner.
 
   // The runner's.
-  std::shared_ptr<const core::FeatureBatch> features_;  // Shared with the calls.
+  core::FeatureBatch features_;  // Its views are shared with the calls.
   const model::GateBatch gates_;
   std::vector<Picture> pictures_;  // by row
   size_t waiting_;                 // pictures that have not gone on

@@ -139,7 +139,7 @@ TEST_F(ProcessesTest, AKilledExpertDegradesTheAnswerAndTheRouterStaysReady) {
   EXPECT_LT(degraded->coverage(), 1.0);
   EXPECT_THAT(HttpGet(PortIn(ready_, "http"), "/readyz"), HasSubstr("200"));
   const std::string metrics = HttpGet(PortIn(ready_, "metrics"), "/metrics");
-  EXPECT_THAT(metrics, HasSubstr("orchard_degraded_total 1"));
+  EXPECT_THAT(metrics, HasSubstr("orchard_degraded_total{model=\"tiny\"} 1"));
   EXPECT_THAT(metrics, HasSubstr("orchard_requests_total{code=\"OK\",method=\"Classify\"} 2"));
   router->Signal(SIGTERM);
   EXPECT_EQ(router->Wait(), 0);

@@ -55,22 +55,36 @@ inline absl::StatusOr<model::ScoreBatch> SampleScores(std::span<const float> fea
   return scores;
 }
 
-/// `rows` rows of features, none like another, the same in every run; `seed` tells batches apart.
-inline std::shared_ptr<const core::FeatureBatch> SampleFeatures(size_t rows, unsigned seed = 0) {
-  auto features = std::make_shared<core::FeatureBatch>();
-  features->rows = rows;
-  features->pooled_width = kSampleWidth;
-  for (size_t i = 0; i < rows * kSampleWidth; ++i) {
-    features->pooled.push_back(
-        std::sin(static_cast<float>(i + 1) * 0.7F + static_cast<float>(seed) * 1.3F));
-  }
-  return features;
+/// Features of kSampleWidth floats a row; the kind is pooled unless another is named.
+inline std::shared_ptr<const core::View> SampleView(
+    std::vector<float> values, core::FeatureKind kind = core::FeatureKind::kPooled) {
+  core::ViewSpec spec = SampleSpec().View();
+  spec.kind = kind;
+  return std::make_shared<const core::View>(std::make_shared<const core::ViewSpec>(std::move(spec)),
+                                            std::move(values));
 }
 
-/// All rows of `features` in order.
-inline experts::SubBatch WholeBatch(std::shared_ptr<const core::FeatureBatch> features) {
-  experts::SubBatch batch{std::move(features), {}};
-  for (size_t row = 0; row < batch.features->rows; ++row) batch.rows.push_back(row);
+/// `rows` rows of features, none like another, the same in every run; `seed` tells batches apart.
+inline std::shared_ptr<const core::View> SampleFeatures(size_t rows, unsigned seed = 0) {
+  std::vector<float> values;
+  for (size_t i = 0; i < rows * kSampleWidth; ++i) {
+    values.push_back(std::sin(static_cast<float>(i + 1) * 0.7F + static_cast<float>(seed) * 1.3F));
+  }
+  return SampleView(std::move(values));
+}
+
+/// One row in which the number at `index` is another one.
+inline std::shared_ptr<const core::View> SampleFeaturesWith(size_t index, float value) {
+  const auto sample = SampleFeatures(1);
+  std::vector<float> values(sample->Floats().begin(), sample->Floats().end());
+  values[index] = value;
+  return SampleView(std::move(values));
+}
+
+/// All rows of `view` in order.
+inline experts::SubBatch WholeBatch(std::shared_ptr<const core::View> view) {
+  experts::SubBatch batch{std::move(view), {}};
+  for (size_t row = 0; row < batch.view->rows(); ++row) batch.rows.push_back(row);
   return batch;
 }
 

@@ -99,7 +99,7 @@ std::vector<std::string> ClassesOf(const std::string& domain, size_t index) {
 
 /// Architectures in turn, narrow where they take a width, or with their defaults.
 v1::Architecture ExpertArchitecture(size_t index, bool full_size) {
-  const nets::HeadEntry& entry = nets::Heads()[index % nets::Heads().size()];
+  const nets::HeadEntry& entry = nets::FeatureHeads()[index % nets::FeatureHeads().size()];
   v1::Architecture architecture;
   architecture.set_name(std::string(entry.name));
   if (full_size) return architecture;
@@ -161,7 +161,7 @@ absl::Status Writer::WriteExpert(const std::string& domain, size_t index, bool d
   part->set_branch(diseased ? kDisease : kHealthy);
   *part->mutable_architecture() = ExpertArchitecture(index, full_size);
   part->set_encoder_fingerprint(manifest.encoder().fingerprint());
-  const nets::HeadEntry& entry = nets::Heads()[index % nets::Heads().size()];
+  const nets::HeadEntry& entry = nets::FeatureHeads()[index % nets::FeatureHeads().size()];
   part->set_feature_kind(entry.feature_kind == core::FeatureKind::kMap ? v1::MAP : v1::POOLED);
   for (const std::string& label : ClassesOf(domain, index)) part->add_classes(label);
   part->set_temperature(1.0 + 0.1 * static_cast<double>(index % 5));

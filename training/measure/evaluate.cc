@@ -251,8 +251,9 @@ absl::StatusOr<std::vector<bool>> EncoderOnly(const fs::path& model,
         core::FeatureBatch features,
         encoder->Encode({pixels.data_ptr<std::uint8_t>(), static_cast<size_t>(pixels.numel())},
                         rows));
-    const torch::Tensor pooled =
-        torch::from_blob(features.pooled.data(), {static_cast<int64_t>(rows), nets::kPooledWidth});
+    const torch::Tensor pooled = torch::from_blob(
+        const_cast<float*>(features.Find(core::FeatureKind::kPooled)->Floats(0, rows).data()),
+        {static_cast<int64_t>(rows), nets::kPooledWidth});
     const torch::Tensor best = head->forward(pooled).argmax(1);
     for (size_t i = 0; i < rows; ++i) {
       const auto answer = best[static_cast<int64_t>(i)].item<int64_t>();

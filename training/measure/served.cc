@@ -45,7 +45,7 @@ absl::StatusOr<std::unique_ptr<ServedModel>> ServedModel::Load(
     const std::filesystem::path& version_dir, size_t threads, model::EncoderPrecision precision) {
   std::unique_ptr<ServedModel> served(new ServedModel());
   router::Engine::Config config;
-  config.version_dir = version_dir;
+  config.models = {{.version_dir = version_dir}};
   config.encoder_precision = precision;
   config.pipeline.default_deadline = kPatience;
   config.pipeline.encode_workers = threads;
@@ -69,7 +69,9 @@ absl::StatusOr<std::vector<router::Classification>> ServedModel::Classify(
     }
     bytes[i] = *std::move(content);
     in_progress.Begin();
-    engine_->pipeline().Start({.image = bytes[i], .options = options[options.size() == 1 ? 0 : i]},
+    engine_->pipeline().Start({.model = engine_->models().first(),
+                               .image = bytes[i],
+                               .options = options[options.size() == 1 ? 0 : i]},
                               [&, i](const absl::StatusOr<router::Classification>& answer) {
                                 answers[i] = answer;
                                 in_progress.End();  // Last: the waiter may go on at once.

@@ -28,8 +28,10 @@ class ServedModel {
   absl::StatusOr<std::vector<router::Classification>> Classify(
       std::span<const std::filesystem::path> files, std::span<const router::Options> options);
 
-  const orchard::v1::ModelManifest& manifest() const { return engine_->manifest(); }
-  const router::Catalogue& catalogue() const { return engine_->catalogue(); }
+  const orchard::v1::ModelManifest& manifest() const {
+    return engine_->models().first()->manifest();
+  }
+  const router::Catalogue& catalogue() const { return engine_->models().first()->catalogue(); }
 
  private:
   ServedModel() = default;

@@ -64,22 +64,14 @@ class ExpertProcessTest : public ::testing::Test {
   std::filesystem::path model_ = testing::SharedTinyModel().path();  // a folder of versions
 };
 
-/// Random features of both kinds, as wide as the encoder's.
-std::shared_ptr<const core::FeatureBatch> Features(const std::vector<ExpertSpec>& specs,
-                                                   size_t rows) {
-  auto features = std::make_shared<core::FeatureBatch>();
-  features->rows = rows;
-  for (const ExpertSpec& spec : specs) {
-    const bool map = spec.kind == core::FeatureKind::kMap;
-    (map ? features->map_width : features->pooled_width) = spec.RowWidth();
+/// Random features as an expert reads them.
+std::shared_ptr<const core::View> Features(const ExpertSpec& spec, size_t rows) {
+  std::vector<float> values;
+  for (size_t i = 0; i < rows * spec.RowWidth(); ++i) {
+    values.push_back(std::sin(static_cast<float>(i) * 0.37F));
   }
-  for (size_t i = 0; i < rows * features->pooled_width; ++i) {
-    features->pooled.push_back(std::sin(static_cast<float>(i) * 0.37F));
-  }
-  for (size_t i = 0; i < rows * features->map_width; ++i) {
-    features->map.push_back(std::cos(static_cast<float>(i) * 0.53F));
-  }
-  return features;
+  return std::make_shared<const core::View>(std::make_shared<const core::ViewSpec>(spec.View()),
+                                            std::move(values));
 }
 
 TEST_F(ExpertProcessTest, EveryExpertAnswersAsItDoesInProcessWhateverSharesItsBatch) {
@@ -89,17 +81,17 @@ TEST_F(ExpertProcessTest, EveryExpertAnswersAsItDoesInProcessWhateverSharesItsBa
   ASSERT_THAT(heads, IsOk());
   const auto specs = SpecsOf(manifest_);
   ASSERT_THAT(specs, IsOk());
-  const auto features = Features(*specs, 6);
   for (size_t i = 0; i < specs->size(); ++i) {
+    const auto features = Features((*specs)[i], 6);
     InProcessExpert near((*specs)[i], ScorerOf(std::move((*heads)[i])));
     auto far = RemoteExpert::Create((*specs)[i], {address});
     ASSERT_THAT(far, IsOk());
     // Many at once, so that the process puts some of them into one batch.
     std::vector<std::future<absl::StatusOr<model::ScoreBatch>>> answers;
-    for (size_t row = 0; row < features->rows; ++row) {
+    for (size_t row = 0; row < features->rows(); ++row) {
       answers.push_back(Ask(**far, {features, {row}}));
     }
-    for (size_t row = 0; row < features->rows; ++row) {
+    for (size_t row = 0; row < features->rows(); ++row) {
       const auto want = Ask(near, {features, {row}}).get();
       const auto answer = answers[row].get();
       ASSERT_THAT(want, IsOk());
@@ -125,7 +117,7 @@ TEST_F(ExpertProcessTest, ServesTheDomainsThatItIsToldAndNoOther) {
 
   const auto specs = SpecsOf(manifest_);
   const auto foreign = RemoteExpert::Create(specs->front(), {address});
-  EXPECT_THAT(Ask(**foreign, {Features(*specs, 1), {0}}).get(),
+  EXPECT_THAT(Ask(**foreign, {Features(specs->front(), 1), {0}}).get(),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr(wanted)));
 }
 
@@ -150,7 +142,7 @@ TEST_F(ExpertProcessTest, ASuddenDeathIsNoticedAndAReplicaAnswers) {
   const std::string address = Grpc(Ready(*first));
   const auto expert = RemoteExpert::Create(specs->front(), {address, Grpc(Ready(*second))});
   ASSERT_THAT((*expert)->Warm(core::Clock::now() + 20s), IsOk());
-  const auto features = Features(*specs, 1);
+  const auto features = Features(specs->front(), 1);
   for (int i = 0; i < 40; ++i) {
     if (i == 10) first->Signal(SIGKILL);
     ASSERT_THAT(Ask(**expert, {features, {0}}).get(), IsOk()) << i;

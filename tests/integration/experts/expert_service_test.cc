@@ -93,7 +93,7 @@ TEST(ExpertServiceTest, AnswersAndSaysHowBusyItIs) {
   const auto scores = ReadResponse(reply.response, 2, 3);
   ASSERT_THAT(scores, IsOk());
   EXPECT_EQ(scores->log_probabilities,
-            SampleScores(SampleFeatures(2)->pooled, 2)->log_probabilities);
+            SampleScores(SampleFeatures(2)->Floats(), 2)->log_probabilities);
   EXPECT_EQ(reply.response.part_version(), "7");
   EXPECT_EQ(reply.trailers.at(kInFlightTrailer), "0");
   EXPECT_GE(std::stoll(reply.trailers.at(kQueueTrailer)), 0);

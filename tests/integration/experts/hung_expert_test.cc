@@ -137,7 +137,7 @@ TEST(CancelTest, ACallThatNobodyWaitsForEndsHereAndThere) {
   HungExpert hung(/*alive=*/true);
   const auto expert = Remote({hung.address()});
   auto features = SampleFeatures(4);
-  const std::weak_ptr<const core::FeatureBatch> watched = features;
+  const std::weak_ptr<const core::View> watched = features;
   std::stop_source caller;
   auto answer = AskFully(*expert, WholeBatch(std::move(features)),
                          {.deadline = core::Clock::now() + 1h, .cancelled = caller.get_token()});
@@ -169,7 +169,7 @@ TEST(CancelTest, ManyCancelledCallsLeaveNothingBehind) {
   HungExpert hung(/*alive=*/true);
   const auto expert = Remote({hung.address()});
   ASSERT_TRUE(Eventually([&] { return expert->Endpoints()[0].state == EndpointState::kUp; }));
-  std::vector<std::weak_ptr<const core::FeatureBatch>> features;
+  std::vector<std::weak_ptr<const core::View>> features;
   for (unsigned i = 0; i < 400; ++i) {
     std::stop_source caller;
     auto mine = SampleFeatures(2, i);

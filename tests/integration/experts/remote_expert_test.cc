@@ -46,7 +46,7 @@ TEST(RemoteExpertTest, GivesTheAnswersOfTheSameExpertInProcess) {
   const auto features = SampleFeatures(5);
   const auto answer = Ask(*expert, {features, {4, 0, 2}}).get();
   ASSERT_THAT(answer, IsOk());
-  const auto want = SampleScores(features->pooled, 5);
+  const auto want = SampleScores(features->Floats(), 5);
   for (const auto& [row, of_all] : {std::pair<size_t, size_t>{0, 4}, {1, 0}, {2, 2}}) {
     EXPECT_EQ(answer->energy[row], want->energy[of_all]);
     EXPECT_TRUE(std::ranges::equal(answer->Row(row), want->Row(of_all)));
@@ -73,7 +73,7 @@ TEST(RemoteExpertTest, TravelsInTwoBytesWhenTold) {
     const auto answer = Ask(*expert, OneRow()).get();
     ASSERT_THAT(answer, IsOk());
     // Three numbers of at most 1, each off by half a unit in the last place of BF16.
-    EXPECT_NEAR(answer->energy[0], SampleScores(SampleFeatures(1)->pooled, 1)->energy[0],
+    EXPECT_NEAR(answer->energy[0], SampleScores(SampleFeatures(1)->Floats(), 1)->energy[0],
                 3 * 0x1p-9);
   }
 }
@@ -389,8 +389,7 @@ double CallsOf(ExpertServer& server, const std::string& code) {
 TEST(RemoteExpertTest, WhatIsWrongWithTheCallIsNotTriedElsewhere) {
   ExpertServer first, second;
   const auto expert = Remote({first.address(), second.address()});
-  auto features = std::make_shared<core::FeatureBatch>(*SampleFeatures(1));
-  features->pooled[2] = std::numeric_limits<float>::quiet_NaN();
+  const auto features = testing::SampleFeaturesWith(2, std::numeric_limits<float>::quiet_NaN());
   EXPECT_THAT(Ask(*expert, {features, {0}}).get(),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("nan")));
   EXPECT_EQ(CallsOf(first, "INVALID_ARGUMENT") + CallsOf(second, "INVALID_ARGUMENT"), 1);

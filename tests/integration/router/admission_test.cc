@@ -72,10 +72,12 @@ Engine::Config TwoPlaces() {
 class BusyDecoder {
  public:
   explicit BusyDecoder(RunningRouter& router) {
-    router.engine().pipeline().Start({.image = "not a picture"}, [state = state_](const auto&) {
-      state->decoding.count_down();
-      state->release.wait();
-    });
+    router.engine().pipeline().Start(
+        {.model = router.engine().models().first(), .image = "not a picture"},
+        [state = state_](const auto&) {
+          state->decoding.count_down();
+          state->release.wait();
+        });
     state_->decoding.wait();
   }
   ~BusyDecoder() { state_->release.count_down(); }

@@ -102,7 +102,7 @@ TEST(BadOptionsTest, AreRefusedOverTheWire) {
 }
 
 TEST(BadOptionsTest, KOutOfRangeIsRefusedOverTheWire) {
-  const size_t domains = Router().engine().catalogue().domains.size();
+  const size_t domains = Router().engine().models().first()->catalogue().domains.size();
   for (const std::uint32_t k : {0U, static_cast<std::uint32_t>(domains) + 1, 4'000'000'000U}) {
     v1::ClassifyOptions options;
     options.set_policy(v1::TOP_K);

@@ -73,7 +73,7 @@ TEST(ClassifyTest, ClassifiesAPicture) {
 
 TEST(ClassifyTest, DenseProbabilitiesSumToOne) {
   RunningRouter router;
-  const auto taxonomy = router.engine().catalogue();
+  const auto taxonomy = router.engine().models().first()->catalogue();
   v1::ClassifyOptions options = Dense();
   options.set_top(static_cast<std::uint32_t>(taxonomy.TotalClasses()));
   const auto answer = router.Classify(Leaf(), options);
@@ -112,7 +112,7 @@ TEST(ClassifyTest, AnAnswerDoesNotDependOnWhoSharedTheBatch) {
 
 TEST(ClassifyTest, RemoteExpertsAnswerAsTheEmbeddedOnesDo) {
   RunningRouter embedded;
-  const std::vector<std::string> domains = embedded.engine().catalogue().domains;
+  const std::vector<std::string> domains = embedded.engine().models().first()->catalogue().domains;
   ASSERT_GE(domains.size(), 4U);
   const RunningExperts first({domains[0], domains[1]});
   const RunningExperts second(std::vector<std::string>(domains.begin() + 2, domains.end()));
@@ -169,7 +169,7 @@ TEST(ClassifyTest, AFullRouterAsksForPatience) {
   std::stop_source caller;
   std::promise<absl::Status> first;
   router.engine().pipeline().Start(
-      {.image = leaf, .cancelled = caller.get_token()},
+      {.model = router.engine().models().first(), .image = leaf, .cancelled = caller.get_token()},
       [&](const absl::StatusOr<Classification>& answer) { first.set_value(answer.status()); });
   experts.WaitForCalls(1);
   grpc::ClientContext context;
@@ -207,8 +207,9 @@ TEST(DescribeModelTest, TellsTaxonomyDefaultsAndLimits) {
   v1::ModelDescription described;
   ASSERT_TRUE(router.stub().DescribeModel(&context, {}, &described).ok());
   EXPECT_EQ(described.name(), "tiny");
-  EXPECT_EQ(described.encoder_fingerprint(), router.engine().manifest().encoder().fingerprint());
-  ASSERT_EQ(described.domains_size(), router.engine().manifest().experts_size());
+  EXPECT_EQ(described.encoder_fingerprint(),
+            router.engine().models().first()->manifest().encoder().fingerprint());
+  ASSERT_EQ(described.domains_size(), router.engine().models().first()->manifest().experts_size());
   EXPECT_GT(described.domains(0).classes_size(), 0);
   EXPECT_TRUE(described.domains(0).available());
   EXPECT_EQ(described.defaults().policy(), v1::TOP_K);

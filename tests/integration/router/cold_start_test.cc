@@ -98,12 +98,14 @@ class ColdStartRouterTest : public ::testing::Test {
     }
     config.dns_interval = 1h;  // Nothing but somebody who waits makes it look again.
     config.look_up = names_.LookUp();
-    config.pipeline.cold_start_wait = wait;
+    config.cold_start_wait = wait;
     config.pipeline.default_deadline = 10min;
     config.observers = {&waits_};
     router_ = std::make_unique<RunningRouter>(config);
-    EXPECT_TRUE(Eventually(
-        [&] { return router_->engine().fleet().Unavailable(0) == experts::MissingReason::kCold; }));
+    EXPECT_TRUE(Eventually([&] {
+      return router_->engine().models().first()->fleet().Unavailable(0) ==
+             experts::MissingReason::kCold;
+    }));
   }
 
   static std::string Leaf() {
@@ -119,7 +121,9 @@ class ColdStartRouterTest : public ::testing::Test {
   }
 
   bool AwaitHeld(size_t pictures) {
-    return Eventually([&] { return router_->engine().pipeline().ColdWaiting(0) == pictures; });
+    return Eventually([&] {
+      return router_->engine().models().first()->experts().cold().waiting(0) == pictures;
+    });
   }
 
   void ExpectCold(const Answer& answer) const {
@@ -175,16 +179,19 @@ TEST_F(ColdStartRouterTest, ADeadlineThatIsShorterIsKept) {
   Options dense;
   dense.policy = {.kind = moe::PolicyKind::kDense};
   std::promise<std::vector<experts::MissingReason>> missing;
-  router_->engine().pipeline().Start(
-      {.image = leaf, .options = dense, .deadline = core::Clock::now() + 2s},
-      [&](const absl::StatusOr<Classification>& answer) {
-        EXPECT_THAT(answer, IsOk());
-        std::vector<experts::MissingReason> reasons;
-        for (const DomainRoute& route : answer->routing.domains) {
-          if (route.missing()) reasons.push_back(*route.missing_reason);
-        }
-        missing.set_value(std::move(reasons));
-      });
+  router_->engine().pipeline().Start({.model = router_->engine().models().first(),
+                                      .image = leaf,
+                                      .options = dense,
+                                      .deadline = core::Clock::now() + 2s},
+                                     [&](const absl::StatusOr<Classification>& answer) {
+                                       EXPECT_THAT(answer, IsOk());
+                                       std::vector<experts::MissingReason> reasons;
+                                       for (const DomainRoute& route : answer->routing.domains) {
+                                         if (route.missing())
+                                           reasons.push_back(*route.missing_reason);
+                                       }
+                                       missing.set_value(std::move(reasons));
+                                     });
   EXPECT_THAT(missing.get_future().get(), ElementsAre(experts::MissingReason::kCold));
 }
 

@@ -133,7 +133,7 @@ TEST(StreamDrainTest, WhatIsInProgressIsAnsweredAndNoMoreIsRead) {
   experts.WaitForCalls(1);
   router.service().EndStreams();
   ASSERT_TRUE(stream->Write(Request("late")));
-  router.engine().fleet().Stop();
+  router.engine().models().first()->fleet().Stop();
   v1::ClassifyStreamResponse answer;
   ASSERT_TRUE(stream->Read(&answer));
   EXPECT_EQ(answer.id(), "a");

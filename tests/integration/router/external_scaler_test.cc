@@ -70,6 +70,36 @@ TEST(ExternalScalerTest, AModelMayBeNamed) {
               IsOkAndHolds(false));
 }
 
+/// Both have a domain of one name, at different places.
+ScalingRouter::Options TwoModels() { return {.more_models = {{"signs", {"stop", "apple"}}}}; }
+
+externalscaler::ScaledObjectRef OfSigns(const std::string& domain) {
+  return About({{"domain", domain}, {"model", "signs"}});
+}
+
+TEST(ExternalScalerTest, ModelsAreScaledApart) {
+  ScalingRouter router(TwoModels());
+  ScalerClient client = router.Client();
+  ActiveStream of_first(client, About("apple"));
+  ActiveStream of_second(client, OfSigns("apple"));
+  EXPECT_THAT(of_first.Next(), Optional(false));
+  EXPECT_THAT(of_second.Next(), Optional(false));
+  router.Want(/*domain=*/1, 1200, /*model=*/1);
+  EXPECT_THAT(of_second.Next(), Optional(true));
+  EXPECT_THAT(client.IsActive(OfSigns("apple")), IsOkAndHolds(true));
+  EXPECT_THAT(client.IsActive(OfSigns("stop")), IsOkAndHolds(false));
+  EXPECT_THAT(client.IsActive(About("apple")), IsOkAndHolds(false)) << "the first is meant";
+  EXPECT_THAT(client.IsActive(About("rice")), IsOkAndHolds(false)) << "it has the same place";
+  EXPECT_NEAR(client.GetMetric(OfSigns("apple"))->metricvaluefloat(), 2.4, 1e-9);
+  EXPECT_EQ(client.Desired("apple"), 0.0);
+  router.Want(kApple);
+  EXPECT_THAT(of_first.Next(), Optional(true));
+  EXPECT_THAT(client.IsActive(OfSigns("rice")),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("it has stop, apple")));
+  EXPECT_THAT(client.IsActive(About({{"domain", "apple"}, {"model", "huge"}})),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("served here: tiny, signs")));
+}
+
 TEST(ExternalScalerTest, AStreamTellsTheStateAndItsChanges) {
   ScalingRouter router({.meter = {.window = 1s}});
   ScalerClient client = router.Client();
@@ -162,7 +192,7 @@ INSTANTIATE_TEST_SUITE_P(Table, WrongScaledObjectTest,
                                                .metadata = {{"domain", "apple"}, {"model", "huge"}},
                                                .code = absl::StatusCode::kNotFound,
                                                .says = "\"huge\"",
-                                               .names = "\"tiny\""},
+                                               .names = "served here: tiny"},
                                            WrongCase{.name = "ExpertsInThisProcess",
                                                      .metadata = {{"domain", "apple"}},
                                                      .scalable = false,
@@ -226,7 +256,7 @@ TEST(ExternalScalerTest, SpeaksKedasWire) {
 TEST(ExternalScalerTest, APictureOfARealRouterMakesItsDomainsActive) {
   testing::RunningExperts experts(testing::TinyModel().domains());
   testing::RunningRouter router(testing::WithExpertsAt(experts.address()));
-  ExternalScaler scaler(router.engine().demand(), nullptr);
+  ExternalScaler scaler(*router.engine().models().first()->demand(), nullptr);
   const auto host = *server::GrpcHost::Start(
       {"127.0.0.1", 0}, {{externalscaler::ExternalScaler::service_full_name(), &scaler,
                           [&] { scaler.EndStreams(); }}});
@@ -241,10 +271,10 @@ TEST(ExternalScalerTest, APictureOfARealRouterMakesItsDomainsActive) {
     // An expert says what a row takes with the answers that follow its first.
     EXPECT_TRUE(Eventually([&] {
       EXPECT_THAT(router.Classify(picture, orchard::testing::With(v1::DENSE)), IsOk());
-      return router.engine().demand().Own()[0].service_seconds.has_value();
+      return router.engine().models().first()->demand()->Own()[0].service_seconds.has_value();
     }));
   }
-  const Demand own = router.engine().demand().Own()[0];
+  const Demand own = router.engine().models().first()->demand()->Own()[0];
   EXPECT_GT(own.desired_replicas, 0.0);
   EXPECT_LT(*own.service_seconds, 10.0);
   EXPECT_GT(client.Desired(domain), 0.0);

@@ -69,7 +69,8 @@ TEST_F(HungExpertTest, CostsPicturesOfOtherDomainsNothing) {
   int started = 0;
   while (started < kPictures) {
     if (pipeline.Load().in_flight >= 6) continue;  // Room for the others.
-    pipeline.Start({.image = leaves[static_cast<size_t>(started)],
+    pipeline.Start({.model = router_->engine().models().first(),
+                    .image = leaves[static_cast<size_t>(started)],
                     .options = pinned,
                     .deadline = core::Clock::now() + 1h,
                     .cancelled = callers.get_token()},

@@ -3,6 +3,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,6 +13,7 @@
 #include "router/demand_metrics.h"
 #include "router/fleet_metrics.h"
 #include "router/metrics.h"
+#include "router/model_metrics.h"
 #include "server/credentials.h"
 #include "server/metrics.h"
 #include "tests/testing/temp_dir.h"
@@ -52,7 +54,8 @@ std::set<std::string> Exposed(server::MetricsPage& page) {
 TEST(MetricsPageTest, OfTheRouterIsWhatTheDocumentSays) {
   server::MetricsPage page("orchard-router", "0");
   const std::vector<std::string> domains = {"apple"};
-  const Metrics metrics(page.registry(), domains, {});
+  const Metrics metrics(page.registry());
+  const ModelMetrics model(page.registry(), domains, {});
   const FleetMetrics fleet(page.registry(), "tiny", domains);
   const DemandMetrics demand(page.registry(), "tiny", domains);
   EXPECT_EQ(Exposed(page), Documented("Every process|Router"));
@@ -61,7 +64,8 @@ TEST(MetricsPageTest, OfTheRouterIsWhatTheDocumentSays) {
 TEST(MetricsPageTest, OfAnExpertIsWhatTheDocumentSays) {
   server::MetricsPage page("orchard-expert", "0");
   const std::vector<experts::ExpertSpec> specs(1);
-  const experts::ExpertMetrics metrics(page.registry(), specs, "tiny", "1");
+  experts::ExpertMetrics metrics(page.registry(), specs, "tiny", "1");
+  metrics.SetLayerLoad("", 0, std::vector<double>{0.5, 0.5});  // Of a network that routes tokens.
   EXPECT_EQ(Exposed(page), Documented("Every process|Expert service"));
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -48,6 +49,19 @@ TEST(PeerWatchTest, WhoIsAskedAddsUpFromTheFirstAnswerOn) {
   EXPECT_THAT(client.Desired("apple"), DoubleNear(3.0, 1e-9)) << "it waits for its peers' word";
   EXPECT_THAT(client.IsActive(About("rice")), IsOkAndHolds(false));
   EXPECT_TRUE(asked.PeersBecome(PeerState::kUp, 1));
+}
+
+TEST(PeerWatchTest, OfSeveralModelsEachIsAddedUpByItsName) {
+  const std::vector<std::string> domains = {"apple", "rice"};
+  ScalingRouter other({.model = "signs", .more_models = {{"tiny", domains}}});
+  ScalingRouter asked({.more_models = {{"signs", domains}}, .peers = other.address()});
+  other.Want(kApple, kOneReplica, /*model=*/0);      // of signs, there the first
+  other.Want(kApple, 2 * kOneReplica, /*model=*/1);  // of tiny
+  ScalerClient client = asked.Client();
+  EXPECT_THAT(client.Desired("apple"), DoubleNear(2.0, 1e-9));
+  const auto signs = client.GetMetric(About({{"domain", "apple"}, {"model", "signs"}}));
+  ASSERT_THAT(signs, IsOk());
+  EXPECT_NEAR(signs->metricvaluefloat(), 1.0, 1e-9);
 }
 
 TEST(PeerWatchTest, APeersFirstPictureIsPushed) {

@@ -162,7 +162,7 @@ class RunningRouter {
   /// With `credentials` it is to be called at `address`, and by nobody through `stub`.
   explicit RunningRouter(Engine::Config config = {}, size_t max_stream_in_flight = 16,
                          const std::shared_ptr<grpc::ServerCredentials>& credentials = nullptr) {
-    config.version_dir = TinyModel().version();
+    if (config.models.empty()) config.models = {{.version_dir = TinyModel().version()}};
     engine_ = *Engine::Load(config, registry_);
     service_ = std::make_unique<ClassifierService>(
         *engine_, ClassifierService::Options{.max_stream_in_flight = max_stream_in_flight});

@@ -128,9 +128,14 @@ class ActiveStream {
 
 class ScalingRouter {
  public:
+  struct Model {
+    std::string name;
+    std::vector<std::string> domains;
+  };
   struct Options {
     std::string model = "tiny";
     std::vector<std::string> domains = {"apple", "rice"};
+    std::vector<Model> more_models = {};
     DemandMeter::Options meter{};
     bool scalable = true;
     std::optional<double> service_seconds = 0.007;
@@ -145,23 +150,17 @@ class ScalingRouter {
   };
 
   ScalingRouter() : ScalingRouter(Options()) {}
-  explicit ScalingRouter(Options options)
-      : board_(options.model, options.domains,
-               {.meter = options.meter,
-                .period = std::chrono::milliseconds(50),
-                .peer_patience = options.patience,
-                .scalable = options.scalable,
-                .service_seconds = [known = options.service_seconds](size_t) { return known; }}) {
-    if (!options.peers.empty()) {
-      peers_ = std::make_unique<PeerWatch>(
-          board_, PeerWatch::Options{.targets = *experts::ParseTargets(options.peers),
-                                     .credentials = options.to_peers,
-                                     .dns_interval = std::chrono::milliseconds(100),
-                                     .look_up = options.look_up,
-                                     .keep = options.keep});
+  explicit ScalingRouter(const Options& options) {
+    AddModel({options.model, options.domains}, options);
+    for (const Model& model : options.more_models) AddModel(model, options);
+    std::vector<ExternalScaler::Model> scaled;
+    std::vector<DemandBoard*> boards;
+    for (size_t model = 0; model < boards_.size(); ++model) {
+      scaled.push_back({.board = boards_[model].get(), .peers = peers_[model].get()});
+      boards.push_back(boards_[model].get());
     }
-    scaler_ = std::make_unique<ExternalScaler>(board_, peers_.get(), options.scaler);
-    demand_ = std::make_unique<DemandService>(board_, /*max_streams=*/2);
+    scaler_ = std::make_unique<ExternalScaler>(std::move(scaled), options.scaler);
+    demand_ = std::make_unique<DemandService>(std::move(boards), /*max_streams=*/2);
     host_ = *server::GrpcHost::Start(
         options.listen,
         {{externalscaler::ExternalScaler::service_full_name(), scaler_.get(),
@@ -174,26 +173,45 @@ class ScalingRouter {
   std::string address() const { return host_->address().ToString(); }
   int port() const { return host_->address().port; }
   ScalerClient Client() const { return ScalerClient(address()); }
-  DemandBoard& board() { return board_; }
-  PeerWatch& peers() { return *peers_; }
+  DemandBoard& board() { return *boards_.front(); }
+  PeerWatch& peers() { return *peers_.front(); }
 
   /// So many pictures want a domain's expert now.
-  void Want(size_t domain, int pictures = 1) {
-    for (int i = 0; i < pictures; ++i) board_.meter().Wanted(domain, core::Clock::now());
+  void Want(size_t domain, int pictures = 1, size_t model = 0) {
+    for (int i = 0; i < pictures; ++i) boards_[model]->meter().Wanted(domain, core::Clock::now());
   }
 
   /// Waits until so many peers are in that state.
   bool PeersBecome(PeerState state, size_t count) {
     return orchard::testing::Eventually(
-        [&] { return peers_->Counts()[static_cast<size_t>(state)] == count; });
+        [&] { return peers().Counts()[static_cast<size_t>(state)] == count; });
   }
 
   /// As the process ends: streams end, and calls that come are refused.
   void Shutdown() { host_->Shutdown(std::chrono::steady_clock::now() + std::chrono::minutes(1)); }
 
  private:
-  DemandBoard board_;
-  std::unique_ptr<PeerWatch> peers_;
+  void AddModel(const Model& model, const Options& options) {
+    boards_.push_back(std::make_unique<DemandBoard>(
+        model.name, model.domains,
+        DemandBoard::Options{
+            .meter = options.meter,
+            .period = std::chrono::milliseconds(50),
+            .peer_patience = options.patience,
+            .scalable = options.scalable,
+            .service_seconds = [known = options.service_seconds](size_t) { return known; }}));
+    peers_.emplace_back();
+    if (options.peers.empty()) return;
+    peers_.back() = std::make_unique<PeerWatch>(
+        *boards_.back(), PeerWatch::Options{.targets = *experts::ParseTargets(options.peers),
+                                            .credentials = options.to_peers,
+                                            .dns_interval = std::chrono::milliseconds(100),
+                                            .look_up = options.look_up,
+                                            .keep = options.keep});
+  }
+
+  std::vector<std::unique_ptr<DemandBoard>> boards_;  // by model, as the next
+  std::vector<std::unique_ptr<PeerWatch>> peers_;     // null: it has none
   std::unique_ptr<ExternalScaler> scaler_;
   std::unique_ptr<DemandService> demand_;
   std::unique_ptr<server::GrpcHost> host_;  // Last: its calls use the rest.

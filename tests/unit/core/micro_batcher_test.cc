@@ -38,6 +38,30 @@ TEST(MicroBatcherTest, TakesAllThatWaitsUpToTheLimitAndInOrder) {
   EXPECT_THAT(batches, ElementsAre(ElementsAre(0), ElementsAre(1, 2, 3), ElementsAre(4)));
 }
 
+TEST(MicroBatcherTest, ABatchHoldsOnlyWhatMayBeTogether) {
+  std::latch first_started(1);
+  std::latch release(1);
+  std::vector<std::vector<int>> batches;
+  {
+    MicroBatcher<int> batcher(
+        {.max_batch = 3,
+         .workers = 1,
+         .together = [](const int& a, const int& b) { return a % 2 == b % 2; }},
+        [&](std::vector<int> batch) {
+          batches.push_back(std::move(batch));
+          if (batches.size() == 1) first_started.count_down();
+          release.wait();
+        });
+    ASSERT_THAT(batcher.Submit(0), IsOk());
+    first_started.wait();
+    for (const int item : {1, 2, 4, 3, 6, 8, 5, 7}) ASSERT_THAT(batcher.Submit(int{item}), IsOk());
+    release.count_down();
+  }
+  // What waits longest leads; the others keep their places.
+  EXPECT_THAT(batches, ElementsAre(ElementsAre(0), ElementsAre(1, 3, 5), ElementsAre(2, 4, 6),
+                                   ElementsAre(8), ElementsAre(7)));
+}
+
 TEST(MicroBatcherTest, AnIdleWorkerDoesNotHoldAnItemBack) {
   std::latch processed(1);
   MicroBatcher<int> batcher({.max_batch = 100, .workers = 1},

@@ -73,11 +73,27 @@ TEST(SpecOfTest, RefusesFeaturesThatTheEncoderDoesNotOffer) {
   EXPECT_THAT(SpecsOf(manifest), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("rice")));
 }
 
-TEST(SpecOfTest, RefusesPictures) {
+TEST(SpecOfTest, APicturesMakerIsHowItIsFramedAndResized) {
   v1::ModelManifest manifest = Manifest();
-  manifest.mutable_experts(0)->set_feature_kind(v1::IMAGE);
-  EXPECT_THAT(SpecOf(manifest, 0),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("reads IMAGE")));
+  v1::ExpertPart& part = *manifest.mutable_experts(0);
+  part.set_feature_kind(v1::IMAGE);
+  part.clear_encoder_fingerprint();
+  part.mutable_preprocessing()->set_shorter_side(48);
+  part.mutable_preprocessing()->set_crop(32);
+  const auto spec = SpecOf(manifest, 0);
+  ASSERT_THAT(spec, IsOk());
+  EXPECT_EQ(spec->kind, core::FeatureKind::kImage);
+  EXPECT_THAT(spec->row_shape, ElementsAre(32, 32, 3));
+  EXPECT_EQ(spec->RowBytes(), 32U * 32 * 3);
+  EXPECT_EQ(spec->encoder_fingerprint.size(), 16U);
+  // The expert standardises for itself; the router frames.
+  part.mutable_preprocessing()->add_mean(0.5F);
+  part.mutable_preprocessing()->set_profile("another name");
+  EXPECT_EQ(SpecOf(manifest, 0)->encoder_fingerprint, spec->encoder_fingerprint);
+  manifest.mutable_encoder()->set_fingerprint("another encoder");
+  EXPECT_EQ(SpecOf(manifest, 0)->encoder_fingerprint, spec->encoder_fingerprint);
+  part.mutable_preprocessing()->set_framing(v1::WHOLE_PICTURE);
+  EXPECT_NE(SpecOf(manifest, 0)->encoder_fingerprint, spec->encoder_fingerprint);
 }
 
 TEST(SpecOfTest, RefusesAnEmptyDimension) {

@@ -62,23 +62,39 @@ TEST(InProcessExpertTest, CopiesNothingWhenRowsLieTogether) {
     return SampleScores(values, rows);
   });
   ASSERT_THAT(Ask(expert, WholeBatch(features)), IsOk());
-  EXPECT_EQ(seen, features->pooled.data());
+  EXPECT_EQ(seen, features->Floats().data());
   ASSERT_THAT(Ask(expert, {features, {2}}), IsOk());
-  EXPECT_EQ(seen, features->pooled.data() + 2 * kSampleWidth);
+  EXPECT_EQ(seen, features->Floats().data() + 2 * kSampleWidth);
   ASSERT_THAT(Ask(expert, {features, {1, 3}}), IsOk());
-  EXPECT_NE(seen, features->pooled.data() + kSampleWidth);
+  EXPECT_NE(seen, features->Floats().data() + kSampleWidth);
 }
 
 TEST(InProcessExpertTest, ReadsTheKindThatItsSpecNames) {
-  auto features = std::make_shared<core::FeatureBatch>(*SampleFeatures(2));
-  features->map_width = features->pooled_width;
-  features->map = SampleFeatures(2, /*seed=*/5)->pooled;
+  const auto sample = SampleFeatures(2);
+  const auto map = testing::SampleView({sample->Floats().begin(), sample->Floats().end()},
+                                       core::FeatureKind::kMap);
   ExpertSpec spec = SampleSpec();
   spec.kind = core::FeatureKind::kMap;
   InProcessExpert expert(spec, SampleScores);
-  const Answer answer = Ask(expert, WholeBatch(features));
-  ASSERT_THAT(answer, IsOk());
-  EXPECT_EQ(answer->energy, SampleScores(features->map, 2)->energy);
+  EXPECT_THAT(Ask(expert, WholeBatch(map)), IsOk());
+  EXPECT_THAT(Ask(expert, WholeBatch(sample)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("reads MAP [8]")));
+}
+
+TEST(InProcessExpertTest, ReadsPicturesAsNumbersUpTo255) {
+  ExpertSpec spec = SampleSpec();
+  spec.kind = core::FeatureKind::kImage;
+  spec.row_shape = {1, 1, 3};
+  std::vector<float> seen;
+  InProcessExpert expert(spec, [&](std::span<const float> values, size_t rows) {
+    seen.assign(values.begin(), values.end());
+    return testing::SampleScores(std::vector<float>(rows * kSampleWidth), rows);
+  });
+  const auto view =
+      std::make_shared<const core::View>(std::make_shared<const core::ViewSpec>(spec.View()),
+                                         std::vector<std::uint8_t>{0, 127, 255, 1, 2, 3});
+  ASSERT_THAT(Ask(expert, {view, {1, 0}}), IsOk());
+  EXPECT_EQ(seen, (std::vector<float>{1, 2, 3, 0, 127, 255}));
 }
 
 TEST(InProcessExpertTest, SavesTheWorkWhenTheDeadlineHasPassed) {
@@ -122,7 +138,7 @@ TEST(InProcessExpertTest, RefusesBatchesThatDoNotFit) {
   wider.row_shape = {3, 3};
   InProcessExpert other(wider, SampleScores);
   EXPECT_THAT(Ask(other, {features, {0}}),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("reads 9")));
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("reads POOLED [3, 3]")));
 }
 
 }  // namespace

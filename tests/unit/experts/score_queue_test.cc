@@ -116,7 +116,7 @@ TEST_F(ScoreQueueTest, ComputesCallersTogetherAndAnswersThemApart) {
   EXPECT_THAT(runs_, ElementsAre(6));
   for (const auto& [call, seed] : {std::pair<FakeCall*, unsigned>{&a, 1}, {&b, 2}, {&c, 3}}) {
     ASSERT_THAT(*call->answer, IsOk());
-    const auto alone = SampleScores(SampleFeatures(call->rows(), seed)->pooled, call->rows());
+    const auto alone = SampleScores(SampleFeatures(call->rows(), seed)->Floats(), call->rows());
     EXPECT_EQ((*call->answer)->log_probabilities, alone->log_probabilities);
     EXPECT_EQ((*call->answer)->energy, alone->energy);
   }
@@ -137,7 +137,7 @@ TEST_F(ScoreQueueTest, ANaNFailsItsOwnCallerAlone) {
   EXPECT_THAT(*spoilt.answer, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("nan")));
   ASSERT_THAT(*a.answer, IsOk());
   ASSERT_THAT(*c.answer, IsOk());
-  EXPECT_EQ((*c.answer)->energy, SampleScores(SampleFeatures(1, 3)->pooled, 1)->energy);
+  EXPECT_EQ((*c.answer)->energy, SampleScores(SampleFeatures(1, 3)->Floats(), 1)->energy);
 }
 
 TEST_F(ScoreQueueTest, ComputesNothingForCallersThatAreGone) {

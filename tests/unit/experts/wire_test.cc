@@ -64,7 +64,7 @@ TEST_P(DTypeTest, CarriesTheChosenRowsInTheirOrder) {
 
   std::vector<float> want;
   for (const size_t row : {3, 0}) {
-    const auto values = features->Row(core::FeatureKind::kPooled, row);
+    const auto values = features->Floats(row, 1);
     want.insert(want.end(), values.begin(), values.end());
   }
   EXPECT_THAT(Read(request), Pointwise(FloatNear(GetParam().tolerance), want));
@@ -209,8 +209,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& param_info) { return param_info.param.name; });
 
 TEST(WriteRequestTest, RefusesWhatTheTypeCannotHold) {
-  auto features = std::make_shared<core::FeatureBatch>(*SampleFeatures(1));
-  features->pooled[3] = 70000.0F;
+  const auto features = testing::SampleFeaturesWith(3, 70000.0F);
   v1::ScoreRequest request;
   EXPECT_THAT(WriteRequest({features, {0}}, SampleSpec(), v1::FP16, request),
               StatusIs(kInvalid, AllOf(HasSubstr("70000"), HasSubstr("FP16"))));
@@ -231,7 +230,52 @@ TEST(WriteRequestTest, RefusesBatchesThatNoExpertTakes) {
   ExpertSpec wider = spec;
   wider.row_shape = {9};
   EXPECT_THAT(WriteRequest({features, {0}}, wider, v1::FP32, request),
-              StatusIs(kInvalid, AllOf(HasSubstr("8 floats"), HasSubstr("reads 9"))));
+              StatusIs(kInvalid, AllOf(HasSubstr("rows of [8]"), HasSubstr("reads POOLED [9]"))));
+}
+
+ExpertSpec PictureSpec() {
+  ExpertSpec spec = SampleSpec();
+  spec.kind = core::FeatureKind::kImage;
+  spec.row_shape = {2, 2, 3};
+  return spec;
+}
+
+TEST(PicturesTest, TravelAsTheirPixels) {
+  const ExpertSpec spec = PictureSpec();
+  std::vector<std::uint8_t> pixels;
+  for (int i = 0; i < 24; ++i) pixels.push_back(static_cast<std::uint8_t>(10 * i + 3));
+  const auto view = std::make_shared<const core::View>(
+      std::make_shared<const core::ViewSpec>(spec.View()), pixels);
+  v1::ScoreRequest request;
+  ASSERT_THAT(WriteRequest({view, {1, 0}}, spec, v1::FP32, request), IsOk());
+  EXPECT_EQ(request.features().kind(), v1::IMAGE);
+  EXPECT_EQ(request.features().dtype(), v1::UINT8);
+  EXPECT_THAT(request.features().shape(), ElementsAre(2, 2, 2, 3));
+  EXPECT_EQ(request.features().data().size(), 24U);
+  ASSERT_THAT(CheckRequest(request, spec), testing::IsOkAndHolds(2));
+  std::vector<float> want(pixels.begin() + 12, pixels.end());
+  want.insert(want.end(), pixels.begin(), pixels.begin() + 12);
+  std::vector<float> got(24);
+  ASSERT_THAT(ReadFeatures(request.features(), got), IsOk());
+  EXPECT_EQ(got, want);
+  EXPECT_LT(MaxRequestBytes(spec), MaxRequestBytes(SampleSpec()) + kMaxRows * 12);
+
+  request.mutable_features()->set_dtype(v1::FP32);
+  EXPECT_THAT(CheckRequest(request, spec),
+              StatusIs(kInvalid, HasSubstr("experts read pictures as UINT8")));
+  request.mutable_features()->set_dtype(v1::UINT8);
+  request.set_encoder_fingerprint("fedcba9876543210");
+  EXPECT_THAT(CheckRequest(request, spec),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("pictures were framed and resized as \"fedcba9876543210\"")));
+}
+
+TEST(WriteRequestTest, RefusesViewsOfAnotherKindAndNone) {
+  v1::ScoreRequest request;
+  EXPECT_THAT(WriteRequest({SampleFeatures(1), {0}}, PictureSpec(), v1::FP32, request),
+              StatusIs(kInvalid, HasSubstr("reads IMAGE [2, 2, 3]")));
+  EXPECT_THAT(WriteRequest({nullptr, {0}}, SampleSpec(), v1::FP32, request),
+              StatusIs(kInvalid, HasSubstr("there are none")));
 }
 
 TEST(MaxRequestBytesTest, HoldsTheLargestCall) {
@@ -239,7 +283,7 @@ TEST(MaxRequestBytesTest, HoldsTheLargestCall) {
 }
 
 model::ScoreBatch SoundScores(size_t rows) {
-  return *SampleScores(SampleFeatures(rows)->pooled, rows);
+  return *SampleScores(SampleFeatures(rows)->Floats(), rows);
 }
 
 TEST(ResponseTest, CarriesItsPartOfASharedBatch) {

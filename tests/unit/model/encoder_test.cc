@@ -43,6 +43,16 @@ std::vector<std::uint8_t> Pictures(size_t rows) {
   return pixels;
 }
 
+std::span<const float> Of(const core::FeatureBatch& features, FeatureKind kind) {
+  return features.Find(kind)->Floats();
+}
+
+/// Bit by bit.
+bool Same(const core::FeatureBatch& a, const core::FeatureBatch& b) {
+  return std::ranges::equal(Of(a, FeatureKind::kPooled), Of(b, FeatureKind::kPooled)) &&
+         std::ranges::equal(Of(a, FeatureKind::kMap), Of(b, FeatureKind::kMap));
+}
+
 class EncoderTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -61,10 +71,13 @@ TEST_F(EncoderTest, GivesBothFeaturesOfEveryPicture) {
   const auto features = encoder_->Encode(Pictures(2), 2);
   ASSERT_THAT(features, IsOk());
   EXPECT_EQ(features->rows, 2U);
-  EXPECT_EQ(features->pooled_width, 1280U);
-  EXPECT_EQ(features->map_width, 320U * 7 * 7);
-  EXPECT_EQ(features->pooled.size(), 2U * 1280);
-  EXPECT_EQ(features->map.size(), 2U * 320 * 7 * 7);
+  EXPECT_EQ(Of(*features, FeatureKind::kPooled).size(), 2U * 1280);
+  EXPECT_EQ(Of(*features, FeatureKind::kMap).size(), 2U * 320 * 7 * 7);
+  for (const auto& view : features->views) {
+    EXPECT_EQ(view->rows(), 2U);
+    EXPECT_EQ(view->spec().made_by, encoder_->fingerprint());
+  }
+  EXPECT_EQ(features->Find(FeatureKind::kImage), nullptr);
   EXPECT_EQ(encoder_->fingerprint(), SharedManifest().encoder().fingerprint());
 }
 
@@ -83,7 +96,7 @@ nets::EncoderFeatures RunEagerly(const std::vector<std::uint8_t>& pixels) {
 }
 
 /// |got - want| / |want|, Euclidean.
-double RelativeError(const std::vector<float>& got, const torch::Tensor& want) {
+double RelativeError(std::span<const float> got, const torch::Tensor& want) {
   const torch::Tensor mine =
       torch::from_blob(const_cast<float*>(got.data()), want.sizes(), torch::kFloat32);
   return ((mine - want).norm() / want.norm()).item<double>();
@@ -99,8 +112,8 @@ TEST_F(EncoderTest, EqualsTheNetworkRunEagerly) {
   ASSERT_THAT(features, IsOk());
   const nets::EncoderFeatures want = RunEagerly(pixels);
   // Folded BatchNorm rounds differently, and 52 layers of random weights add it up.
-  EXPECT_LT(RelativeError(features->map, want.map), 5e-5);
-  EXPECT_LT(RelativeError(features->pooled, want.pooled), 5e-5);
+  EXPECT_LT(RelativeError(Of(*features, FeatureKind::kMap), want.map), 5e-5);
+  EXPECT_LT(RelativeError(Of(*features, FeatureKind::kPooled), want.pooled), 5e-5);
 }
 
 TEST_F(EncoderTest, Bf16StaysNearAndIsRefusedWhereTheCpuHasNone) {
@@ -118,9 +131,10 @@ TEST_F(EncoderTest, Bf16StaysNearAndIsRefusedWhereTheCpuHasNone) {
   const nets::EncoderFeatures want = RunEagerly(pixels);
   // Random weights forget the picture from layer to layer and keep the rounding. What it does to a
   // trained encoder's answers: docs/results.md, "Precision".
-  EXPECT_LT(RelativeError(features->map, want.map), 0.3);
-  EXPECT_LT(RelativeError(features->pooled, want.pooled), 0.1);
-  EXPECT_GT(RelativeError(features->map, want.map), 1e-4);  // It is not FP32 after all.
+  EXPECT_LT(RelativeError(Of(*features, FeatureKind::kMap), want.map), 0.3);
+  EXPECT_LT(RelativeError(Of(*features, FeatureKind::kPooled), want.pooled), 0.1);
+  // It is not FP32 after all.
+  EXPECT_GT(RelativeError(Of(*features, FeatureKind::kMap), want.map), 1e-4);
 }
 
 TEST_F(EncoderTest, WhatLeavesABf16EncoderIsNotRoundedToBf16) {
@@ -130,7 +144,8 @@ TEST_F(EncoderTest, WhatLeavesABf16EncoderIsNotRoundedToBf16) {
   ASSERT_THAT(encoder, IsOk());
   const auto features = (*encoder)->Encode(Pictures(1), 1);
   ASSERT_THAT(features, IsOk());
-  for (const std::vector<float>& values : {features->map, features->pooled}) {
+  for (const FeatureKind kind : {FeatureKind::kMap, FeatureKind::kPooled}) {
+    const std::span<const float> values = Of(*features, kind);
     const auto rounded = std::ranges::count_if(
         values, [](float v) { return (std::bit_cast<std::uint32_t>(v) & 0xFFFFU) == 0; });
     EXPECT_LT(rounded, static_cast<std::ptrdiff_t>(values.size() / 2));
@@ -149,7 +164,7 @@ TEST_F(EncoderTest, ThreadsThatShareOneGiveTheBitsOfOne) {
       PrepareInferenceThread();
       for (int run = 0; run < 10; ++run) {
         const auto got = encoder_->Encode(pixels, kRows);
-        if (!got.ok() || got->map != want->map || got->pooled != want->pooled) ++wrong;
+        if (!got.ok() || !Same(*got, *want)) ++wrong;
       }
     });
   }
@@ -171,7 +186,7 @@ TEST_F(EncoderTest, BatchMatesChangeNoBit) {
     ASSERT_THAT(batch, IsOk());
     for (size_t row = 0; row < rows; ++row) {
       for (const FeatureKind kind : {FeatureKind::kPooled, FeatureKind::kMap}) {
-        EXPECT_TRUE(std::ranges::equal(batch->Row(kind, row), alone[row].Row(kind, 0)))
+        EXPECT_TRUE(std::ranges::equal(batch->Find(kind)->Floats(row, 1), Of(alone[row], kind)))
             << "row " << row << " of " << rows;
       }
     }
@@ -191,15 +206,14 @@ TEST_F(EncoderTest, AnotherThreadGivesTheSameBits) {
   }).join();
   ASSERT_THAT(there, IsOk());
   EXPECT_EQ(threads, 1);
-  EXPECT_EQ(there->pooled, here->pooled);
-  EXPECT_EQ(there->map, here->map);
+  EXPECT_TRUE(Same(*there, *here));
 }
 
 TEST_F(EncoderTest, DifferentPicturesGiveDifferentFeatures) {
   const auto features = encoder_->Encode(Pictures(2), 2);
   ASSERT_THAT(features, IsOk());
-  EXPECT_FALSE(std::ranges::equal(features->Row(FeatureKind::kPooled, 0),
-                                  features->Row(FeatureKind::kPooled, 1)));
+  EXPECT_FALSE(std::ranges::equal(features->Find(FeatureKind::kPooled)->Floats(0, 1),
+                                  features->Find(FeatureKind::kPooled)->Floats(1, 1)));
 }
 
 TEST_F(EncoderTest, RefusesAWrongNumberOfBytes) {

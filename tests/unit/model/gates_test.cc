@@ -31,14 +31,20 @@ using testing::IsOk;
 using ::testing::Pointwise;
 using testing::StatusIs;
 
-core::FeatureBatch Features(size_t rows) {
+core::FeatureBatch BatchOf(size_t rows, std::vector<float> pooled) {
+  const auto spec = std::make_shared<const core::ViewSpec>(core::ViewSpec{.row_shape = {1280}});
+  return {.rows = rows, .views = {std::make_shared<const core::View>(spec, std::move(pooled))}};
+}
+
+std::vector<float> Numbers(size_t rows) {
   std::mt19937 random(3);
   std::uniform_real_distribution<float> uniform(0.0F, 1.0F);
-  core::FeatureBatch features{
-      .rows = rows, .pooled_width = 1280, .map_width = 0, .pooled = {}, .map = {}};
-  for (size_t i = 0; i < rows * 1280; ++i) features.pooled.push_back(uniform(random));
-  return features;
+  std::vector<float> numbers;
+  for (size_t i = 0; i < rows * 1280; ++i) numbers.push_back(uniform(random));
+  return numbers;
 }
+
+core::FeatureBatch Features(size_t rows) { return BatchOf(rows, Numbers(rows)); }
 
 class GatesTest : public ::testing::Test {
  protected:
@@ -63,8 +69,9 @@ std::vector<float> EagerLogits(const std::string& prefix, int64_t options,
   EXPECT_THAT(LoadState(**head, *ReadPart(SharedModel(), part.file()), prefix, "f"), IsOk());
   (*head)->eval();
   const torch::NoGradGuard guard;
-  const torch::Tensor logits = (*head)->forward(torch::from_blob(
-      const_cast<float*>(features.pooled.data()), {static_cast<int64_t>(features.rows), 1280}));
+  const torch::Tensor logits =
+      (*head)->forward(torch::from_blob(const_cast<float*>(features.views[0]->Floats().data()),
+                                        {static_cast<int64_t>(features.rows), 1280}));
   const torch::Tensor flat = logits.contiguous();
   return {flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel()};
 }
@@ -100,13 +107,10 @@ TEST_F(GatesTest, DomainsShareOneUnitOfProbability) {
 
 TEST_F(GatesTest, BatchMatesChangeNoBit) {
   constexpr size_t kMost = 16;
-  const core::FeatureBatch all = Features(kMost);
+  const std::vector<float> all = Numbers(kMost);
   const auto first = [&all](size_t begin, size_t rows) {
-    core::FeatureBatch part = all;
-    part.rows = rows;
-    part.pooled.assign(all.pooled.begin() + static_cast<std::ptrdiff_t>(begin * 1280),
-                       all.pooled.begin() + static_cast<std::ptrdiff_t>((begin + rows) * 1280));
-    return part;
+    const auto at = all.begin() + static_cast<std::ptrdiff_t>(begin * 1280);
+    return BatchOf(rows, {at, at + static_cast<std::ptrdiff_t>(rows * 1280)});
   };
   for (size_t rows = 2; rows <= kMost; ++rows) {
     const auto batch = gates_->Evaluate(first(0, rows));
@@ -129,9 +133,10 @@ TEST_F(GatesTest, FeaturesOfAWrongWidthAreAnError) {
 }
 
 TEST_F(GatesTest, FeaturesThatAreNotFiniteAreAnError) {
-  core::FeatureBatch features = Features(2);
-  features.pooled[5] = std::nanf("");
-  EXPECT_THAT(gates_->Evaluate(features), StatusIs(absl::StatusCode::kInternal, HasSubstr("NaN")));
+  std::vector<float> numbers = Numbers(2);
+  numbers[5] = std::nanf("");
+  EXPECT_THAT(gates_->Evaluate(BatchOf(2, std::move(numbers))),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("NaN")));
 }
 
 TEST(GatesLoadTest, RefusesAnotherEncodersGates) {

@@ -228,6 +228,79 @@ INSTANTIATE_TEST_SUITE_P(
                   "experts[fruit].temperature: -1 must be positive"}),
     [](const auto& param_info) { return param_info.param.name; });
 
+/// One expert on pictures, nobody to choose it, and nothing else.
+v1::ModelManifest OnPicturesAlone() {
+  v1::ModelManifest manifest = SharedManifest();
+  v1::ExpertPart part = manifest.experts(0);
+  part.set_feature_kind(v1::IMAGE);
+  part.clear_encoder_fingerprint();
+  part.clear_branch();
+  part.clear_architecture();
+  part.mutable_architecture()->mutable_network()->mutable_vit_moe();
+  *part.mutable_preprocessing() = manifest.encoder().preprocessing();
+  v1::ModelManifest alone;
+  alone.set_name("signs");
+  alone.set_version("1");
+  *alone.add_experts() = part;
+  return alone;
+}
+
+TEST(ManifestTest, AnExpertOnPicturesNeedsNeitherGatesNorEncoder) {
+  const v1::ModelManifest manifest = OnPicturesAlone();
+  EXPECT_THAT(Faults(manifest), IsEmpty());
+  const testing::TempDir dir;
+  ASSERT_THAT(WriteManifest(dir.path(), manifest), IsOk());
+  const auto read = ReadManifest(dir.path());
+  ASSERT_THAT(read, IsOk());
+  EXPECT_TRUE(read->experts(0).architecture().network().has_vit_moe());
+  EXPECT_THAT(BranchNames(*read), ElementsAre("fruit"));
+  const moe::Taxonomy taxonomy = TaxonomyOf(*read);
+  EXPECT_EQ(taxonomy.branches, 1U);
+  EXPECT_THAT(taxonomy.branch_of, ElementsAre(0));
+}
+
+class PictureFaultsTest : public ::testing::TestWithParam<FaultCase> {};
+
+TEST_P(PictureFaultsTest, IsTheOnlyFaultFound) {
+  v1::ModelManifest manifest = OnPicturesAlone();
+  GetParam().spoil(manifest);
+  EXPECT_THAT(Faults(manifest), ElementsAre(HasSubstr(GetParam().fault)));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, PictureFaultsTest,
+    ::testing::Values(
+        FaultCase{"TwoExperts",
+                  [](M& m) {
+                    *m.add_experts() = m.experts(0);
+                    m.mutable_experts(1)->set_domain("other");
+                  },
+                  "gates: are missing: 2 experts need gates"},
+        FaultCase{"NoPreprocessing", [](M& m) { m.mutable_experts(0)->clear_preprocessing(); },
+                  "experts[fruit].preprocessing: is missing"},
+        FaultCase{"Crop",
+                  [](M& m) { m.mutable_experts(0)->mutable_preprocessing()->set_crop(300); },
+                  "experts[fruit].preprocessing: crop 300"},
+        FaultCase{"OfAnEncoder",
+                  [](M& m) { m.mutable_experts(0)->set_encoder_fingerprint("0123456789abcdef"); },
+                  "experts[fruit].encoderFingerprint: must be empty"},
+        FaultCase{"BranchThatIsNoName", [](M& m) { m.mutable_experts(0)->set_branch("a b"); },
+                  "experts[fruit].branch: \"a b\""},
+        FaultCase{"ThresholdWithoutScore",
+                  [](M& m) { m.mutable_abstention()->set_unknown_threshold(-1.0); },
+                  "unknownThreshold: has no gates.unknownScore"},
+        FaultCase{"NameAndNetwork",
+                  [](M& m) { m.mutable_experts(0)->mutable_architecture()->set_name("mlp"); },
+                  "experts[fruit].architecture: has both"}),
+    [](const auto& param_info) { return param_info.param.name; });
+
+TEST(ManifestTest, FeaturesNeedTheirEncoder) {
+  v1::ModelManifest manifest = OnPicturesAlone();
+  manifest.mutable_experts(0)->set_feature_kind(v1::POOLED);
+  EXPECT_THAT(Faults(manifest), ::testing::Contains(HasSubstr("encoder.architecture")));
+  EXPECT_THAT(Faults(manifest), ::testing::Contains(HasSubstr("preprocessing: must be absent")));
+}
+
 TEST(TaxonomyTest, EqualLabelsAndAliasesAreOneConcept) {
   const v1::ModelManifest manifest = SharedManifest();
   const moe::Taxonomy taxonomy = TaxonomyOf(manifest);

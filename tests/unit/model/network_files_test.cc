@@ -49,7 +49,7 @@ TEST_P(HeadFileTest, SavedAndLoadedIsTheSame) {
   EXPECT_TRUE(torch::equal(head->forward(x), loaded->forward(x)));
 }
 
-INSTANTIATE_TEST_SUITE_P(Registry, HeadFileTest, ::testing::ValuesIn(nets::Heads()),
+INSTANTIATE_TEST_SUITE_P(Registry, HeadFileTest, ::testing::ValuesIn(nets::FeatureHeads()),
                          [](const auto& param_info) { return std::string(param_info.param.name); });
 
 TEST(MobileNetV2FileTest, TakesThePretrainedWeightsNameByName) {

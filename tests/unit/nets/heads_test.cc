@@ -183,7 +183,7 @@ TEST_P(HeadTest, TailsStartAsTheEncodersLastBlock) {
   EXPECT_TRUE(torch::allclose(head->forward(features.map), want, 1e-4, 1e-5));
 }
 
-INSTANTIATE_TEST_SUITE_P(Registry, HeadTest, ::testing::ValuesIn(Heads()),
+INSTANTIATE_TEST_SUITE_P(Registry, HeadTest, ::testing::ValuesIn(FeatureHeads()),
                          [](const auto& param_info) { return std::string(param_info.param.name); });
 
 TEST(HeadsTest, AnUnknownNetworkIsRefusedWithTheKnownOnes) {

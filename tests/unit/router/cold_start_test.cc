@@ -56,13 +56,13 @@ Line::Options Waiting(std::chrono::nanoseconds longest, size_t expert_in_flight 
   Line::Options options;
   options.settings.default_deadline = 1h;
   options.settings.max_deadline = 1h;
-  options.settings.cold_start_wait = longest;
-  options.settings.expert_in_flight = expert_in_flight;
+  options.experts.cold_start_wait = std::chrono::duration_cast<core::Clock::duration>(longest);
+  options.experts.in_flight = expert_in_flight;
   return options;
 }
 
 bool AwaitHeld(Line& line, size_t pictures, size_t domain = kRiceDisease) {
-  return Eventually([&] { return line.pipeline().ColdWaiting(domain) == pictures; });
+  return Eventually([&] { return line.model()->experts().cold().waiting(domain) == pictures; });
 }
 
 void ExpectMissing(const testing::Answer& answer, const std::string& domain,
@@ -102,7 +102,7 @@ TEST(ColdStartTest, APictureIsHeldUntilTheDomainIsThereAndOthersAreAskedMeanwhil
   ASSERT_THAT(got, IsOk());
   EXPECT_FALSE(got->degraded());
   EXPECT_EQ(line.expert(kRiceDisease).calls(), 1U);
-  EXPECT_EQ(line.pipeline().ColdWaiting(kRiceDisease), 0U);
+  EXPECT_EQ(line.model()->experts().cold().waiting(kRiceDisease), 0U);
   ASSERT_THAT(keeper.waits(), SizeIs(1));
   EXPECT_GT(keeper.waits()[0], Clock::duration::zero());
 }
@@ -169,7 +169,7 @@ TEST(ColdStartTest, WhatADomainTurnsOutToBeIsTheReason) {
   EXPECT_TRUE(AwaitHeld(line, 1));
   line.expert(kRiceDisease).SetUnavailable(MissingReason::kForeign);
   ExpectMissing(answer.get(), "rice_disease", "foreign");
-  EXPECT_EQ(line.pipeline().ColdWaiting(kRiceDisease), 0U);
+  EXPECT_EQ(line.model()->experts().cold().waiting(kRiceDisease), 0U);
 }
 
 TEST(ColdStartTest, MatesThatWaitTogetherAreAskedTogether) {

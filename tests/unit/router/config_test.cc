@@ -1,5 +1,6 @@
 #include "router/config.h"
 
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -106,7 +107,8 @@ INSTANTIATE_TEST_SUITE_P(
         Text("drain-delay", "3s", [](const Config& c) { return c.process.drain_delay == 3s; }),
         Text("drain-timeout", "2min",
              [](const Config& c) { return c.process.drain_timeout == 2min; }),
-        Text("model", "/models/a", [](const Config& c) { return c.model == "/models/a"; }),
+        Text("model", "/models/a",
+             [](const Config& c) { return c.models == std::vector<std::string>{"/models/a"}; }),
         Text("default-policy", "top_k",
              [](const Config& c) { return c.default_policy == moe::PolicyKind::kTopK; }),
         Text("expert", "flower=a:1,b:2",
@@ -184,6 +186,38 @@ TEST(RouterSettingsTest, AllFaultsAreSaidAtOnce) {
                        AllOf(HasSubstr("\"gif\" is not one of jpeg, png, webp, bmp, ppm"),
                              HasSubstr("\"flower\" is not [MODEL/]DOMAIN=TARGET[,TARGET]"),
                              HasSubstr("from 1 to 65536"), HasSubstr("\"pinned\" is not one of"))));
+}
+
+TEST(RouterSettingsTest, AModelMayBeCalledOtherwise) {
+  const orchard::testing::TempDir folder;
+  for (const char* name : {"a", "b=c"}) {
+    std::filesystem::create_directories(folder / name);
+    std::ofstream(folder / name / "manifest.json") << "{}";
+  }
+  const std::string a = (folder / "a").string();
+  const std::string odd = (folder / "b=c").string();  // The '=' stands behind a '/'.
+  Config config;
+  ASSERT_THAT(
+      (Given{.flags = {"--model", a, "--model", "signs=" + a, "--model", odd}, .variables = {}}
+           .Into(config)),
+      IsOk());
+  const auto engine = EngineConfigOf(config);
+  ASSERT_THAT(engine, IsOk());
+  ASSERT_EQ(engine->models.size(), 3U);
+  EXPECT_EQ(engine->models[0].name, "");
+  EXPECT_EQ(engine->models[1].name, "signs");
+  EXPECT_EQ(engine->models[1].version_dir, a);
+  EXPECT_EQ(engine->models[2].name, "");
+  EXPECT_EQ(engine->models[2].version_dir, odd);
+}
+
+TEST(RouterSettingsTest, AModelsNameIsCheckedBeforeItsFolder) {
+  for (const auto& [text, fault] :
+       {std::pair("a b=/x", "calls the model \"a b\""), std::pair("signs=", "names no folder")}) {
+    Config config;
+    EXPECT_THAT((Given{.flags = {"--model", text}, .variables = {}}.Into(config)),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(fault)));
+  }
 }
 
 TEST(RouterSettingsTest, WhatAPictureWaitsForIsRememberedAsLong) {

@@ -181,7 +181,7 @@ TEST_F(DemandMeterTest, WantingAllocatesNothing) {
 TEST(DemandOfPicturesTest, CountsEachChosenDomainOnceWhetherOrNotItAnswers) {
   DemandMeter meter(testing::kSmallDomains, {});
   Line::Options options;
-  options.settings.demand = &meter;
+  options.experts.demand = &meter;
   Line line(std::move(options));
   line.expert(kFruit).SetUnavailable(experts::MissingReason::kCold);
   line.expert(kVegetable).AnswerBy([](const auto&, const auto&) {

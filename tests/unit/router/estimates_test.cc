@@ -2,6 +2,7 @@
 
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -133,6 +134,17 @@ TEST(CheckBudgetTest, SaysWhatIsLeftAndWhatIsNeeded) {
   EXPECT_THAT(ShedBy(status), Optional(Shed::kDeadline));
   EXPECT_THAT(CheckBudget(now, now - 5ms, 0ms),
               StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("5.0 ms ago")));
+}
+
+// No model's slow experts refuse the pictures of another one.
+TEST(EstimatesTest, ExpertsAreLearnedByModel) {
+  Estimates estimates(kWorkers, std::vector<size_t>{2, 2});
+  Teach(estimates);  // the first
+  for (int i = 0; i < 200; ++i) estimates.Answered(0, 500ms, /*model=*/1);
+  EXPECT_NEAR(Ms(estimates.OfNew({}, 100'000, 0).own), 16.0, 0.5);
+  EXPECT_NEAR(Ms(estimates.OfNew({}, 100'000, 1).own), 515.0, 0.5);
+  EXPECT_NEAR(Ms(estimates.OfExperts(1)), 500.0, 0.5);
+  EXPECT_NEAR(estimates.figures().experts_seconds, 0.5, 1e-3) << "of the slowest";
 }
 
 }  // namespace

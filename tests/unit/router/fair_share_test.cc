@@ -128,6 +128,27 @@ TEST(FairShareTest, BytesAreALimitBesideThePlaces) {
   EXPECT_EQ(share.bytes(), 100U);
 }
 
+TEST(FairShareTest, WhoIsWorkedOnMayHoldUpToHalfOfAllBytesUntilItLeaves) {
+  FairShare share({.bytes = 200});
+  const auto waits = share.Enter({.caller = "a", .bytes = 10});
+  EXPECT_FALSE(share.Hold(*waits.id, 1)) << "its turn has not come";
+  ASSERT_EQ(share.Next(), waits.id);
+  EXPECT_TRUE(share.Hold(*waits.id, 50));
+  EXPECT_EQ(share.bytes(), 60U);
+  EXPECT_FALSE(share.Hold(*waits.id, 41));
+  EXPECT_EQ(share.bytes(), 60U) << "refused, and counted all the same";
+  EXPECT_TRUE(share.Hold(*waits.id, 40));
+  const auto other = share.Enter({.caller = "b", .bytes = 100});
+  ASSERT_TRUE(other.id.has_value()) << "the other half is for files";
+  EXPECT_EQ(share.waiting_bytes(), 100.0);
+  ASSERT_EQ(share.Next(), other.id);
+  EXPECT_FALSE(share.Hold(*other.id, 1));
+  share.Leave(*other.id);
+  share.Leave(*waits.id);
+  EXPECT_EQ(share.bytes(), 0U);
+  EXPECT_FALSE(share.Hold(*waits.id, 1));
+}
+
 TEST(FairShareTest, OnePictureAboveTheBytesIsServedAlone) {
   FairShare share({.bytes = 100});
   const auto large = share.Enter(From("a", Priority::kInteractive, 500));

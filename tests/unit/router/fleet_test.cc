@@ -53,6 +53,7 @@ TEST(ExpertFleetTest, AskingWhoIsMissingAllocatesNothing) {
 }
 
 const std::vector<std::string> kDomains = {"apple", "rice"};
+const std::vector<NamedDomains> kGarden = {{.model = "garden", .domains = kDomains}};
 
 std::vector<std::string> Texts(const std::vector<experts::Target>& targets) {
   std::vector<std::string> texts;
@@ -62,21 +63,38 @@ std::vector<std::string> Texts(const std::vector<experts::Target>& targets) {
 
 TEST(ParseExpertTargetsTest, GathersTheTargetsOfADomain) {
   const std::vector<std::string> settings = {"rice=a:1,dns:///b:2", "garden/rice=[::1]:3"};
-  const auto targets = ParseExpertTargets(settings, "garden", kDomains);
+  const auto targets = ParseExpertTargets(settings, kGarden);
   ASSERT_THAT(targets, IsOk());
-  EXPECT_THAT((*targets)[0], IsEmpty());
-  EXPECT_THAT(Texts((*targets)[1]), ElementsAre("a:1", "dns:///b:2", "[::1]:3"));
+  ASSERT_EQ(targets->size(), 1U);
+  EXPECT_THAT((*targets)[0][0], IsEmpty());
+  EXPECT_THAT(Texts((*targets)[0][1]), ElementsAre("a:1", "dns:///b:2", "[::1]:3"));
+}
+
+TEST(ParseExpertTargetsTest, ADomainWithoutModelIsOfTheFirst) {
+  const std::vector<NamedDomains> models = {{.model = "garden", .domains = kDomains},
+                                            {.model = "signs", .domains = {"rice", "stop"}}};
+  const std::vector<std::string> settings = {"rice=a:1", "signs/rice=b:2", "signs/stop=c:3"};
+  const auto targets = ParseExpertTargets(settings, models);
+  ASSERT_THAT(targets, IsOk());
+  EXPECT_THAT(Texts((*targets)[0][1]), ElementsAre("a:1"));
+  EXPECT_THAT(Texts((*targets)[1][0]), ElementsAre("b:2"));
+  EXPECT_THAT(Texts((*targets)[1][1]), ElementsAre("c:3"));
+  EXPECT_THAT(
+      ParseExpertTargets(std::vector<std::string>{"stop=a:1", "road/stop=a:1"}, models),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               AllOf(HasSubstr("the model garden has no domain \"stop\""),
+                     HasSubstr("no model is called \"road\"; served here: garden, signs"))));
 }
 
 TEST(ParseExpertTargetsTest, TellsEveryFaultAtOnce) {
   const std::vector<std::string> settings = {"cheese=a:1", "rice",           "apple=nowhere",
                                              "rice=",      "other/rice=a:1", "rice=xds:///a:1"};
-  EXPECT_THAT(ParseExpertTargets(settings, "garden", kDomains),
+  EXPECT_THAT(ParseExpertTargets(settings, kGarden),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr("no domain \"cheese\", it has apple, rice"),
                              HasSubstr("\"rice\": is not [MODEL/]DOMAIN=TARGET"),
                              HasSubstr("apple=nowhere"), HasSubstr("\"rice=\": names no address"),
-                             HasSubstr("the model served here is \"garden\", not \"other\""),
+                             HasSubstr("no model is called \"other\"; served here: garden"),
                              HasSubstr("xds:///a:1"))));
 }
 
@@ -113,11 +131,10 @@ std::optional<double> Value(const prometheus::Registry& registry, const std::str
 TEST(RemoteFleetTest, CountsEndpointsAndTakesNewTargets) {
   prometheus::Registry registry;
   FleetMetrics metrics(registry, "garden", kDomains);
-  const auto targets =
-      ParseExpertTargets(std::vector<std::string>{"rice=127.0.0.1:1"}, "garden", kDomains);
+  const auto targets = ParseExpertTargets(std::vector<std::string>{"rice=127.0.0.1:1"}, kGarden);
   ASSERT_THAT(targets, IsOk());
   const auto fleet =
-      RemoteFleet(Manifest(), *targets,
+      RemoteFleet(Manifest(), (*targets)[0],
                   {.events_of = [&](size_t domain) { return metrics.EventsOf(domain, nullptr); }});
   ASSERT_THAT(fleet, IsOk());
   EXPECT_EQ((*fleet)->Unavailable(0), experts::MissingReason::kDown);
@@ -134,9 +151,9 @@ TEST(RemoteFleetTest, CountsEndpointsAndTakesNewTargets) {
   };
   EXPECT_EQ(count("apple"), 0);
   EXPECT_EQ(count("rice"), 1);
-  const auto other = ParseExpertTargets(std::vector<std::string>{"apple=127.0.0.1:1,127.0.0.1:2"},
-                                        "garden", kDomains);
-  ASSERT_THAT((*fleet)->Reload(*other), IsOk());
+  const auto other =
+      ParseExpertTargets(std::vector<std::string>{"apple=127.0.0.1:1,127.0.0.1:2"}, kGarden);
+  ASSERT_THAT((*fleet)->Reload((*other)[0]), IsOk());
   EXPECT_EQ(count("apple"), 2);
   EXPECT_EQ(count("rice"), 0);
   EXPECT_THAT((*fleet)->Reload(ExpertTargets(kDomains.size())),

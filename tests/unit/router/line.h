@@ -22,6 +22,7 @@
 #include "router/gather.h"
 #include "router/pipeline.h"
 #include "router/render.h"
+#include "router/served_model.h"
 #include "tests/testing/classify_options.h"
 #include "tests/testing/eventually.h"
 #include "tests/testing/fake_expert.h"
@@ -80,12 +81,15 @@ class Line {
     Gates gates = {};
     std::vector<double> usual_gates = {0.7, 0.2, 0.1};
     Pipeline::Settings settings = {};
+    ModelExperts::Options experts = {};
     double unknown_score = 0.0;  ///< of every picture; the small model's threshold is -10
     std::function<absl::Status()> on_encode = {};  ///< runs before each forward pass
     std::optional<std::uint8_t> broken = {};       ///< the encoder fails on a picture of that red
     std::vector<bool> has_expert = {true, true, true};
     std::unique_ptr<experts::Expert> rice_expert = nullptr;  ///< instead of a FakeExpert
     std::vector<Observer*> observers = {};
+    std::vector<PictureView> picture_views = {};  ///< as ServedModel::Parts
+    std::vector<std::optional<size_t>> picture_view_of = {};
   };
 
   Line() : Line(Options{}) {}
@@ -101,19 +105,32 @@ class Line {
         fleet.back() = std::move(options_.rice_expert);
       }
     }
-    fleet_.emplace(std::move(fleet));
     for (size_t domain = 0; domain < kSmallDomains; ++domain) AnswerWell(domain);
-    metrics_.emplace(registry_, catalogue_.domains, Metrics::ModelInfo{.name = "small"});
-    options_.settings.limits.formats = {vision::Format::kPpm};
-    options_.settings.profile = {.shorter_side = 4, .crop = 4};
-    pipeline_.emplace(
-        options_.settings, catalogue_,
+    metrics_.emplace(registry_);
+    model_ = MakeModel(
+        "small", /*place=*/0,
         [this](std::span<const std::uint8_t> pixels, size_t rows) { return Encode(pixels, rows); },
-        *fleet_, *metrics_, options_.observers);
+        std::move(fleet));
+    options_.settings.limits.formats = {vision::Format::kPpm};
+    options_.settings.domains = {kSmallDomains, kSmallDomains};  // Room for a second model.
+    pipeline_.emplace(options_.settings, timers_, *metrics_, options_.observers);
+  }
+
+  /// Another model of the same domains, each of whose experts answers well.
+  std::shared_ptr<ServedModel> SecondModel(const std::string& name, router::Encode encode) {
+    std::vector<std::unique_ptr<experts::Expert>> fleet;
+    for (const size_t classes : catalogue_.taxonomy.classes) {
+      fleet.push_back(std::make_unique<orchard::testing::FakeExpert>(
+          [classes](const experts::SubBatch& batch, const auto&) {
+            return Scores(batch.rows.size(), classes, 0.9);
+          }));
+    }
+    return MakeModel(name, /*place=*/1, std::move(encode), std::move(fleet));
   }
 
   Pipeline& pipeline() { return *pipeline_; }
-  ExpertFleet& fleet() { return *fleet_; }
+  const std::shared_ptr<ServedModel>& model() { return model_; }
+  ExpertFleet& fleet() { return model_->fleet(); }
   orchard::testing::FakeExpert& expert(size_t domain) { return *experts_[domain]; }
   prometheus::Registry& registry() { return registry_; }
 
@@ -126,18 +143,25 @@ class Line {
     });
   }
 
+  /// What a picture's red says, as the options have it.
+  absl::StatusOr<Encoded> EncodeReds(std::span<const std::uint8_t> pixels, size_t rows) {
+    return Encode(pixels, rows);
+  }
+
   /// A future breaks when its request is never answered, and throws when it is answered twice.
   std::future<Answer> Start(std::uint8_t red, v1::ClassifyOptions options = {},
                             std::optional<core::Clock::time_point> deadline = std::nullopt,
-                            std::stop_token cancelled = {}) {
+                            std::stop_token cancelled = {},
+                            std::shared_ptr<ServedModel> model = nullptr) {
     auto promise = std::make_shared<std::promise<Answer>>();  // Owned by the callback.
-    const absl::StatusOr<router::Options> parsed = pipeline_->Parse(options);
+    const absl::StatusOr<router::Options> parsed = pipeline_->Parse(options, catalogue_);
     if (!parsed.ok()) {
       promise->set_value(parsed.status());
       return promise->get_future();
     }
     auto file = std::make_shared<const std::string>(Picture(red));
-    Job job{.image = *file,
+    Job job{.model = model ? std::move(model) : model_,
+            .image = *file,
             .options = *parsed,
             .deadline = deadline,
             .method = Method::kClassify,
@@ -159,12 +183,34 @@ class Line {
   void Stop() { pipeline_.reset(); }
 
  private:
+  std::shared_ptr<ServedModel> MakeModel(const std::string& name, size_t place,
+                                         router::Encode encode,
+                                         std::vector<std::unique_ptr<experts::Expert>> fleet) {
+    ServedModel::Parts parts{
+        .manifest = SmallManifest(),
+        .catalogue = catalogue_,
+        .profile = vision::Profile{.shorter_side = 4, .crop = 4},
+        .picture_views = options_.picture_views,
+        .picture_view_of = options_.picture_view_of,
+        .encode = std::move(encode),
+        .place = place,
+        .metrics = std::make_unique<ModelMetrics>(registry_, catalogue_.domains,
+                                                  ModelMetrics::ModelInfo{.name = name}),
+        .fleet = std::make_unique<ExpertFleet>(std::move(fleet)),
+        .experts = options_.experts};
+    parts.manifest.set_name(name);
+    parts.catalogue.version = name + "/7";
+    return std::make_shared<ServedModel>(std::move(parts), timers_);
+  }
+
+  /// As the encoder and the gates of the model would.
   absl::StatusOr<Encoded> Encode(std::span<const std::uint8_t> pixels, size_t rows) {
     if (options_.on_encode) {
       if (absl::Status status = options_.on_encode(); !status.ok()) return status;
     }
     Encoded encoded;
-    encoded.features = {.rows = rows, .pooled_width = 1, .map_width = 0, .pooled = {}, .map = {}};
+    encoded.features.rows = rows;
+    std::vector<float> pooled;
     encoded.gates = {.rows = rows,
                      .branches = 2,
                      .domains = kSmallDomains,
@@ -177,11 +223,14 @@ class Line {
       const auto found = options_.gates.find(red);
       const std::vector<double>& p =
           found == options_.gates.end() ? options_.usual_gates : found->second;
-      encoded.features.pooled.push_back(red);
+      pooled.push_back(red);
       for (const double log : Logs({p[0], p[1] + p[2]})) encoded.gates.log_branch.push_back(log);
       for (const double log : Logs(p)) encoded.gates.log_domain.push_back(log);
       encoded.gates.unknown_score.push_back(options_.unknown_score);
     }
+    encoded.features.views.push_back(std::make_shared<const core::View>(
+        std::make_shared<const core::ViewSpec>(core::ViewSpec{.row_shape = {1}}),
+        std::move(pooled)));
     return encoded;
   }
 
@@ -189,8 +238,9 @@ class Line {
   const Catalogue catalogue_;
   prometheus::Registry registry_;
   std::vector<orchard::testing::FakeExpert*> experts_;  // The fleet's.
-  std::optional<ExpertFleet> fleet_;
   std::optional<Metrics> metrics_;
+  std::shared_ptr<ServedModel> model_;
+  core::TimerQueue timers_;
   std::optional<Pipeline> pipeline_;
 };
 

@@ -34,10 +34,12 @@ TEST(RouterMetricsTest, EverySeriesStandsAtZeroFromTheStart) {
         "orchard_expert_calls_total{code=\"OK\",domain=\"fruit\",model=\"small\"} 0",
         "orchard_fingerprint_mismatches_total{domain=\"fruit\",model=\"small\"} 0",
         "orchard_stage_duration_seconds_count{stage=\"combine\"} 0",
-        "orchard_outcomes_total{outcome=\"UNKNOWN_DOMAIN\"} 0", "orchard_degraded_total 0",
+        "orchard_outcomes_total{model=\"small\",outcome=\"UNKNOWN_DOMAIN\"} 0",
+        "orchard_degraded_total{model=\"small\"} 0",
         "orchard_window_load_share{domain=\"fruit\",model=\"small\"} 0",
-        "orchard_window_load_max_over_mean 1", "orchard_queue_depth{stage=\"encode\"} 0",
-        "orchard_in_flight 0", "orchard_worker_busy_seconds_total{stage=\"combine\"} 0",
+        "orchard_window_load_max_over_mean{model=\"small\"} 1",
+        "orchard_queue_depth{stage=\"encode\"} 0", "orchard_in_flight 0",
+        "orchard_worker_busy_seconds_total{stage=\"combine\"} 0",
         "orchard_missing_total{domain=\"fruit\",model=\"small\",reason=\"cold\"} 0"}) {
     EXPECT_THAT(text, HasSubstr(series));
   }
@@ -64,8 +66,9 @@ TEST(RouterMetricsTest, CountWhatThePipelineDid) {
         "orchard_stage_duration_seconds_count{stage=\"encode\"} 2",
         "orchard_stage_duration_seconds_count{stage=\"experts\"} 2",
         "orchard_stage_duration_seconds_count{stage=\"combine\"} 2",
-        "orchard_micro_batch_size_count 2", "orchard_experts_asked_sum 4",
-        "orchard_outcomes_total{outcome=\"OK\"} 2", "orchard_degraded_total 1"}) {
+        "orchard_micro_batch_size_count 2", "orchard_experts_asked_sum{model=\"small\"} 4",
+        "orchard_outcomes_total{model=\"small\",outcome=\"OK\"} 2",
+        "orchard_degraded_total{model=\"small\"} 1"}) {
     EXPECT_THAT(text, HasSubstr(series));
   }
 }
@@ -95,7 +98,7 @@ TEST(RouterMetricsTest, CountEveryReasonForWhichADomainIsMissing) {
 TEST(RouterMetricsTest, OfACallerWhoHasGoneNothingIsMissing) {
   prometheus::Registry registry;
   const std::vector<std::string> domains = {"fruit"};
-  Metrics metrics(registry, domains, {.name = "small"});
+  ModelMetrics metrics(registry, domains, {.name = "small"});
   const Routing routing{
       .domains = {{.activated = true, .missing_reason = experts::MissingReason::kTimeout}}};
   const Passage passage(core::Clock::now());

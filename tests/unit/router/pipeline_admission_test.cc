@@ -35,7 +35,7 @@ class HeldLineTest : public ::testing::Test {
  protected:
   void Hold(Pipeline::Settings settings) {
     line_ = std::make_unique<Line>(Line::Options{.settings = std::move(settings)});
-    line_->pipeline().Start({.image = "not a picture"}, [&](const auto&) {
+    line_->pipeline().Start({.model = line_->model(), .image = "not a picture"}, [&](const auto&) {
       decoding_.count_down();
       release_.wait();
     });
@@ -50,10 +50,11 @@ class HeldLineTest : public ::testing::Test {
                                   Priority priority = Priority::kInteractive) {
     auto promise = std::make_shared<std::promise<absl::Status>>();
     std::future<absl::Status> status = promise->get_future();
-    line_->pipeline().Start({.image = picture_, .caller = caller, .priority = priority},
-                            [promise](const absl::StatusOr<Classification>& answer) {
-                              promise->set_value(answer.status());
-                            });
+    line_->pipeline().Start(
+        {.model = line_->model(), .image = picture_, .caller = caller, .priority = priority},
+        [promise](const absl::StatusOr<Classification>& answer) {
+          promise->set_value(answer.status());
+        });
     return status;
   }
 
@@ -112,7 +113,7 @@ TEST_F(HeldLineTest, WhoHasGoneWhileWaitingMakesRoom) {
   std::stop_source caller;
   std::promise<absl::Status> first;
   line_->pipeline().Start(
-      {.image = picture_, .cancelled = caller.get_token()},
+      {.model = line_->model(), .image = picture_, .cancelled = caller.get_token()},
       [&](const absl::StatusOr<Classification>& answer) { first.set_value(answer.status()); });
   EXPECT_EQ(Start("a").get().code(), absl::StatusCode::kResourceExhausted);
   caller.request_stop();

@@ -156,7 +156,7 @@ TEST(PipelineTest, EqualLabelsOfTwoDomainsAreOneConcept) {
 TEST(PipelineTest, RefusesWhatIsNoPicture) {
   Line line;
   std::promise<testing::Answer> answer;
-  line.pipeline().Start({.image = "not a picture"},
+  line.pipeline().Start({.model = line.model(), .image = "not a picture"},
                         [&](const auto& given) { answer.set_value(testing::Rendered(given)); });
   EXPECT_EQ(answer.get_future().get().status().code(), absl::StatusCode::kInvalidArgument);
 }
@@ -196,7 +196,7 @@ TEST(PipelineTest, RefusesWhatDoesNotFitTheDecodeQueue) {
   Line line({.settings = {.queue = 1}});
   std::latch decoding(1);
   std::latch release(1);
-  line.pipeline().Start({.image = "not a picture"}, [&](const auto&) {
+  line.pipeline().Start({.model = line.model(), .image = "not a picture"}, [&](const auto&) {
     decoding.count_down();  // On the decoder's one thread, which has nothing else to do meanwhile.
     release.wait();
   });
@@ -221,6 +221,14 @@ TEST(PipelineTest, APictureWhoseCallerHasGoneDoesNotEnterABatch) {
   EXPECT_EQ(second.get().status().code(), absl::StatusCode::kCancelled);
   EXPECT_THAT(first.get(), IsOk());
   EXPECT_EQ(encoder.passes, 1);
+}
+
+TEST(PipelineTest, AJobForNoModelIsOurMistakeAndAnswered) {
+  Line line;
+  std::promise<testing::Answer> answer;
+  line.pipeline().Start({.image = "not a picture"},
+                        [&](const auto& given) { answer.set_value(testing::Rendered(given)); });
+  EXPECT_EQ(answer.get_future().get().status().code(), absl::StatusCode::kInternal);
 }
 
 TEST(PipelineTest, ADeadlineThatPassesInTheQueueIsNotSpentOnTheEncoder) {

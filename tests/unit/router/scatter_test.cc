@@ -56,7 +56,7 @@ TEST(ScatterTest, PicturesOfAMicroBatchShareACallToAnExpert) {
   const auto asked = line.expert(kRiceDisease).asked();
   ASSERT_THAT(asked, SizeIs(2));
   EXPECT_THAT(asked[1].batch.rows, SizeIs(2));
-  EXPECT_EQ(asked[1].batch.features->rows, 3U);
+  EXPECT_EQ(asked[1].batch.view->rows(), 3U);
   EXPECT_THAT(line.expert(kFruit).asked()[0].batch.rows, SizeIs(1));
 }
 
@@ -66,7 +66,7 @@ TEST(ScatterTest, EveryMateOfASubBatchGetsItsOwnRow) {
   line.expert(kRiceDisease).AnswerBy([](const experts::SubBatch& batch, const auto&) {
     model::ScoreBatch scores = testing::Scores(batch.rows.size(), 2, 0.5);
     for (size_t i = 0; i < batch.rows.size(); ++i) {  // The picture's red, in tenths.
-      const float p = batch.features->pooled[batch.rows[i]] / 10.0F;
+      const float p = batch.view->Floats(batch.rows[i], 1)[0] / 10.0F;
       scores.log_probabilities[2 * i] = std::log(p);
       scores.log_probabilities[2 * i + 1] = std::log(1.0F - p);
     }
@@ -256,7 +256,7 @@ TEST(ScatterTest, AllThatAreLateBeforeTheDeadlineAreUnavailable) {
 }
 
 TEST(ScatterTest, AHungDomainHoldsNoMorePlacesThanItsOwn) {
-  Line line({.settings = {.in_flight = 8, .expert_timeout = 1h, .expert_in_flight = 2}});
+  Line line({.settings = {.in_flight = 8, .expert_timeout = 1h}, .experts = {.in_flight = 2}});
   line.expert(kRiceDisease).AnswerBy(nullptr);
   auto first = line.Start(1, With(v1::HARD), Clock::now() + 1h);
   auto second = line.Start(2, With(v1::HARD), Clock::now() + 1h);
@@ -317,7 +317,7 @@ class HungExpert final : public experts::Expert {
  public:
   void Score(experts::SubBatch batch, experts::CallContext, Done done) override {
     core::MutexLock lock(mutex_);
-    features_.push_back(batch.features);
+    features_.push_back(batch.view);
     done_.push_back(std::move(done));
   }
   void Stop() override {
@@ -342,7 +342,7 @@ class HungExpert final : public experts::Expert {
 
  private:
   core::Mutex mutex_;
-  std::vector<std::weak_ptr<const core::FeatureBatch>> features_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::weak_ptr<const core::View>> features_ ABSL_GUARDED_BY(mutex_);
   std::vector<Done> done_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -76,10 +76,13 @@ absl::StatusOr<FeatureTable> EncodeFiles(const model::Encoder& encoder,
                            rows));
         std::vector<int64_t> map = nets::RowShape(core::FeatureKind::kMap);
         map.insert(map.begin(), pixels.size(0));
+        const auto tensor = [&](core::FeatureKind kind, const std::vector<int64_t>& shape) {
+          const std::span<const float> values = batch.Find(kind)->Floats(0, rows);
+          return torch::from_blob(const_cast<float*>(values.data()), shape).clone();
+        };
         return nets::EncoderFeatures{
-            .map = torch::from_blob(batch.map.data(), map).clone(),
-            .pooled = torch::from_blob(batch.pooled.data(), {pixels.size(0), nets::kPooledWidth})
-                          .clone()};
+            .map = tensor(core::FeatureKind::kMap, map),
+            .pooled = tensor(core::FeatureKind::kPooled, {pixels.size(0), nets::kPooledWidth})};
       });
 }
 

@@ -15,6 +15,9 @@ void CheckHead(const orchard::v1::Network& head, const std::string& place, bool 
   const auto entry = nets::FindHead(head, kAnyClasses);
   if (!entry.ok()) {
     faults.push_back(absl::StrCat(place, ": ", entry.status().message()));
+  } else if ((*entry)->feature_kind == core::FeatureKind::kImage) {
+    faults.push_back(absl::StrCat(place, ": ", nets::NetworkName(head),
+                                  " reads pictures; here it would read the encoder's features"));
   } else if (pooled && (*entry)->feature_kind != core::FeatureKind::kPooled) {
     faults.push_back(absl::StrCat(place, ": ", nets::NetworkName(head),
                                   " reads the map; a gate reads pooled features"));
