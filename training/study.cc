@@ -6,11 +6,20 @@
 #include "training/studies/masked_moe/export.h"
 #include "training/studies/masked_moe/fit.h"
 #include "training/studies/masked_moe/statements.h"
+#include "training/studies/vit_moe/export.h"
 #include "training/studies/vit_moe/fit.h"
 #include "training/studies/vit_moe/measure.h"
 #include "training/studies/vit_moe/statements.h"
 
 namespace orchard::training {
+
+absl::Status CheckVersionFolder(const ExportOptions& options) {
+  if (options.overwrite || !std::filesystem::exists(options.out / "manifest.json")) {
+    return absl::OkStatus();
+  }
+  return absl::AlreadyExistsError(
+      absl::StrCat(options.out.string(), " holds a model; give --overwrite or another --out"));
+}
 
 const std::vector<Study>& Studies() {
   static const auto& studies = *new std::vector<Study>{
@@ -24,7 +33,7 @@ const std::vector<Study>& Studies() {
        .faults = &VitMoeFaults,
        .fit = &FitVitMoe,
        .needs_weights = false,
-       .write_model = nullptr,
+       .write_model = &ExportVitMoe,
        .measure = &MeasureVitMoe},
   };
   return studies;

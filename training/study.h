@@ -36,6 +36,10 @@ struct MeasureOptions {
   bool json = false;          ///< one JSON object on stdout instead of text
 };
 
+/// Whether a model may be written to `options.out`. Errors: ALREADY_EXISTS when it holds a manifest
+/// that is not to be replaced.
+absl::Status CheckVersionFolder(const ExportOptions& options);
+
 /// One kind of training: everything that is special to it. Data, loop, measurement and log know
 /// none of them (training/{data,loop,measure,log}).
 struct Study {

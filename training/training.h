@@ -26,8 +26,9 @@
 ///   progress.h, say.h, run_log.h, history.h; studies/masked_moe/: masked_moe.h, folded.h,
 ///   sharded_encoder.h (network and loss), features.h, models.h, run.h, fit.h (the training),
 ///   calibrate.h, encoder_only.h, provenance.h, export.h; studies/vit_moe/: statements.h, model.h,
-///   answers.h, run.h, fit.h, router_health.h, measure.h; measure/: statistics.h, hits.h,
-///   classification.h, concepts.h, served.h, evaluate.h, report.h, record.h; self_test.h, main.cc.
+///   answers.h, run.h, fit.h, router_health.h, measure.h, export.h; measure/: statistics.h, hits.h,
+///   classification.h, concepts.h, questions.h, served.h, evaluate.h, report.h, record.h;
+///   self_test.h, main.cc.
 /// Conventions: everything is seeded; a label is an index; domains are in the recipe's order,
 /// classes of a domain in the order of their names; logarithms are natural.
 

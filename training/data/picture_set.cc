@@ -44,11 +44,6 @@ absl::StatusOr<SourcePictures> ReadSource(const fs::path& data, size_t index,
   return ReadFolderSource(data, index, domain, threads);
 }
 
-/// Whether the source has a test side of its own.
-bool HasTestSide(const v1::Domain& domain) {
-  return domain.source_case() == v1::Domain::kGtsrb || domain.source_case() == v1::Domain::kCifar10;
-}
-
 /// Keeps the values that `keep` names, ascending.
 template <typename Value>
 void KeepOnly(const std::vector<size_t>& keep, std::vector<Value>& values) {
@@ -138,6 +133,10 @@ Dataset Listing(const PictureSet& set) {
 }
 
 }  // namespace
+
+bool HasTestSide(const v1::Domain& domain) {
+  return domain.source_case() == v1::Domain::kGtsrb || domain.source_case() == v1::Domain::kCifar10;
+}
 
 absl::StatusOr<PictureSet> ReadPictureSet(const fs::path& data, const v1::Recipe& recipe,
                                           size_t threads) {

@@ -31,6 +31,9 @@ struct PictureSet {
   size_t size() const { return labels.size(); }
 };
 
+/// Whether the domain's source has a test side of its own.
+bool HasTestSide(const v1::Domain& domain);
+
 /// Reads what `recipe.domains` name below `data`. Small pictures stay as they are. A broken picture
 /// is skipped and said in `skipped`, and so is a group with two labels.
 ///

@@ -1,10 +1,7 @@
 #include "training/measure/evaluate.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
-#include <numeric>
-#include <optional>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -19,10 +16,8 @@
 #include "router/options.h"
 #include "router/profile.h"
 #include "training/data/picture_store.h"
-#include "training/data/split.h"
+#include "training/measure/questions.h"
 #include "training/measure/served.h"
-#include "training/recipe.h"
-#include "training/work_folder.h"
 
 namespace orchard::training {
 namespace {
@@ -59,112 +54,6 @@ std::vector<Measured> OtherPolicies(size_t domains) {
   }
   add({.kind = PolicyKind::kDense});
   return policies;
-}
-
-/// The pictures that are asked, and what they show.
-struct Questions {
-  std::vector<DomainClasses> domains;
-  std::vector<fs::path> files;
-  std::vector<Label> labels;
-  std::vector<fs::path> unknown;
-  size_t left_out = 0;  ///< pictures that the split leaves out
-};
-
-std::vector<DomainClasses> DomainsOf(const wire::ModelManifest& manifest) {
-  std::vector<DomainClasses> domains;
-  for (const wire::ExpertPart& expert : manifest.experts()) {
-    domains.push_back({.name = expert.domain(),
-                       .branch = expert.branch(),
-                       .classes = {expert.classes().begin(), expert.classes().end()}});
-  }
-  return domains;
-}
-
-/// Which side each picture was on in training; nothing for one that training didn't have. By what
-/// the model carries, or, for a model that carries no split, by its recipe's shares: the same
-/// folder is then dealt to the same sides again.
-absl::StatusOr<std::vector<std::optional<Side>>> SidesOf(const Dataset& dataset,
-                                                         const fs::path& model) {
-  std::vector<std::optional<Side>> sides;
-  if (const fs::path file = model / "evaluation" / kSplit; fs::exists(file)) {
-    ORCHARD_ASSIGN_OR_RETURN(const auto by_content, ReadSides(file));
-    for (const Picture& picture : dataset.pictures) {
-      const auto found = by_content.find(picture.content);
-      sides.push_back(found == by_content.end() ? std::optional<Side>() : found->second);
-    }
-    return sides;
-  }
-  ORCHARD_ASSIGN_OR_RETURN(const v1::Recipe recipe, ReadRecipe(model / "evaluation" / kRecipe, {}));
-  for (const Side side : Split(dataset, recipe.data())) sides.emplace_back(side);
-  return sides;
-}
-
-/// Which pictures of the dataset are asked.
-absl::StatusOr<std::vector<size_t>> OfSplit(const Dataset& dataset, const fs::path& model,
-                                            const std::string& split) {
-  std::vector<size_t> asked(dataset.pictures.size());
-  std::iota(asked.begin(), asked.end(), size_t{0});
-  if (split == "all") {
-    if (!fs::exists(model / "evaluation" / kSplit)) return asked;
-    ORCHARD_ASSIGN_OR_RETURN(const auto sides, SidesOf(dataset, model));
-    const auto seen = std::ranges::count(sides, std::optional<Side>(Side::kTrain));
-    if (seen > 0) {
-      std::fprintf(stderr, "%zu of %zu pictures were trained on: the figures are too good\n",
-                   static_cast<size_t>(seen), sides.size());
-    }
-    return asked;
-  }
-  const std::optional<Side> wanted = SideNamed(split);
-  if (!wanted) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("split \"", split, "\" is not one of train, validation, test, all"));
-  }
-  if (const fs::path file = model / "evaluation" / kRecipe; !fs::exists(file)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        file.string(), " is not there, so nobody knows the split \"", split, "\"; use all"));
-  }
-  ORCHARD_ASSIGN_OR_RETURN(const auto sides, SidesOf(dataset, model));
-  std::erase_if(asked, [&](size_t i) { return sides[i] != wanted; });
-  return asked;
-}
-
-/// What a split means for pictures that training never saw; said before the long part begins.
-void RemarkOnSplit(const EvaluateOptions& options, size_t asked, size_t left_out) {
-  if (options.split == "all") return;
-  std::fprintf(stderr,
-               "--split %s: %zu of %zu pictures of %s, %zu are left out. The split divides the "
-               "pictures that it finds as training did, so it means something for training's own "
-               "folder alone; pictures that training never saw are measured with --split all\n",
-               options.split.c_str(), asked, asked + left_out, options.data.c_str(), left_out);
-}
-
-absl::StatusOr<Questions> ReadQuestions(const fs::path& model, const wire::ModelManifest& manifest,
-                                        const EvaluateOptions& options) {
-  ORCHARD_ASSIGN_OR_RETURN(const Dataset dataset,
-                           ReadKnownDataset(options.data, DomainsOf(manifest), options.threads));
-  for (const std::string& file : dataset.skipped) {
-    std::fprintf(stderr, "no picture, skipped: %s\n", file.c_str());
-  }
-  ORCHARD_ASSIGN_OR_RETURN(const std::vector<size_t> asked, OfSplit(dataset, model, options.split));
-  Questions questions{.domains = dataset.domains,
-                      .files = {},
-                      .labels = {},
-                      .unknown = {},
-                      .left_out = dataset.pictures.size() - asked.size()};
-  for (const size_t i : asked) {
-    questions.files.push_back(dataset.pictures[i].path);
-    questions.labels.push_back(dataset.pictures[i].label);
-  }
-  if (questions.files.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        options.data.string(), ": none of ", dataset.pictures.size(), " pictures is of split ",
-        options.split, options.split == "all" ? "" : "; --split all takes them all"));
-  }
-  RemarkOnSplit(options, asked.size(), questions.left_out);
-  if (fs::exists(options.data / kUnknownFolder)) {
-    ORCHARD_ASSIGN_OR_RETURN(questions.unknown, ListPictures(options.data / kUnknownFolder));
-  }
-  return questions;
 }
 
 /// Names of what a picture shows, to compare answers with.
@@ -239,11 +128,13 @@ absl::StatusOr<std::vector<bool>> EncoderOnly(const fs::path& model,
   ORCHARD_RETURN_IF_ERROR(model::LoadState(*head, tensors, "", file.string()));
   const torch::NoGradGuard guard;
   std::vector<bool> right;
+  std::vector<fs::path> files;  // Such a head is of a model whose pictures lie in folders.
+  for (const Question& question : questions.known) files.push_back(question.file);
   constexpr size_t kChunk = 32;
   const vision::Profile profile = router::ProfileOf(manifest.encoder().preprocessing());
-  for (size_t begin = 0; begin < questions.files.size(); begin += kChunk) {
-    const size_t rows = std::min(kChunk, questions.files.size() - begin);
-    const auto first = questions.files.begin() + static_cast<std::ptrdiff_t>(begin);
+  for (size_t begin = 0; begin < files.size(); begin += kChunk) {
+    const size_t rows = std::min(kChunk, files.size() - begin);
+    const auto first = files.begin() + static_cast<std::ptrdiff_t>(begin);
     ORCHARD_ASSIGN_OR_RETURN(torch::Tensor pixels,
                              DecodeForServing({first, first + static_cast<std::ptrdiff_t>(rows)},
                                               profile, options.threads));
@@ -374,7 +265,7 @@ bool SameFirst(const router::Classification& a, const router::Classification& b)
 
 /// Each picture's own domain, pinned.
 std::vector<router::Options> PinnedToTruth(const Questions& questions) {
-  std::vector<router::Options> options(questions.files.size());
+  std::vector<router::Options> options(questions.known.size());
   for (size_t i = 0; i < options.size(); ++i) {
     options[i].policy = {.kind = moe::PolicyKind::kPinned, .pinned = questions.labels[i].domain};
   }
@@ -393,18 +284,20 @@ absl::StatusOr<Report> EvaluateModel(const EvaluateOptions& options) {
   ORCHARD_ASSIGN_OR_RETURN(const auto served,
                            ServedModel::Load(folder, options.threads, options.precision));
   const wire::ModelManifest& manifest = served->manifest();
-  ORCHARD_ASSIGN_OR_RETURN(const Questions questions, ReadQuestions(folder, manifest, options));
+  ORCHARD_ASSIGN_OR_RETURN(
+      const Questions questions,
+      ReadQuestions(folder, manifest, options.data, options.split, options.threads));
   const Truth truth(manifest, questions);
   const std::vector<router::Options> by_default(1);
-  ORCHARD_ASSIGN_OR_RETURN(const Answers routed, served->Classify(questions.files, by_default));
+  ORCHARD_ASSIGN_OR_RETURN(const Answers routed, served->Classify(questions.known, by_default));
   ORCHARD_ASSIGN_OR_RETURN(const Answers pinned,
-                           served->Classify(questions.files, PinnedToTruth(questions)));
+                           served->Classify(questions.known, PinnedToTruth(questions)));
   ORCHARD_ASSIGN_OR_RETURN(const Answers unknown, served->Classify(questions.unknown, by_default));
   ORCHARD_ASSIGN_OR_RETURN(const std::vector<bool> encoder_only,
                            EncoderOnly(folder, manifest, questions, options));
   Report report;
   report.model = absl::StrCat(manifest.name(), "/", manifest.version());
-  report.data = DataText(options, questions.files.size());
+  report.data = DataText(options, questions.known.size());
   report.left_out = questions.left_out;
   report.policy = wire::Policy_Name(router::ToWire(routed.front().routing.policy));
   report.all_experts = questions.domains.size();
@@ -418,7 +311,7 @@ absl::StatusOr<Report> EvaluateModel(const EvaluateOptions& options) {
   for (const Measured& policy : OtherPolicies(questions.domains.size())) {
     ORCHARD_ASSIGN_OR_RETURN(
         const Answers answers,
-        served->Classify(questions.files, std::span<const router::Options>(&policy.options, 1)));
+        served->Classify(questions.known, std::span<const router::Options>(&policy.options, 1)));
     report.policies.push_back(MeasurePolicy(policy.name, answers, questions, truth));
     if (policy.name != "dense") continue;
     for (size_t i = 0; i < answers.size(); ++i) {

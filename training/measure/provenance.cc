@@ -1,5 +1,7 @@
 #include "training/measure/provenance.h"
 
+#include <array>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -19,7 +21,43 @@ std::string Share(const orchard::v1::Proportion& p) {
                          interval.high);
 }
 
+/// A heading with what the recipe says under it; nothing where it says nothing.
+std::string Section(const char* heading, const std::string& words) {
+  return words.empty() ? "" : absl::StrCat(heading, "\n\n", words, "\n\n");
+}
+
 }  // namespace
+
+std::string PicturesTable(const std::vector<DomainClasses>& domains,
+                          const std::vector<std::string>& networks, std::span<const Label> labels,
+                          const std::vector<Side>& sides) {
+  std::vector<std::array<size_t, 3>> counts(domains.size());
+  for (size_t i = 0; i < labels.size(); ++i) {
+    ++counts[labels[i].domain][static_cast<size_t>(sides[i])];
+  }
+  std::string text =
+      "| domain | branch | architecture | classes | training | validation | test |\n"
+      "|---|---|---|---|---|---|---|\n";
+  for (size_t g = 0; g < domains.size(); ++g) {
+    absl::StrAppend(&text, "| ", domains[g].name, " | ", domains[g].branch, " | ", networks[g],
+                    " | ", domains[g].classes.size(), " | ", counts[g][0], " | ", counts[g][1],
+                    " | ", counts[g][2], " |\n");
+  }
+  return text;
+}
+
+std::string ProvenanceText(const orchard::v1::ModelManifest& manifest, const v1::Provenance& words,
+                           const std::string& pictures, const std::string& how) {
+  std::string text =
+      absl::StrCat("# ", manifest.name(), "/", manifest.version(), "\n\n",
+                   Section("## Initialised from", words.initialised_from()), "## Trained on\n\n",
+                   pictures, "\n", Section("### Licences", words.licences()), "### How\n\n", how,
+                   "\n\n", kMeasured, "\n", MeasuredText(manifest.evaluation()));
+  if (!words.limits().empty()) {
+    absl::StrAppend(&text, "\n", Section("### Limits", words.limits()));
+  }
+  return text;
+}
 
 std::string MeasuredText(const orchard::v1::Evaluation& e) {
   if (e.domains().empty()) return "Not yet: run `orchard-train eval --record`.\n";
@@ -54,7 +92,7 @@ std::string MeasuredText(const orchard::v1::Evaluation& e) {
 
 absl::Status UpdateProvenance(const std::filesystem::path& out,
                               const orchard::v1::Evaluation& evaluation) {
-  const std::filesystem::path file = out / "PROVENANCE.md";
+  const std::filesystem::path file = out / kProvenance;
   ORCHARD_ASSIGN_OR_RETURN(const std::string text, core::ReadFile(file));
   const size_t at = text.find(kMeasured);
   if (at == std::string::npos) {

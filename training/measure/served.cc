@@ -4,7 +4,6 @@
 
 #include "core/mutex.h"
 #include "core/status.h"
-#include "core/text.h"
 #include "training/data/picture_store.h"
 
 namespace orchard::training {
@@ -55,14 +54,14 @@ absl::StatusOr<std::unique_ptr<ServedModel>> ServedModel::Load(
 }
 
 absl::StatusOr<std::vector<router::Classification>> ServedModel::Classify(
-    std::span<const std::filesystem::path> files, std::span<const router::Options> options) {
-  std::vector<absl::StatusOr<router::Classification>> answers(files.size(),
+    std::span<const Question> questions, std::span<const router::Options> options) {
+  std::vector<absl::StatusOr<router::Classification>> answers(questions.size(),
                                                               absl::UnknownError("not asked"));
-  std::vector<std::string> bytes(files.size());
+  std::vector<std::string> bytes(questions.size());
   InProgress in_progress;
   absl::Status read;
-  for (size_t i = 0; i < files.size() && read.ok(); ++i) {
-    auto content = core::ReadFile(files[i]);
+  for (size_t i = 0; i < questions.size() && read.ok(); ++i) {
+    auto content = BytesOf(questions[i]);
     if (!content.ok()) {
       read = content.status();
       break;
@@ -80,8 +79,8 @@ absl::StatusOr<std::vector<router::Classification>> ServedModel::Classify(
   in_progress.WaitForAll();
   ORCHARD_RETURN_IF_ERROR(read);
   std::vector<router::Classification> responses;
-  for (size_t i = 0; i < files.size(); ++i) {
-    if (!answers[i].ok()) return core::Annotate(answers[i].status(), files[i].string());
+  for (size_t i = 0; i < questions.size(); ++i) {
+    if (!answers[i].ok()) return core::Annotate(answers[i].status(), questions[i].name);
     responses.push_back(*std::move(answers[i]));
   }
   return responses;

@@ -12,6 +12,7 @@
 #include "router/classification.h"
 #include "router/engine.h"
 #include "router/options.h"
+#include "training/measure/questions.h"
 
 namespace orchard::training {
 
@@ -24,9 +25,9 @@ class ServedModel {
                                                            model::EncoderPrecision precision);
 
   /// One answer a picture, in order, for as long as this lives. `options` has one entry for all
-  /// pictures or one each. Errors: the first picture's that fails, naming its file.
+  /// pictures or one each. Errors: the first picture's that fails, naming it.
   absl::StatusOr<std::vector<router::Classification>> Classify(
-      std::span<const std::filesystem::path> files, std::span<const router::Options> options);
+      std::span<const Question> questions, std::span<const router::Options> options);
 
   const orchard::v1::ModelManifest& manifest() const {
     return engine_->models().first()->manifest();

@@ -138,13 +138,14 @@ Counted CountByHand(const fs::path& model, const fs::path& data) {
   const auto served = ServedModel::Load(model, /*threads=*/1, model::EncoderPrecision::kAuto);
   for (const auto& [domain, branch] : branch_of) {
     const std::vector<fs::path> files = *ListPictures(data / domain);
+    const std::vector<Question> questions = QuestionsOf(files);
     const router::Catalogue& catalogue = (*served)->catalogue();
     const auto index = static_cast<size_t>(std::ranges::find(catalogue.domains, domain) -
                                            catalogue.domains.begin());
     std::vector<router::Options> pinned(1);
     pinned[0].policy = {.kind = moe::PolicyKind::kPinned, .pinned = index};
-    const auto routed = *(*served)->Classify(files, std::vector<router::Options>(1));
-    const auto given = *(*served)->Classify(files, pinned);
+    const auto routed = *(*served)->Classify(questions, std::vector<router::Options>(1));
+    const auto given = *(*served)->Classify(questions, pinned);
     for (size_t i = 0; i < files.size(); ++i) {
       const std::string label = files[i].parent_path().filename();
       const auto right = [&](const router::Classification& answer) {

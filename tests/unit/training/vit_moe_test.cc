@@ -4,11 +4,17 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "core/digest.h"
 #include "core/text.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/training/pictures_on_disk.h"
 #include "training/loop/checkpoint.h"
+#include "training/measure/evaluate.h"
+#include "training/measure/questions.h"
+#include "training/measure/served.h"
 #include "training/recipe.h"
+#include "training/studies/vit_moe/answers.h"
+#include "training/studies/vit_moe/export.h"
 #include "training/studies/vit_moe/fit.h"
 #include "training/studies/vit_moe/measure.h"
 #include "training/studies/vit_moe/model.h"
@@ -203,6 +209,109 @@ TEST_F(VitMoeTest, LearnsAndIsMeasured) {
   EXPECT_EQ(lines[0], "picture\tlabel\tanswer\tprobability\tlog_probability_of_label");
   EXPECT_THAT(MeasureVitMoe(Places("nowhere"), {}),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("nowhere")));
+}
+
+TEST_F(VitMoeTest, IsServedAsItWasMeasured) {
+  const RunPlaces places = Places("run");
+  ASSERT_THAT(FitVitMoe(TinyRecipe(), places, {}), IsOk());
+  const fs::path model = root_ / "model";
+  ASSERT_THAT(ExportVitMoe(places, {.out = model, .name = "toys", .version = "7"}), IsOk());
+
+  const auto run = LoadVitMoeRun(places, kBest);
+  ASSERT_THAT(run, IsOk());
+  nets::Vit network = run->network;
+  const std::vector<size_t> pictures = run->On(Side::kTest);
+  const torch::Tensor views = *ServedViews(*run, pictures);
+  const torch::Tensor direct =
+      Ask(network, Standardise(PreprocessingOf(run->recipe), torch::kCPU), views)
+          .log_probabilities.to(torch::kFloat64);
+
+  const auto served = ServedModel::Load(model, /*threads=*/1, model::EncoderPrecision::kAuto);
+  ASSERT_THAT(served, IsOk());
+  const double temperature = (*served)->manifest().experts(0).temperature();
+  std::vector<fs::path> files;
+  for (const size_t i : pictures) files.push_back(places.data / run->set.names[i]);
+  const auto answers = (*served)->Classify(QuestionsOf(files), std::vector<router::Options>(1));
+  ASSERT_THAT(answers, IsOk());
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    const torch::Tensor wanted =
+        (direct[static_cast<int64_t>(i)] / temperature).softmax(0).contiguous();
+    for (const moe::ClassProbability& answer : (*answers)[i].classes) {
+      EXPECT_NEAR(answer.probability, wanted[static_cast<int64_t>(answer.label)].item<double>(),
+                  1e-5);
+    }
+  }
+
+  EXPECT_EQ((*served)->manifest().experts(0).file().sha256(),
+            core::Sha256Hex(Read(fs::path("run") / kBest)));
+  EXPECT_THAT(Read("model/PROVENANCE.md"),
+              AllOf(HasSubstr("# toys/7"), HasSubstr("| plain | sound | vit_moe | 3 |")));
+  EXPECT_THAT(ExportVitMoe(places, {.out = model}), StatusIs(absl::StatusCode::kAlreadyExists));
+}
+
+TEST_F(VitMoeTest, ExportWantsPicturesToCalibrateOn) {
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_data()->set_validation_share(0.0);
+  ASSERT_THAT(FitVitMoe(recipe, Places("run"), {}), IsOk());
+  fs::copy_file(root_ / "run" / kFinal, root_ / "run" / kBest,
+                fs::copy_options::overwrite_existing);
+  EXPECT_THAT(ExportVitMoe(Places("run"), {.out = root_ / "model"}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("validation_share")));
+  EXPECT_FALSE(fs::exists(root_ / "model"));
+}
+
+TEST_F(VitMoeTest, ExportRefusesARouterThatReadsTheBatch) {
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_vit_moe()->mutable_network()->mutable_router()->set_kind(
+      orchard::v1::TokenRouter::V_MOE_BPR);
+  ASSERT_THAT(FitVitMoe(recipe, Places("run"), {}), IsOk());
+  EXPECT_THAT(ExportVitMoe(Places("run"), {.out = root_ / "model"}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("can't be served")));
+}
+
+/// Pictures in CIFAR-10's published form: noise, brighter in one colour by class.
+std::string Records(size_t count, std::uint64_t seed) {
+  std::string bytes;
+  for (size_t i = 0; i < count; ++i) {
+    const size_t label = i % 10;
+    bytes.push_back(static_cast<char>(label));
+    for (size_t value = 0; value < 3072; ++value) {
+      const size_t base = value / 1024 == label % 3 ? 60 + 15 * label : 20;
+      bytes.push_back(static_cast<char>(base + Mix(seed, i, value) % 32));
+    }
+  }
+  return bytes;
+}
+
+TEST_F(VitMoeTest, EvalReadsTheSourceThatTheRecipeNames) {
+  v1::Recipe recipe = TinyRecipe();
+  recipe.mutable_domains(0)->mutable_cifar10()->set_folder("cifar");
+  for (int i = 1; i <= 5; ++i) {
+    const std::string name = "data_batch_" + std::to_string(i) + ".bin";
+    fs::create_directories(root_ / "data" / "cifar");
+    ASSERT_THAT(core::WriteFile(root_ / "data" / "cifar" / name,
+                                Records(40, static_cast<std::uint64_t>(i))),
+                IsOk());
+  }
+  ASSERT_THAT(core::WriteFile(root_ / "data" / "cifar" / "test_batch.bin", Records(30, 9)), IsOk());
+  ASSERT_THAT(core::WriteFile(root_ / "data" / "cifar" / "batches.meta.txt",
+                              "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\n"
+                              "truck\n"),
+              IsOk());
+  const RunPlaces places = Places("run");
+  ASSERT_THAT(FitVitMoe(recipe, places, {}), IsOk());
+  ASSERT_THAT(ExportVitMoe(places, {.out = root_ / "model"}), IsOk());
+  EXPECT_FALSE(fs::exists(root_ / "model/evaluation" / kSplit));  // The source has its own sides.
+
+  ASSERT_THAT(MeasureVitMoe(places, {.split = "test", .judge_routers = false}), IsOk());
+  const nlohmann::json measured = nlohmann::json::parse(Read("run/measure-test.json"));
+  const auto report =
+      EvaluateModel({.model = root_ / "model", .data = places.data, .split = "test", .threads = 1});
+  ASSERT_THAT(report, IsOk());
+  EXPECT_EQ(report->domains[0].routed.total, measured["pictures"].get<size_t>());
+  EXPECT_EQ(report->domains[0].routed.hits, measured["hits"].get<size_t>());
+  EXPECT_EQ(report->domains[0].oracle.hits, report->domains[0].routed.hits);
+  EXPECT_FALSE(measured.contains("routers"));
 }
 
 TEST_F(VitMoeTest, BeginsWithNoOthersNetwork) {

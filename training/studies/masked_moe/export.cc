@@ -298,10 +298,7 @@ class Exporter {
 }  // namespace
 
 absl::Status Export(const RunPlaces& places, const ExportOptions& options) {
-  if (fs::exists(options.out / "manifest.json") && !options.overwrite) {
-    return absl::AlreadyExistsError(
-        absl::StrCat(options.out.string(), " holds a model; give --overwrite or another --out"));
-  }
+  ORCHARD_RETURN_IF_ERROR(CheckVersionFolder(options));
   ORCHARD_ASSIGN_OR_RETURN(Run run, LoadRun(places));
   return Exporter(std::move(run), options).Go();
 }
