@@ -12,7 +12,9 @@
 
 #include "core/status.h"
 #include "core/text.h"
+#include "model/manifest.h"
 #include "model/safetensors.h"
+#include "model/store.h"
 #include "model/torch_state.h"
 #include "training/data/picture_store.h"
 #include "training/loop/standardise.h"
@@ -82,6 +84,25 @@ absl::StatusOr<ImportedNetwork> ImportMobileNetV2(const fs::path& weights) {
   ORCHARD_RETURN_IF_ERROR(
       model::LoadState(*network.classifier, tensors, "classifier.1.", file.string()));
   return network;
+}
+
+absl::StatusOr<nets::MobileNetV2> ImportEncoder(const fs::path& weights) {
+  const auto folder = model::ResolveVersion(weights);
+  if (!folder.ok()) {  // No model.
+    ORCHARD_ASSIGN_OR_RETURN(const ImportedNetwork network, ImportMobileNetV2(weights));
+    return network.encoder;
+  }
+  ORCHARD_ASSIGN_OR_RETURN(const orchard::v1::ModelManifest manifest, model::ReadManifest(*folder));
+  if (!manifest.has_encoder()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(folder->string(), ": the model has no encoder to begin with"));
+  }
+  ORCHARD_ASSIGN_OR_RETURN(const model::TensorMap tensors,
+                           model::ReadPart(*folder, manifest.encoder().file()));
+  nets::MobileNetV2 encoder;
+  ORCHARD_RETURN_IF_ERROR(model::LoadState(*encoder, tensors, "",
+                                           (*folder / manifest.encoder().file().path()).string()));
+  return encoder;
 }
 
 orchard::v1::Preprocessing ImageNetPreprocessing() {

@@ -22,6 +22,11 @@ struct ImportedNetwork {
 /// NOT_FOUND, or INVALID_ARGUMENT with every missing, additional and misshapen tensor.
 absl::StatusOr<ImportedNetwork> ImportMobileNetV2(const std::filesystem::path& weights);
 
+/// The encoder of `weights`: a folder as ImportMobileNetV2 takes it, or a model (a version folder,
+/// or a folder of versions) whose encoder is a MobileNetV2, so that one may begin where another
+/// model ended. Errors: NOT_FOUND naming what is missing; INVALID_ARGUMENT naming the file.
+absl::StatusOr<nets::MobileNetV2> ImportEncoder(const std::filesystem::path& weights);
+
 /// What those weights expect of a picture.
 orchard::v1::Preprocessing ImageNetPreprocessing();
 

@@ -24,6 +24,7 @@
 #include "training/measure/evaluate.h"
 #include "training/measure/record.h"
 #include "training/measure/report.h"
+#include "training/new_recipe.h"
 #include "training/recipe.h"
 #include "training/self_test.h"
 #include "training/study.h"
@@ -151,6 +152,19 @@ absl::Status SelfTestDevice(const Settings& settings) {
   return JudgeSelfTest(result);
 }
 
+absl::Status WriteNewRecipe(const Settings& settings) {
+  if (fs::exists(settings.out)) {
+    return absl::AlreadyExistsError(absl::StrCat(settings.out.string(), " is there already"));
+  }
+  ORCHARD_ASSIGN_OR_RETURN(const std::string text, NewRecipe(settings.data, settings.name));
+  ORCHARD_RETURN_IF_ERROR(core::WriteFile(settings.out, text));
+  std::printf(
+      "wrote %s; next:\n  orchard-train fit --recipe %s --data %s --weights models/default --work "
+      "runs/%s\n",
+      settings.out.c_str(), settings.out.c_str(), settings.data.c_str(), settings.name.c_str());
+  return absl::OkStatus();
+}
+
 absl::StatusOr<PictureSet> ReadSet(const Settings& settings) {
   ORCHARD_ASSIGN_OR_RETURN(const v1::Recipe recipe,
                            ReadRecipe(settings.recipe, settings.overrides));
@@ -188,10 +202,16 @@ void Declare(CLI::App& app, Settings& s) {
   import->add_flag("--verify", s.verify,
                    "classify the folder's imagenet_check pictures; fails if they differ");
 
+  CLI::App* fresh = app.add_subcommand("new", "Write a recipe for a folder of pictures");
+  fresh->add_option("--data", s.data, "folder of <domain>/<class>/ pictures")->required();
+  fresh->add_option("--out", s.out, "file to write the recipe to (text proto)")->required();
+  fresh->add_option("--name", s.name, "of the run")->capture_default_str();
+
   CLI::App* fit = app.add_subcommand("fit", "Train by a recipe; may be killed and resumed");
   fit->add_option("--recipe", s.recipe, "text proto, see training/recipes/")->required();
   fit->add_option("--data", s.data, "folder of <domain>/<class>/ pictures")->required();
-  fit->add_option("--weights", s.weights, "folder of the pretrained encoder, where one is needed");
+  fit->add_option("--weights", s.weights,
+                  "folder of the pretrained encoder, or a model whose to take");
   fit->add_option("--work,--out", s.work, "folder for checkpoints and records")->required();
   fit->add_option("--set", s.overrides, "field=value of the recipe, repeatable");
   fit->add_flag("--resume", s.resume, "go on from the work folder's checkpoint");
@@ -224,7 +244,8 @@ void Declare(CLI::App& app, Settings& s) {
   CLI::App* out = app.add_subcommand("export", "Calibrate a run and write a version folder");
   out->add_option("--work", s.work, "folder of the run")->required();
   out->add_option("--data", s.data, "folder of the run's pictures")->required();
-  out->add_option("--weights", s.weights, "folder of the pretrained encoder, where one is needed");
+  out->add_option("--weights", s.weights,
+                  "folder of the pretrained encoder, or a model whose to take");
   out->add_option("--out", s.out, "version folder, for example models/default/1")->required();
   out->add_option("--name", s.name, "name of the model")->capture_default_str();
   out->add_option("--model-version", s.version, "its version")->capture_default_str();
@@ -279,6 +300,7 @@ constexpr int kUsage = 2;
 
 absl::Status RunSubcommand(const CLI::App& app, const Settings& settings) {
   if (app.got_subcommand("import")) return Import(settings);
+  if (app.got_subcommand("new")) return WriteNewRecipe(settings);
   if (app.got_subcommand("fit")) return RunFit(settings);
   if (app.got_subcommand("measure")) return RunMeasurement(settings);
   if (app.got_subcommand("export")) return RunExport(settings);

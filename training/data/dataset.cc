@@ -24,31 +24,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool IsPicture(const fs::path& path) {
-  constexpr std::array<std::string_view, 5> kExtensions = {".jpg", ".jpeg", ".png", ".webp",
-                                                           ".ppm"};
-  const std::string extension = absl::AsciiStrToLower(path.extension().string());
-  return std::ranges::find(kExtensions, extension) != kExtensions.end();
-}
-
-/// Names of the folders in `folder`, sorted; hidden ones are an editor's or a tool's.
-absl::StatusOr<std::vector<std::string>> Folders(const fs::path& folder) {
-  std::error_code error;
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename();
-    if (entry.is_directory() && !name.starts_with('.')) names.push_back(name);
-  }
-  if (error) {
-    return absl::NotFoundError(
-        absl::StrCat(folder.string(), ": ", error.message(), "; a domain is a folder of classes"));
-  }
-  std::ranges::sort(names);
-  return names;
-}
-
 absl::StatusOr<std::vector<std::string>> ClassFolders(const fs::path& folder) {
-  ORCHARD_ASSIGN_OR_RETURN(std::vector<std::string> classes, Folders(folder));
+  ORCHARD_ASSIGN_OR_RETURN(std::vector<std::string> classes, ListFolders(folder));
   if (classes.size() >= 2) return classes;
   return absl::InvalidArgumentError(absl::StrCat(folder.string(), " holds ", classes.size(),
                                                  " class folders, a domain needs at least 2"));
@@ -58,7 +35,7 @@ absl::StatusOr<std::vector<std::string>> ClassFolders(const fs::path& folder) {
 absl::StatusOr<std::vector<std::string>> StrangeFolders(const fs::path& data,
                                                         const std::vector<DomainClasses>& domains) {
   std::vector<std::string> strange;
-  ORCHARD_ASSIGN_OR_RETURN(const std::vector<std::string> found, Folders(data));
+  ORCHARD_ASSIGN_OR_RETURN(const std::vector<std::string> found, ListFolders(data));
   for (const std::string& name : found) {
     if (name == kUnknownFolder) continue;
     const auto domain = std::ranges::find(domains, name, &DomainClasses::name);
@@ -66,7 +43,7 @@ absl::StatusOr<std::vector<std::string>> StrangeFolders(const fs::path& data,
       strange.push_back(name);
       continue;
     }
-    ORCHARD_ASSIGN_OR_RETURN(const std::vector<std::string> classes, Folders(data / name));
+    ORCHARD_ASSIGN_OR_RETURN(const std::vector<std::string> classes, ListFolders(data / name));
     for (const std::string& label : classes) {
       if (std::ranges::find(domain->classes, label) != domain->classes.end()) continue;
       strange.push_back(absl::StrCat(name, "/", label));
@@ -170,6 +147,28 @@ std::string KnownNames(const std::vector<DomainClasses>& domains) {
 }
 
 }  // namespace
+
+bool IsPicture(const fs::path& path) {
+  constexpr std::array<std::string_view, 5> kExtensions = {".jpg", ".jpeg", ".png", ".webp",
+                                                           ".ppm"};
+  const std::string extension = absl::AsciiStrToLower(path.extension().string());
+  return std::ranges::find(kExtensions, extension) != kExtensions.end();
+}
+
+absl::StatusOr<std::vector<std::string>> ListFolders(const fs::path& folder) {
+  std::error_code error;
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename();
+    if (entry.is_directory() && !name.starts_with('.')) names.push_back(name);
+  }
+  if (error) {
+    return absl::NotFoundError(
+        absl::StrCat(folder.string(), ": ", error.message(), "; a domain is a folder of classes"));
+  }
+  std::ranges::sort(names);
+  return names;
+}
 
 absl::StatusOr<DomainClasses> ReadClasses(const fs::path& data, const v1::Domain& domain) {
   ORCHARD_ASSIGN_OR_RETURN(std::vector<std::string> classes, ClassFolders(data / domain.name()));

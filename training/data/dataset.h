@@ -62,6 +62,13 @@ absl::StatusOr<FolderPictures> ReadFolders(const std::filesystem::path& data, si
                                            const DomainClasses& domain, bool keep_images,
                                            size_t threads);
 
+/// Whether a file is taken for a picture, by the ending of its name.
+bool IsPicture(const std::filesystem::path& path);
+
+/// Names of the folders in `folder`, sorted; hidden ones are an editor's or a tool's and are left
+/// out. Errors: NOT_FOUND naming it.
+absl::StatusOr<std::vector<std::string>> ListFolders(const std::filesystem::path& folder);
+
 /// Pictures below `folder`, in the order of their paths. Errors: NOT_FOUND naming the folder.
 absl::StatusOr<std::vector<std::filesystem::path>> ListPictures(
     const std::filesystem::path& folder);

@@ -68,8 +68,8 @@ absl::StatusOr<Run> PrepareRun(const v1::Recipe& recipe, const RunPlaces& places
   ORCHARD_ASSIGN_OR_RETURN(run.dataset, ReadDataset(places.data, recipe, places.threads));
   ORCHARD_RETURN_IF_ERROR(Deal(run, go_on));
   ORCHARD_ASSIGN_OR_RETURN(run.network, MaskedMoeImpl::Make(recipe, run.dataset.domains));
-  ORCHARD_ASSIGN_OR_RETURN(const ImportedNetwork imported, ImportMobileNetV2(places.weights));
-  run.network->StartFrom(*imported.encoder);
+  ORCHARD_ASSIGN_OR_RETURN(const nets::MobileNetV2 encoder, ImportEncoder(places.weights));
+  run.network->StartFrom(*encoder);
   run.network->to(run.device);
   return run;
 }
