@@ -24,7 +24,7 @@ struct Found {
   std::string name;
   size_t classes = 0;
   size_t pictures = 0;
-  std::vector<std::string> few;  ///< "<class> (<pictures>)"
+  std::vector<std::string> few = {};  ///< "<class> (<pictures>)"
 };
 
 size_t PicturesIn(const fs::path& folder) {

@@ -15,20 +15,21 @@
 ///                                                ─► Callbacks (progress, schedule, average,
 ///                                                   validation, early stop, checkpoint, run log)
 ///
-/// data/, loop/, measure/ and log/ know no network; studies/<name>/ holds what is special to one.
+/// data/, loop/, measure/ and log/ know no study; studies/<name>/ holds what is special to one.
 /// Read in this order:
-///   recipe.h (what is asked for), study.h, work_folder.h (what a run leaves behind);
+///   recipe.h (what is asked for), study.h, work_folder.h (what a run leaves behind), parts.h;
 ///   data/: dataset.h, groups.h, split.h, undersample.h (which pictures), picture_store.h,
 ///   source.h, picture_set.h (of any source), survey.h, sampler.h, loader.h, mirrors.h, mixing.h,
 ///   batch.h (from pictures to batches), statements.h, table.h, parallel.h; loop/: task.h, model.h,
 ///   loop.h (a step), callback.h, callbacks.h (what happens beside it), optimiser.h, schedule.h,
-///   average.h, checkpoint.h, picture_task.h, classifier.h, standardise.h, device.h; log/:
-///   progress.h, say.h, run_log.h, history.h; studies/masked_moe/: masked_moe.h, folded.h,
-///   sharded_encoder.h (network and loss), features.h, models.h, run.h, fit.h (the training),
-///   calibrate.h, encoder_only.h, provenance.h, export.h; studies/vit_moe/: statements.h, model.h,
-///   answers.h, run.h, fit.h, router_health.h, measure.h, export.h; measure/: statistics.h, hits.h,
-///   classification.h, concepts.h, questions.h, served.h, evaluate.h, report.h, record.h;
-///   self_test.h, main.cc.
+///   average.h, checkpoint.h, picture_task.h, feature_task.h, classifier.h, gates.h,
+///   standardise.h, device.h; log/: progress.h, say.h, run_log.h, history.h; measure/:
+///   statistics.h, hits.h, calibration.h, classification.h, concepts.h, questions.h,
+///   served_encoder.h, served.h, evaluate.h, report.h, record.h; head_checks.h; studies/masked_moe/:
+///   masked_moe.h, folded.h, sharded_encoder.h (network and loss), features.h, models.h, run.h,
+///   fit.h (the training), calibrate.h, encoder_only.h, provenance.h, export.h; studies/vit_moe/:
+///   statements.h, model.h, answers.h, run.h, fit.h, router_health.h, measure.h, export.h;
+///   new_recipe.h, self_test.h, main.cc.
 /// Conventions: everything is seeded; a label is an index; domains are in the recipe's order,
 /// classes of a domain in the order of their names; logarithms are natural.
 

@@ -11,9 +11,11 @@
 namespace orchard::training {
 
 // Files of a work folder.
-inline constexpr const char* kCheckpoint = "checkpoint.safetensors";   ///< after every epoch
-inline constexpr const char* kFinal = "final.safetensors";             ///< the finished network
-inline constexpr const char* kRecipe = "recipe.textproto";             ///< with overrides applied
+inline constexpr const char* kCheckpoint = "checkpoint.safetensors";  ///< after every epoch
+inline constexpr const char* kBest = "best.safetensors";    ///< the network of the best validation
+inline constexpr const char* kFinal = "final.safetensors";  ///< the finished network
+inline constexpr const char* kHistory = "history.jsonl";    ///< an epoch a line
+inline constexpr const char* kRecipe = "recipe.textproto";  ///< with overrides applied
 inline constexpr const char* kStartRecipe = "start_recipe.textproto";  ///< of the run begun with
 inline constexpr const char* kStartHash = "start.sha256";              ///< of its kFinal
 inline constexpr const char* kSplit = "split.tsv";                     ///< who is on which side

@@ -30,6 +30,11 @@ std::vector<DomainClasses> DomainsOf(const wire::ModelManifest& manifest) {
   return domains;
 }
 
+/// Whether what a caller would send of the domain's pictures is the file that they lie in.
+bool SentAsFiles(const v1::Domain& domain) {
+  return !domain.has_gtsrb() || (!domain.gtsrb().has_roi_margin() && domain.gtsrb().side() == 0);
+}
+
 fs::path RecipeIn(const fs::path& model) { return model / "evaluation" / kRecipe; }
 
 /// Which side each picture was on in training; nothing for one that training didn't have. By what
@@ -143,11 +148,6 @@ absl::Status CheckSame(const std::vector<DomainClasses>& found,
   return absl::OkStatus();
 }
 
-/// Whether what a caller would send of the domain's pictures is the file that they lie in.
-bool SentAsFiles(const v1::Domain& domain) {
-  return !domain.has_gtsrb() || (!domain.gtsrb().has_roi_margin() && domain.gtsrb().side() == 0);
-}
-
 /// Pictures from the sources that the recipe names, on the sides that it deals.
 absl::StatusOr<Questions> FromSources(const v1::Recipe& recipe, const wire::ModelManifest& manifest,
                                       const fs::path& data, const std::string& split,
@@ -168,11 +168,7 @@ absl::StatusOr<Questions> FromSources(const v1::Recipe& recipe, const wire::Mode
       ++questions.left_out;
       continue;
     }
-    Question question{.name = set.names[i], .image = &set.pictures[i]};
-    const fs::path file = data / set.names[i];
-    const v1::Domain& domain = recipe.domains(static_cast<int>(set.labels[i].domain));
-    if (SentAsFiles(domain) && fs::is_regular_file(file)) question.file = file;
-    questions.known.push_back(std::move(question));
+    questions.known.push_back(QuestionOf(set, i, recipe, data));
     questions.labels.push_back(set.labels[i]);
   }
   return questions;
@@ -190,6 +186,16 @@ std::vector<Question> QuestionsOf(const std::vector<fs::path>& files) {
   std::vector<Question> questions;
   for (const fs::path& file : files) questions.push_back({.name = file.string(), .file = file});
   return questions;
+}
+
+Question QuestionOf(const PictureSet& set, size_t picture, const v1::Recipe& recipe,
+                    const fs::path& data) {
+  Question question{.name = set.names[picture], .image = &set.pictures[picture]};
+  const fs::path file = data / set.names[picture];
+  const v1::Domain& domain = recipe.domains(static_cast<int>(set.labels[picture].domain));
+  std::error_code error;
+  if (SentAsFiles(domain) && fs::is_regular_file(file, error)) question.file = file;
+  return question;
 }
 
 absl::StatusOr<std::string> BytesOf(const Question& question) {

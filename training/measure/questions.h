@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 
+#include "orchard/training/v1/recipe.pb.h"
 #include "orchard/v1/model.pb.h"
 #include "training/data/picture_set.h"
 #include "training/training.h"
@@ -24,17 +25,21 @@ struct Question {
 
 std::vector<Question> QuestionsOf(const std::vector<std::filesystem::path>& files);
 
+/// The picture of a set that `recipe` read below `data`; the set outlives it.
+Question QuestionOf(const PictureSet& set, size_t picture, const v1::Recipe& recipe,
+                    const std::filesystem::path& data);
+
 /// What a caller sends. Errors: UNAVAILABLE or NOT_FOUND naming the file.
 absl::StatusOr<std::string> BytesOf(const Question& question);
 
 /// The pictures that are asked, and what they show.
 struct Questions {
-  std::vector<DomainClasses> domains;  ///< the model's
-  std::vector<Question> known;
-  std::vector<Label> labels;      ///< [known]
-  std::vector<Question> unknown;  ///< of none of the model's domains
-  size_t left_out = 0;            ///< pictures that the split leaves out
-  PictureSet set;                 ///< where they are no files: their pixels
+  std::vector<DomainClasses> domains = {};  ///< the model's
+  std::vector<Question> known = {};
+  std::vector<Label> labels = {};      ///< [known]
+  std::vector<Question> unknown = {};  ///< of none of the model's domains
+  size_t left_out = 0;                 ///< pictures that the split leaves out
+  PictureSet set = {};                 ///< where they are no files: their pixels
 };
 
 /// Of `split` ("train", "validation", "test", "all") of what lies below `data`: what the recipe in

@@ -10,7 +10,7 @@
 #include "training/import.h"
 #include "training/loop/average.h"
 #include "training/loop/optimiser.h"
-#include "training/studies/masked_moe/calibrate.h"
+#include "training/measure/calibration.h"
 #include "training/studies/masked_moe/folded.h"
 #include "training/studies/masked_moe/masked_moe.h"
 #include "training/studies/masked_moe/metrics.h"
@@ -126,8 +126,8 @@ TEST(CombineTest, JointSumsToOneWhateverTheTemperatures) {
   const auto network = Network();
   network->eval();
   const torch::NoGradGuard guard;
-  const Temperatures temperatures{
-      .branch = 0.7, .domain = {2.0, 0.5}, .classes = {1.0, 3.0, 0.4, 1.5}};
+  const Temperatures temperatures{.gates = {.branch = 0.7, .domain = {2.0, 0.5}},
+                                  .classes = {1.0, 3.0, 0.4, 1.5}};
   const LogProbabilities log = Combine(*network, network->Forward(Features(5)), temperatures);
   EXPECT_TRUE(torch::allclose(log.joint.exp().sum(1), torch::ones({5}), 1e-5, 1e-6));
   EXPECT_TRUE(torch::allclose(log.domain.exp().sum(1), torch::ones({5}), 1e-5, 1e-6));

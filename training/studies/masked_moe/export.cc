@@ -1,25 +1,20 @@
 #include "training/studies/masked_moe/export.h"
 
-#include <algorithm>
 #include <cstdio>
-#include <map>
-#include <span>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 
-#include "core/digest.h"
 #include "core/status.h"
 #include "core/text.h"
 #include "model/encoder.h"
-#include "model/fingerprint.h"
 #include "model/manifest.h"
 #include "model/torch_state.h"
 #include "model/unknown_score.h"
-#include "nets/network.h"
 #include "router/profile.h"
 #include "training/data/split.h"
+#include "training/measure/calibration.h"
 #include "training/measure/concepts.h"
+#include "training/parts.h"
 #include "training/recipe.h"
 #include "training/studies/masked_moe/calibrate.h"
 #include "training/studies/masked_moe/encoder_only.h"
@@ -35,24 +30,12 @@ namespace {
 namespace fs = std::filesystem;
 namespace wire = orchard::v1;
 
-constexpr double kKnownAccepted = 0.95;  ///< share of known validation pictures, both tests
-
 /// Matrices and kernels as they will be read back from FP16.
 void RoundToHalf(torch::nn::Module& module) {
   const torch::NoGradGuard guard;
   for (torch::Tensor& parameter : module.parameters()) {
     if (parameter.dim() >= 2) parameter.copy_(parameter.to(torch::kFloat16));
   }
-}
-
-/// A network as manifests write it: its name, every choice said.
-wire::Architecture ArchitectureOf(const wire::Network& network) {
-  wire::Architecture architecture;
-  architecture.set_name(nets::NetworkName(network));
-  for (const auto& [choice, value] : nets::Choices(network)) {
-    (*architecture.mutable_arguments())[choice] = static_cast<std::int32_t>(value);
-  }
-  return architecture;
 }
 
 /// One side of the split, encoded.
@@ -93,13 +76,15 @@ class Exporter {
     ORCHARD_RETURN_IF_ERROR(RoundAndCompare());
     manifest_.set_name(options_.name);
     manifest_.set_version(options_.version);
-    ORCHARD_RETURN_IF_ERROR(WriteEncoder());
+    ORCHARD_RETURN_IF_ERROR(WriteEncoderPart(options_.out, *run_.network->encoder,
+                                             PreprocessingOf(run_.recipe), options_.version,
+                                             *manifest_.mutable_encoder()));
     ORCHARD_RETURN_IF_ERROR(EncodeAsServed());
     temperatures_ = Calibrate(*run_.network, logits_, validation_.labels);
     ORCHARD_RETURN_IF_ERROR(WriteGates());
     ORCHARD_RETURN_IF_ERROR(WriteExperts());
     ORCHARD_RETURN_IF_ERROR(FitAbstention());
-    DescribeConcepts();
+    DescribeConcepts(run_.recipe, manifest_);
     DescribeRouting();
     ORCHARD_RETURN_IF_ERROR(model::WriteManifest(options_.out, manifest_));
     ORCHARD_RETURN_IF_ERROR(WriteEvaluationFolder());
@@ -144,60 +129,21 @@ class Exporter {
     return absl::OkStatus();
   }
 
-  absl::Status WritePart(const std::string& path, const model::TensorMap& tensors,
-                         wire::PartFile& part) {
-    const std::string bytes = model::SerialiseSafetensors(tensors);
-    part.set_path(path);
-    part.set_sha256(core::Sha256Hex(bytes));
-    part.set_version(options_.version);
-    part.set_format(wire::SAFETENSORS);
-    std::printf("%-36s %s\n", path.c_str(), core::HumanBytes(bytes.size()).c_str());
-    return core::WriteFile(options_.out / path, bytes);
-  }
-
-  absl::Status WriteEncoder() {
-    wire::EncoderPart& part = *manifest_.mutable_encoder();
-    part.mutable_architecture()->set_name("mobilenet_v2");
-    *part.mutable_preprocessing() = PreprocessingOf(run_.recipe);
-    for (const auto kind : {core::FeatureKind::kPooled, core::FeatureKind::kMap}) {
-      wire::FeatureSpec& feature = *part.add_features();
-      feature.set_kind(kind == core::FeatureKind::kMap ? wire::MAP : wire::POOLED);
-      for (const int64_t size : nets::RowShape(kind)) feature.add_shape(size);
-    }
-    const model::TensorMap tensors =
-        model::StateOf(*run_.network->encoder, "", model::Precision::kHalf);
-    part.set_fingerprint(model::Fingerprint(tensors, part.preprocessing()));
-    return WritePart("encoder.safetensors", tensors, *part.mutable_file());
-  }
-
   absl::Status WriteGates() {
     wire::GatesPart& part = *manifest_.mutable_gates();
     *part.mutable_architecture() = ArchitectureOf(GateOf(run_.recipe));
     part.set_encoder_fingerprint(manifest_.encoder().fingerprint());
     for (const std::string& branch : run_.network->branches()) part.add_branches(branch);
-    part.set_branch_temperature(temperatures_.branch);
-    for (const double t : temperatures_.domain) part.add_domain_temperatures(t);
-    // Why this kind: docs/decisions/0006-unknown-domain-score.md.
-    part.mutable_unknown_score()->set_kind("mahalanobis");
-    auto& arguments = *part.mutable_unknown_score()->mutable_arguments();
-    constexpr int64_t kRank = 256;  // At most; a few pictures span fewer dimensions.
-    arguments["rank"] = static_cast<int>(std::min(kRank, train_.features.pooled.size(0) / 2));
-    arguments["normalise"] = 1;
-    ORCHARD_ASSIGN_OR_RETURN(unknown_, FitUnknown(part.unknown_score()));
+    part.set_branch_temperature(temperatures_.gates.branch);
+    for (const double t : temperatures_.gates.domain) part.add_domain_temperatures(t);
+    constexpr int64_t kRank = 256;
+    ORCHARD_ASSIGN_OR_RETURN(
+        unknown_, FitUnknown(train_.features.pooled, train_.labels, run_.dataset.domains, kRank,
+                             *part.mutable_unknown_score()));
     model::TensorMap tensors = model::StateOf(*run_.network->gates, "", model::Precision::kHalf);
     tensors.insert(unknown_.begin(), unknown_.end());
-    return WritePart("gates.safetensors", tensors, *part.mutable_file());
-  }
-
-  absl::StatusOr<model::TensorMap> FitUnknown(const wire::UnknownScore& spec) const {
-    const torch::Tensor pooled = train_.features.pooled.contiguous();
-    std::vector<size_t> classes;
-    for (const Label& label : train_.labels) {
-      classes.push_back(FlatIndex(run_.dataset.domains, label));
-    }
-    return model::FitUnknownScore(spec,
-                                  {pooled.data_ptr<float>(), static_cast<size_t>(pooled.numel())},
-                                  static_cast<size_t>(pooled.size(1)), classes);
+    return WritePart(options_.out, "gates.safetensors", model::SerialiseSafetensors(tensors),
+                     options_.version, *part.mutable_file());
   }
 
   absl::Status WriteExperts() {
@@ -215,8 +161,9 @@ class Exporter {
       part.set_temperature(temperatures_.classes[g]);
       const model::TensorMap tensors =
           model::StateOf(*experts[domain.name], "", model::Precision::kHalf);
-      ORCHARD_RETURN_IF_ERROR(WritePart(absl::StrCat("experts/", domain.name, ".safetensors"),
-                                        tensors, *part.mutable_file()));
+      ORCHARD_RETURN_IF_ERROR(
+          WritePart(options_.out, absl::StrCat("experts/", domain.name, ".safetensors"),
+                    model::SerialiseSafetensors(tensors), options_.version, *part.mutable_file()));
     }
     return absl::OkStatus();
   }
@@ -244,18 +191,6 @@ class Exporter {
     std::printf("thresholds: unknown %.4f, confidence %.4f\n", thresholds.unknown,
                 thresholds.confidence);
     return absl::OkStatus();
-  }
-
-  void DescribeConcepts() {
-    for (const v1::Concept& shared : run_.recipe.concepts()) {
-      for (const std::string& member : shared.classes()) {
-        const size_t slash = member.find('/');
-        wire::ConceptAlias& alias = *manifest_.add_concepts();
-        alias.set_domain(member.substr(0, slash));
-        alias.set_label(member.substr(slash + 1));
-        alias.set_concept_label(shared.label());
-      }
-    }
   }
 
   /// Share of the validation pictures whose most probable domain each one is.

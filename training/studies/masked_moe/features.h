@@ -4,23 +4,14 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include <torch/types.h>
 
 #include "model/encoder.h"
+#include "training/loop/feature_task.h"
 #include "training/studies/masked_moe/masked_moe.h"
 #include "training/studies/masked_moe/sharded_encoder.h"
 #include "vision/vision.h"
 
 namespace orchard::training {
-
-/// The encoder's features of many pictures, in the host's memory.
-struct FeatureTable {
-  torch::Tensor map;     ///< float16 [N, 320, 7, 7]: half the memory, and no figure needs more
-  torch::Tensor pooled;  ///< float32 [N, 1280]
-
-  /// Some rows, in float32; without `with_map` the pooled ones alone.
-  nets::EncoderFeatures Rows(const torch::Tensor& index, bool with_map = true) const;
-};
 
 /// Decodes (as serving does) and encodes files, a chunk at a time. Errors name the file.
 absl::StatusOr<FeatureTable> EncodeFiles(ShardedEncoder& encoder,

@@ -16,6 +16,7 @@
 #include "training/loop/average.h"
 #include "training/loop/callbacks.h"
 #include "training/loop/checkpoint.h"
+#include "training/loop/feature_task.h"
 #include "training/loop/loop.h"
 #include "training/loop/picture_task.h"
 #include "training/recipe.h"
@@ -221,8 +222,11 @@ class FitRun {
     HeadsModel model(network, run_.recipe.masked_moe().losses(), Rates(o, phase.rate),
                      phase.tails_as_linear);
     AdamW optimiser(model.Parameters(), phase.decay);
+    const size_t batch = run_.recipe.masked_moe().head_batch();
     FeatureTask task(table, labels, run_.recipe,
-                     {.phase = phase.number, .with_map = !phase.tails_as_linear});
+                     {.batch = batch > 0 ? batch : o.batch(),
+                      .phase = phase.number,
+                      .with_map = !phase.tails_as_linear});
     ShowProgress progress;
     FollowSchedule schedule({.steps = phase.epochs * task.steps(), .warmup = task.steps() / 2});
     const std::array<Callback*, 2> callbacks = {&progress, &schedule};

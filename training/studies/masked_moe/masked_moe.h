@@ -11,6 +11,7 @@
 #include "nets/head.h"
 #include "nets/mobilenet_v2.h"
 #include "orchard/training/v1/recipe.pb.h"
+#include "training/loop/gates.h"
 #include "training/loop/model.h"
 #include "training/training.h"
 
@@ -18,8 +19,7 @@ namespace orchard::training {
 
 /// Logits of every level for a batch.
 struct Logits {
-  torch::Tensor branch;                ///< [N, B]; undefined with one branch
-  std::vector<torch::Tensor> domain;   ///< [B] of [N, G_b]; undefined for a branch of one domain
+  GateLogits gates;
   std::vector<torch::Tensor> classes;  ///< [G] of [N, C_g]
 };
 
@@ -32,8 +32,7 @@ struct LogProbabilities {
 
 /// Temperatures of every level; empty vectors mean 1 everywhere.
 struct Temperatures {
-  double branch = 1.0;
-  std::vector<double> domain;   ///< [B]
+  GateTemperatures gates;
   std::vector<double> classes;  ///< [G]
 };
 
@@ -83,33 +82,26 @@ class MaskedMoeImpl final : public torch::nn::Module {
   void TailsAsLinear(bool on) { tails_as_linear_ = on; }
 
   bool ReadsMap(size_t domain) const { return reads_map_[domain]; }
-  size_t branch_of(size_t domain) const { return branch_of_[domain]; }
+  size_t branch_of(size_t domain) const { return gates->tree().branch_of[domain]; }
   const std::vector<DomainClasses>& domains() const { return domains_; }
-  const std::vector<std::string>& branches() const { return branches_; }
+  const std::vector<std::string>& branches() const { return gates->tree().branches; }
 
   nets::MobileNetV2 encoder{nullptr};
-  std::shared_ptr<torch::nn::Module> gates, experts;
+  std::shared_ptr<GatesImpl> gates;
+  std::shared_ptr<torch::nn::Module> experts;
 
  private:
-  MaskedMoeImpl(const v1::Recipe& recipe, const std::vector<DomainClasses>& domains);
+  explicit MaskedMoeImpl(const std::vector<DomainClasses>& domains);
   absl::Status AddHeads(const v1::Recipe& recipe);
-  torch::Tensor BranchLoss(const torch::Tensor& pooled, const std::vector<Label>& labels);
-  torch::Tensor DomainLoss(const torch::Tensor& pooled, const std::vector<Label>& labels);
   torch::Tensor ExpertLogits(size_t domain, const nets::EncoderFeatures& features,
                              const torch::Tensor& rows);
   torch::Tensor ExpertLoss(const nets::EncoderFeatures& features, const std::vector<Label>& labels,
                            double smoothing);
 
   std::vector<DomainClasses> domains_;
-  std::vector<std::string> branches_;
-  std::vector<size_t> branch_of_;     // [G]
-  std::vector<size_t> index_within_;  // [G]: position among its branch's domains
-  std::vector<size_t> branch_size_;   // [B]: domains
-  std::vector<bool> reads_map_;       // [G]
+  std::vector<bool> reads_map_;  // [G]
   bool tails_as_linear_ = false;
-  nets::Head branch_gate_;
-  std::vector<nets::Head> domain_gate_;  // [B]; null for a branch of one domain
-  std::vector<nets::Head> expert_;       // [G]
+  std::vector<nets::Head> expert_;  // [G]
 };
 
 /// Log-probabilities from logits, in the precision of the logits.

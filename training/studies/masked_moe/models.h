@@ -1,15 +1,11 @@
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "orchard/training/v1/recipe.pb.h"
-#include "training/data/sampler.h"
 #include "training/loop/model.h"
-#include "training/loop/task.h"
-#include "training/studies/masked_moe/features.h"
 #include "training/studies/masked_moe/masked_moe.h"
 #include "training/studies/masked_moe/sharded_encoder.h"
 
@@ -67,33 +63,6 @@ class EndToEndModel final : public MaskedMoeModel {
  private:
   ShardedEncoder encoder_;
   nets::EncoderFeatures features_;  // Of the last Loss, with what backward() left in them.
-};
-
-/// Cached features of a frozen encoder, for HeadsModel. What it is given outlives it.
-class FeatureTask final : public Task {
- public:
-  struct Options {
-    std::uint64_t phase = 0;  ///< makes its random numbers its own
-    bool with_map = true;
-  };
-
-  FeatureTask(const FeatureTable& table, std::vector<Label> labels, const v1::Recipe& recipe,
-              const Options& options);
-
-  size_t steps() const override { return steps_; }
-  size_t batch() const override { return batch_; }
-  void BeginEpoch(size_t epoch) override;
-  Batch Next() override;
-
- private:
-  const FeatureTable& table_;
-  std::vector<Label> labels_;
-  const Options options_;
-  size_t batch_, steps_;
-  Sampler sampler_;
-  size_t sampled_epochs_ = 0;
-  std::vector<size_t> order_;
-  size_t next_ = 0;
 };
 
 }  // namespace orchard::training

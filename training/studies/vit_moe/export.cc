@@ -7,16 +7,16 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 
-#include "core/digest.h"
 #include "core/status.h"
 #include "core/text.h"
 #include "model/manifest.h"
 #include "nets/network.h"
 #include "nets/vit_moe/vit_network.h"
+#include "training/measure/calibration.h"
 #include "training/measure/provenance.h"
 #include "training/measure/statistics.h"
+#include "training/parts.h"
 #include "training/recipe.h"
-#include "training/studies/masked_moe/calibrate.h"
 #include "training/studies/vit_moe/answers.h"
 #include "training/studies/vit_moe/run.h"
 
@@ -25,9 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 namespace wire = orchard::v1;
-
-constexpr double kKnownAccepted = 0.95;  ///< share of validation pictures, by their confidence
-constexpr double kPrior = 2.0;           ///< pictures that say that the temperature is 1
 
 wire::Network NetworkOf(const v1::Recipe& recipe) {
   wire::Network network;
@@ -58,25 +55,15 @@ absl::StatusOr<Calibrated> CalibrateOn(VitMoeRun& run) {
   ORCHARD_ASSIGN_OR_RETURN(const torch::Tensor pixels, ServedViews(run, pictures));
   const Standardise standardise(PreprocessingOf(run.recipe), run.device);
   const torch::Tensor logits = Ask(run.network, standardise, pixels).log_probabilities;
-  Calibrated calibrated{.temperature = FitTemperature(logits, run.Labels(pictures), kPrior),
-                        .pictures = pictures.size()};
+  Calibrated calibrated{
+      .temperature = FitTemperature(logits, run.Labels(pictures), kTemperaturePrior),
+      .pictures = pictures.size()};
   const torch::Tensor best =
       std::get<0>((logits.to(torch::kFloat64) / calibrated.temperature).softmax(1).max(1))
           .contiguous();
   calibrated.confidence = ThresholdAtShare(
       {best.data_ptr<double>(), best.data_ptr<double>() + best.numel()}, kKnownAccepted);
   return calibrated;
-}
-
-absl::Status WritePart(const fs::path& from, const fs::path& out, const std::string& version,
-                       const std::string& path, wire::PartFile& part) {
-  ORCHARD_ASSIGN_OR_RETURN(const std::string bytes, core::ReadFile(from));
-  part.set_path(path);
-  part.set_sha256(core::Sha256Hex(bytes));
-  part.set_version(version);
-  part.set_format(wire::SAFETENSORS);
-  std::printf("%-36s %s\n", path.c_str(), core::HumanBytes(bytes.size()).c_str());
-  return core::WriteFile(out / path, bytes);
 }
 
 absl::Status WriteEvaluationFolder(const VitMoeRun& run, const fs::path& out) {
@@ -126,9 +113,10 @@ absl::Status ExportVitMoe(const RunPlaces& places, const ExportOptions& options)
   *part.mutable_preprocessing() = PreprocessingOf(run.recipe);
   for (const std::string& label : domain.classes) part.add_classes(label);
   part.set_temperature(calibrated.temperature);
-  ORCHARD_RETURN_IF_ERROR(WritePart(places.work / kBest, options.out, options.version,
-                                    absl::StrCat("experts/", domain.name, ".safetensors"),
-                                    *part.mutable_file()));
+  ORCHARD_ASSIGN_OR_RETURN(const std::string weights, core::ReadFile(places.work / kBest));
+  ORCHARD_RETURN_IF_ERROR(WritePart(options.out,
+                                    absl::StrCat("experts/", domain.name, ".safetensors"), weights,
+                                    options.version, *part.mutable_file()));
   manifest.mutable_abstention()->set_confidence_threshold(calibrated.confidence);
   manifest.add_reference_routing(1.0);
   std::printf("temperature %.4f, confidence threshold %.4f, on %zu validation pictures\n",

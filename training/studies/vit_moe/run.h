@@ -12,10 +12,6 @@
 
 namespace orchard::training {
 
-/// The network with the best validation, of a run of study vit_moe.
-inline constexpr const char* kBest = "best.safetensors";
-inline constexpr const char* kHistory = "history.jsonl";
-
 /// A run's recipe, pictures and network.
 struct VitMoeRun {
   v1::Recipe recipe;
