@@ -37,7 +37,7 @@ namespace fs = std::filesystem;
 /// Everything that the command line may say; each subcommand uses some.
 struct Settings {
   fs::path recipe, data, weights, work, start_from, out, model;
-  std::vector<std::string> overrides;
+  std::vector<std::string> overrides, experts;
   size_t threads = 2;
   size_t batch = SelfTestOptions{}.batch;
   size_t steps = SelfTestOptions{}.steps;
@@ -81,8 +81,8 @@ absl::Status Import(const Settings& settings) {
   return JudgeImport(check);
 }
 
-absl::Status CheckWeights(const Study& study, const Settings& settings) {
-  if (!study.needs_weights || !settings.weights.empty()) return absl::OkStatus();
+absl::Status CheckWeights(const Study& study, bool needed, const Settings& settings) {
+  if (!needed || !settings.weights.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("--weights: study ", std::string(study.name),
                                                  " needs the folder of the pretrained encoder"));
 }
@@ -91,7 +91,7 @@ absl::Status RunFit(const Settings& settings) {
   ORCHARD_ASSIGN_OR_RETURN(const v1::Recipe recipe,
                            ReadRecipe(settings.recipe, settings.overrides));
   ORCHARD_ASSIGN_OR_RETURN(const Study* study, StudyOf(recipe));
-  ORCHARD_RETURN_IF_ERROR(CheckWeights(*study, settings));
+  ORCHARD_RETURN_IF_ERROR(CheckWeights(*study, study->needs_weights, settings));
   return study->fit(recipe, settings.Places(),
                     {.resume = settings.resume,
                      .start_from = settings.start_from,
@@ -106,11 +106,16 @@ absl::Status RunExport(const Settings& settings) {
     return absl::UnimplementedError(absl::StrCat("a network of study ", std::string(study->name),
                                                  " can't be exported as a model yet"));
   }
-  ORCHARD_RETURN_IF_ERROR(CheckWeights(*study, settings));
+  ORCHARD_RETURN_IF_ERROR(CheckWeights(*study, study->export_needs_weights, settings));
+  if (!study->takes_experts && !settings.experts.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--expert: study ", std::string(study->name), " has experts of its own"));
+  }
   return study->write_model(settings.Places(), {.out = settings.out,
                                                 .name = settings.name,
                                                 .version = settings.version,
-                                                .overwrite = settings.overwrite});
+                                                .overwrite = settings.overwrite,
+                                                .experts = settings.experts});
 }
 
 absl::Status RunMeasurement(const Settings& settings) {
@@ -250,6 +255,8 @@ void Declare(CLI::App& app, Settings& s) {
   out->add_option("--name", s.name, "name of the model")->capture_default_str();
   out->add_option("--model-version", s.version, "its version")->capture_default_str();
   out->add_flag("--overwrite", s.overwrite, "replace a model that is there");
+  out->add_option("--expert", s.experts,
+                  "DOMAIN=MODEL, a finished expert to put under gates, repeatable");
   DeclareThreads(*out, s);
 
   CLI::App* eval = app.add_subcommand("eval", "Measure a model with the router's own pipeline");

@@ -3,6 +3,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
+#include "training/studies/gates/export.h"
+#include "training/studies/gates/fit.h"
+#include "training/studies/gates/statements.h"
 #include "training/studies/masked_moe/export.h"
 #include "training/studies/masked_moe/fit.h"
 #include "training/studies/masked_moe/statements.h"
@@ -28,6 +31,7 @@ const std::vector<Study>& Studies() {
        .fit = &Fit,
        .needs_weights = true,
        .write_model = &Export,
+       .export_needs_weights = true,
        .measure = nullptr},
       {.name = "vit_moe",
        .faults = &VitMoeFaults,
@@ -35,6 +39,13 @@ const std::vector<Study>& Studies() {
        .needs_weights = false,
        .write_model = &ExportVitMoe,
        .measure = &MeasureVitMoe},
+      {.name = "gates",
+       .faults = &GatesFaults,
+       .fit = &FitGates,
+       .needs_weights = true,
+       .write_model = &ExportGates,
+       .takes_experts = true,
+       .measure = nullptr},
   };
   return studies;
 }

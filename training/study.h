@@ -27,6 +27,7 @@ struct ExportOptions {
   std::string name = "default";  ///< of the model
   std::string version = "1";
   bool overwrite = false;
+  std::vector<std::string> experts = {};  ///< finished ones, DOMAIN=MODEL each
 };
 
 struct MeasureOptions {
@@ -50,10 +51,13 @@ struct Study {
 
   absl::Status (*fit)(const v1::Recipe& recipe, const RunPlaces& places, const FitOptions& options);
 
-  bool needs_weights;  ///< whether it begins with a pretrained encoder (--weights)
+  bool needs_weights;  ///< whether fit begins with a pretrained encoder (--weights)
 
   /// Of the finished run in `places.work`. Null: there is nothing that serves such a network yet.
   absl::Status (*write_model)(const RunPlaces& places, const ExportOptions& options);
+
+  bool export_needs_weights = false;  ///< whether write_model reads that encoder again
+  bool takes_experts = false;         ///< whether write_model takes ExportOptions::experts
 
   /// Measures a run's network before it is a model. Null: `eval` of its model does.
   absl::Status (*measure)(const RunPlaces& places, const MeasureOptions& options);

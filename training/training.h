@@ -25,11 +25,12 @@
 ///   average.h, checkpoint.h, picture_task.h, feature_task.h, classifier.h, gates.h,
 ///   standardise.h, device.h; log/: progress.h, say.h, run_log.h, history.h; measure/:
 ///   statistics.h, hits.h, calibration.h, classification.h, concepts.h, questions.h,
-///   served_encoder.h, served.h, evaluate.h, report.h, record.h; head_checks.h; studies/masked_moe/:
-///   masked_moe.h, folded.h, sharded_encoder.h (network and loss), features.h, models.h, run.h,
-///   fit.h (the training), calibrate.h, encoder_only.h, provenance.h, export.h; studies/vit_moe/:
-///   statements.h, model.h, answers.h, run.h, fit.h, router_health.h, measure.h, export.h;
-///   new_recipe.h, self_test.h, main.cc.
+///   served_encoder.h, served.h, evaluate.h, report.h, record.h; head_checks.h;
+///   studies/masked_moe/: masked_moe.h, folded.h, sharded_encoder.h (network and loss), features.h,
+///   models.h, run.h, fit.h (the training), calibrate.h, encoder_only.h, provenance.h, export.h;
+///   studies/vit_moe/: statements.h, model.h, answers.h, run.h, fit.h, router_health.h, measure.h,
+///   export.h; studies/gates/: statements.h, pictures.h, learn.h, run.h, fit.h, experts.h,
+///   answers.h, provenance.h, export.h; new_recipe.h, self_test.h, main.cc.
 /// Conventions: everything is seeded; a label is an index; domains are in the recipe's order,
 /// classes of a domain in the order of their names; logarithms are natural.
 
