@@ -48,6 +48,7 @@ struct Settings {
   bool verify = false;
   bool overwrite = false;
   bool skip_routers = false;
+  bool skip_policies = false;
   bool json = false;
   bool record = false;
   std::string name = "default";
@@ -133,11 +134,13 @@ absl::Status RunMeasurement(const Settings& settings) {
 }
 
 absl::Status RunEvaluation(const Settings& settings) {
-  ORCHARD_ASSIGN_OR_RETURN(const Report report, EvaluateModel({.model = settings.model,
-                                                               .data = settings.data,
-                                                               .split = settings.split,
-                                                               .precision = settings.precision,
-                                                               .threads = settings.threads}));
+  ORCHARD_ASSIGN_OR_RETURN(const Report report,
+                           EvaluateModel({.model = settings.model,
+                                          .data = settings.data,
+                                          .split = settings.split,
+                                          .precision = settings.precision,
+                                          .threads = settings.threads,
+                                          .other_policies = !settings.skip_policies}));
   std::fputs((settings.json ? ToJson(report) : ToText(report)).c_str(), stdout);
   return settings.record ? Record(settings.model, report) : absl::OkStatus();
 }
@@ -269,6 +272,8 @@ void Declare(CLI::App& app, Settings& s) {
       ->transform(CLI::CheckedTransformer(model::NamedEncoderPrecisions()))
       ->default_str("auto");
   eval->add_flag("--json", s.json, "one JSON object instead of tables");
+  eval->add_flag("--skip-policies", s.skip_policies,
+                 "the default policy alone: each other one takes a pass over the pictures");
   eval->add_flag("--record", s.record, "write the figures into manifest and PROVENANCE.md");
   DeclareThreads(*eval, s);
 

@@ -308,6 +308,7 @@ absl::StatusOr<Report> EvaluateModel(const EvaluateOptions& options) {
   MeasureCalibration(report, truth, routed);
   MeasureUnknown(report, routed, unknown);
   report.policies.push_back(MeasurePolicy("exact", routed, questions, truth));
+  if (!options.other_policies) return report;
   for (const Measured& policy : OtherPolicies(questions.domains.size())) {
     ORCHARD_ASSIGN_OR_RETURN(
         const Answers answers,

@@ -63,6 +63,7 @@ struct EvaluateOptions {
   std::string split = "validation";  ///< or "train", "test", "all"
   model::EncoderPrecision precision = model::EncoderPrecision::kAuto;
   size_t threads = 2;
+  bool other_policies = true;  ///< false: without what takes seven more passes over the pictures
 };
 
 /// Runs the pictures of a split through the router's own pipeline, all experts in process. The data

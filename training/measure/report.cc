@@ -105,16 +105,19 @@ std::string ToText(const Report& report) {
   std::string text =
       absl::StrFormat("model %s, %s, policy %s\n\n", report.model, report.data, report.policy);
   absl::StrAppend(&text, DomainTable(report), MissingText(report));
-  absl::StrAppendFormat(
-      &text,
-      "\nmean %.4f, by concept %.4f\nGate1 %s\n"
-      "Gate2, of those with the branch right %s\nboth (domain) %s\n"
-      "calibration error of the joint: %.4f (15 equal-mass bins), %.4f (15 of "
-      "equal width)\nexperts asked a picture: %.3f of %d\n"
-      "EXACT gives DENSE's first class: %d/%d\n",
-      report.mean, report.mean_by_concept, Cell(report.branch), Cell(report.domain_in_branch),
-      Cell(report.domain), report.calibration_error, report.calibration_error_width, report.experts,
-      report.all_experts, report.exact_equals_dense.hits, report.exact_equals_dense.total);
+  absl::StrAppendFormat(&text,
+                        "\nmean %.4f, by concept %.4f\nGate1 %s\n"
+                        "Gate2, of those with the branch right %s\nboth (domain) %s\n"
+                        "calibration error of the joint: %.4f (15 equal-mass bins), %.4f (15 of "
+                        "equal width)\nexperts asked a picture: %.3f of %d\n",
+                        report.mean, report.mean_by_concept, Cell(report.branch),
+                        Cell(report.domain_in_branch), Cell(report.domain),
+                        report.calibration_error, report.calibration_error_width, report.experts,
+                        report.all_experts);
+  if (report.exact_equals_dense.total > 0) {
+    absl::StrAppendFormat(&text, "EXACT gives DENSE's first class: %d/%d\n",
+                          report.exact_equals_dense.hits, report.exact_equals_dense.total);
+  }
   absl::StrAppendFormat(&text, "known accepted: %s\n", Cell(report.known_accepted));
   if (report.has_unknown) {
     absl::StrAppendFormat(&text,
