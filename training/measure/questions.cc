@@ -101,10 +101,8 @@ void RemarkOnSplit(const fs::path& data, const std::string& split, size_t asked,
                split.c_str(), asked, asked + left_out, data.c_str(), left_out);
 }
 
-void RemarkOnSkipped(const std::vector<std::string>& skipped) {
-  for (const std::string& file : skipped) {
-    std::fprintf(stderr, "no picture, skipped: %s\n", file.c_str());
-  }
+void RemarkOnSkipped(const char* why, const std::vector<std::string>& skipped) {
+  for (const std::string& what : skipped) std::fprintf(stderr, "%s: %s\n", why, what.c_str());
 }
 
 /// Pictures in folders that are called as the model's domains and classes.
@@ -113,7 +111,7 @@ absl::StatusOr<Questions> FromFolders(const fs::path& model, const wire::ModelMa
                                       size_t threads) {
   ORCHARD_ASSIGN_OR_RETURN(const Dataset dataset,
                            ReadKnownDataset(data, DomainsOf(manifest), threads));
-  RemarkOnSkipped(dataset.skipped);
+  RemarkOnSkipped("no picture, skipped", dataset.skipped);
   ORCHARD_ASSIGN_OR_RETURN(const std::vector<size_t> asked, OfSplit(dataset, model, split));
   Questions questions{.domains = dataset.domains};
   questions.left_out = dataset.pictures.size() - asked.size();
@@ -155,7 +153,7 @@ absl::StatusOr<Questions> FromSources(const v1::Recipe& recipe, const wire::Mode
   Questions questions{.domains = DomainsOf(manifest)};
   ORCHARD_ASSIGN_OR_RETURN(questions.set, ReadPictureSet(data, recipe, threads));
   const PictureSet& set = questions.set;
-  RemarkOnSkipped(set.skipped);
+  RemarkOnSkipped("left out", set.skipped);
   ORCHARD_RETURN_IF_ERROR(CheckSame(set.domains, questions.domains, data));
   std::optional<Side> wanted;
   if (split == "all") {
