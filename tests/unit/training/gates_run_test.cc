@@ -198,7 +198,7 @@ TEST_F(GatesRunTest, SaysWhereItComesFrom) {
               AllOf(HasSubstr("# both/2"), HasSubstr("| leaf | plant | vit_moe | 2 | 8 | 4 | 4 |"),
                     HasSubstr("| leaf | leaf/3, domain leaf | `" +
                               model::ReadManifest(Expert("leaf"))->experts(0).file().sha256()),
-                    HasSubstr("(20 epochs, seed 5)"), HasSubstr("16\ntraining pictures"),
+                    HasSubstr("(20 epochs, seed 5)"), HasSubstr("16 training pictures"),
                     HasSubstr("8 validation pictures"), HasSubstr("Drawn pictures.")));
   EXPECT_EQ(Read("model/evaluation/recipe.textproto"), Read("gates-run/recipe.textproto"));
   EXPECT_EQ(Read("model/evaluation/leaf.recipe.textproto"), Read("leaf-run/recipe.textproto"));

@@ -79,7 +79,7 @@ absl::Status FitGates(const v1::Recipe& recipe, const RunPlaces& places,
   ORCHARD_RETURN_IF_ERROR(CheckOptions(places, options));
   ORCHARD_RETURN_IF_ERROR(CheckWorkFolder(recipe, places.work, options));
   ORCHARD_ASSIGN_OR_RETURN(const nets::MobileNetV2 pretrained, ImportEncoder(places.weights));
-  at::set_num_threads(static_cast<int>(places.threads));
+  at::set_num_threads(1);  // Steps are so small that threads would only wait for one another.
   ORCHARD_ASSIGN_OR_RETURN(const PictureSet set,
                            ReadPictureSet(places.data, recipe, places.threads));
   const size_t most = recipe.gates().pictures();

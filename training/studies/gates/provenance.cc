@@ -42,15 +42,14 @@ absl::Status WriteGatesProvenance(const std::filesystem::path& out,
   const std::string pictures = PicturesTable(set.domains, networks, set.labels, set.sides) +
                                ExpertsTable(set.domains, experts);
   const std::string how = absl::StrFormat(
-      "Experts are parts of finished models, byte by byte, with their temperatures; the recipes "
-      "that trained them\nare `evaluation/<domain>.%s`, where their models carry one. Gates were "
-      "trained by the recipe in\n`evaluation/%s` (%d epochs, seed %d) on features that the "
-      "encoder, "
-      "which stayed as it was, gives for %d\ntraining pictures; the epoch with the best validation "
-      "is served. %d validation pictures fitted the gates'\ntemperatures and, by what the whole "
-      "model answers, the thresholds. A picture that an expert was trained on\ncounts as a "
-      "training "
-      "picture, and nothing was fitted to test pictures. Matrices and kernels are stored in\nFP16.",
+      "Experts are parts of finished models, byte by byte, with their temperatures; the recipes\n"
+      "that trained them are `evaluation/<domain>.%s`, where their models carry one.\n"
+      "Gates were trained by the recipe in `evaluation/%s` (%d epochs, seed %d) on features\n"
+      "that the encoder, which stayed as it was, gives for %d training pictures; the epoch with\n"
+      "the best validation is served. %d validation pictures fitted the gates' temperatures and,\n"
+      "by what the whole model answers, the thresholds. A picture that an expert was trained on\n"
+      "counts as a training picture, and nothing was fitted to test pictures.\n"
+      "Matrices and kernels are stored in FP16.",
       kRecipe, kRecipe, recipe.optimisation().epochs(), recipe.seed(), used.train, used.validation);
   return core::WriteFile(out / kProvenance,
                          ProvenanceText(manifest, recipe.provenance(), pictures, how));
