@@ -10,7 +10,8 @@ namespace orchard::training {
 namespace {
 
 constexpr size_t kInProgress = 32;            ///< pictures
-constexpr std::chrono::minutes kPatience{5};  ///< a picture; nobody waits for this answer
+/// A picture: nobody waits for this answer, and a machine that slept for a night goes on.
+constexpr std::chrono::hours kPatience{24};
 
 /// Counts what is in progress. Thread-safe.
 class InProgress {
