@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <memory>
@@ -141,6 +142,32 @@ TEST_F(PicturesTest, TheCommandListsModelsAndAsksTheOneThatIsNamed) {
   EXPECT_THAT(unknown.err, HasSubstr("no model is called \"roads\"; served here: tiny, signs"));
   const Finished described = Command({"model", "describe", "--model", "signs"});
   EXPECT_THAT(described.out, HasSubstr("model signs/1"));
+}
+
+TEST(ShippedModelsTest, AreServedSideBySide) {
+  const char* root = std::getenv("ORCHARD_SOURCE_DIR");
+  ASSERT_NE(root, nullptr) << "run by ctest, or set ORCHARD_SOURCE_DIR";
+  const std::string models = std::string(root) + "/models/";
+  ChildProcess router(
+      testing::ServiceCommand("orchard-router", models + "default", {"--model", models + "signs"}));
+  const std::string ready = router.ReadOutUntil("orchard-router ready");
+  ASSERT_NE(PortIn(ready, "grpc"), 0) << ready;
+  const auto stub = testing::StubOf(ready);
+  const std::string photo = testing::EncodeJpeg(testing::DrawLeaf(320, 260, 3));
+  for (const auto& [name, domains] : {std::pair{"default", 9}, {"signs", 2}}) {
+    v1::ClassifyRequest request;
+    request.set_image(photo);
+    request.set_model(name);
+    request.mutable_options()->set_policy(v1::DENSE);
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+    v1::ClassifyResponse response;
+    const grpc::Status status = stub->Classify(&context, request, &response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_EQ(response.model_version(), std::string(name) + "/1");
+    EXPECT_FALSE(response.degraded());
+    EXPECT_EQ(response.routing().domains_size(), domains);
+  }
 }
 
 TEST_F(PicturesTest, TwoModelsOfOneNameAreRefusedBeforeAnythingIsServed) {
