@@ -80,7 +80,7 @@ class FairShare {
   std::optional<Id> Next();
 
   /// Whether who is worked on may hold so many bytes more, until it leaves: as long as half of all
-  /// bytes stay free, so that nobody is refused for it.
+  /// bytes stay free, for files.
   bool Hold(Id id, std::uint64_t bytes);
 
   /// It is over, wherever it was. An id that is gone already is ignored.

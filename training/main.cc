@@ -85,7 +85,8 @@ absl::Status Import(const Settings& settings) {
 absl::Status CheckWeights(const Study& study, bool needed, const Settings& settings) {
   if (!needed || !settings.weights.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("--weights: study ", std::string(study.name),
-                                                 " needs the folder of the pretrained encoder"));
+                                                 " begins with a pretrained encoder: a folder with "
+                                                 "torchvision's MobileNetV2, or a model"));
 }
 
 absl::Status RunFit(const Settings& settings) {
@@ -167,7 +168,8 @@ absl::Status WriteNewRecipe(const Settings& settings) {
   ORCHARD_ASSIGN_OR_RETURN(const std::string text, NewRecipe(settings.data, settings.name));
   ORCHARD_RETURN_IF_ERROR(core::WriteFile(settings.out, text));
   std::printf(
-      "wrote %s; next:\n  orchard-train fit --recipe %s --data %s --weights models/default --work "
+      "wrote %s; next:\n  orchard-train fit --recipe '%s' --data '%s' --weights models/default "
+      "--work "
       "runs/%s\n",
       settings.out.c_str(), settings.out.c_str(), settings.data.c_str(), settings.name.c_str());
   return absl::OkStatus();
@@ -219,7 +221,7 @@ void Declare(CLI::App& app, Settings& s) {
   fit->add_option("--recipe", s.recipe, "text proto, see training/recipes/")->required();
   fit->add_option("--data", s.data, "folder of <domain>/<class>/ pictures")->required();
   fit->add_option("--weights", s.weights,
-                  "folder of the pretrained encoder, or a model whose to take");
+                  "folder with torchvision's MobileNetV2, or a model whose encoder is taken");
   fit->add_option("--work,--out", s.work, "folder for checkpoints and records")->required();
   fit->add_option("--set", s.overrides, "field=value of the recipe, repeatable");
   fit->add_flag("--resume", s.resume, "go on from the work folder's checkpoint");
@@ -253,7 +255,7 @@ void Declare(CLI::App& app, Settings& s) {
   out->add_option("--work", s.work, "folder of the run")->required();
   out->add_option("--data", s.data, "folder of the run's pictures")->required();
   out->add_option("--weights", s.weights,
-                  "folder of the pretrained encoder, or a model whose to take");
+                  "folder with torchvision's MobileNetV2, or a model whose encoder is taken");
   out->add_option("--out", s.out, "version folder, for example models/default/1")->required();
   out->add_option("--name", s.name, "name of the model")->capture_default_str();
   out->add_option("--model-version", s.version, "its version")->capture_default_str();

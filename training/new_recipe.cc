@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -28,12 +29,8 @@ struct Found {
 };
 
 size_t PicturesIn(const fs::path& folder) {
-  std::error_code error;
-  size_t count = 0;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    count += entry.is_regular_file() && IsPicture(entry.path()) ? 1 : 0;
-  }
-  return count;
+  const auto files = ListPictures(folder);
+  return files.ok() ? files->size() : 0;
 }
 
 Found LookAt(const fs::path& folder, std::vector<std::string>& faults) {
@@ -62,9 +59,10 @@ Found LookAt(const fs::path& folder, std::vector<std::string>& faults) {
   for (const std::string& label : *classes) {
     const size_t count = PicturesIn(folder / label);
     if (count == 0) {
-      faults.push_back(absl::StrCat((folder / label).string(), " holds no pictures"));
+      faults.push_back(absl::StrCat((folder / label).string(),
+                                    " holds no pictures (.jpg, .jpeg, .png, .webp, .ppm)"));
     } else if (count < kFewPictures) {
-      found.few.push_back(absl::StrCat(label, " (", count, ")"));
+      found.few.push_back(absl::StrCat(absl::Utf8SafeCEscape(label), " (", count, ")"));
     }
     found.pictures += count;
   }
@@ -129,6 +127,10 @@ absl::StatusOr<std::string> NewRecipe(const fs::path& data, const std::string& n
   std::vector<Found> domains;
   for (const std::string& folder : folders) {
     if (folder != kUnknownFolder) domains.push_back(LookAt(data / folder, faults));
+  }
+  if (!IsName(name)) {
+    faults.push_back(
+        absl::StrCat("--name is \"", name, "\", must be letters, digits, _ and -, at least one"));
   }
   if (domains.empty()) {
     faults.push_back(absl::StrCat(data.string(), " holds no folders; <domain>/<class>/ is wanted"));

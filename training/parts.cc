@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "absl/strings/str_cat.h"
+
 #include "core/digest.h"
 #include "core/status.h"
 #include "core/text.h"
@@ -16,6 +18,28 @@
 namespace orchard::training {
 
 namespace wire = orchard::v1;
+
+absl::Status BeginVersionFolder(const std::filesystem::path& out) {
+  std::error_code error;
+  for (const char* name : {"manifest.json", "evaluation/split.tsv"}) {
+    if (!error) std::filesystem::remove(out / name, error);
+  }
+  for (const char* folder : {"experts", "evaluation"}) {
+    if (!error) std::filesystem::create_directories(out / folder, error);
+  }
+  if (!error) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(out.string(), ": ", error.message()));
+}
+
+std::vector<DomainClasses> DomainsOf(const wire::ModelManifest& manifest) {
+  std::vector<DomainClasses> domains;
+  for (const wire::ExpertPart& expert : manifest.experts()) {
+    domains.push_back({.name = expert.domain(),
+                       .branch = expert.branch(),
+                       .classes = {expert.classes().begin(), expert.classes().end()}});
+  }
+  return domains;
+}
 
 absl::Status WritePart(const std::filesystem::path& out, const std::string& path,
                        std::string_view bytes, const std::string& version, wire::PartFile& part) {

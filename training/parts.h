@@ -21,6 +21,14 @@
 
 namespace orchard::training {
 
+/// Makes the version folder with its folders experts/ and evaluation/. What said that a model is
+/// there (manifest and split of one that is replaced) goes first: nobody takes half a model for
+/// one. Errors: UNAVAILABLE naming the folder.
+absl::Status BeginVersionFolder(const std::filesystem::path& out);
+
+/// A model's domains and their classes, in its order.
+std::vector<DomainClasses> DomainsOf(const orchard::v1::ModelManifest& manifest);
+
 /// Writes a part into the version folder `out`, describes it in `part`, and says name and size on
 /// stdout. The folders of `path` must exist. Errors: UNAVAILABLE naming the file.
 absl::Status WritePart(const std::filesystem::path& out, const std::string& path,

@@ -1,24 +1,19 @@
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+
+#include "model/manifest.h"
 
 /// \file
 /// What statements of recipes have in common: each notes its fault with value and limit.
 
 namespace orchard::training {
 
-/// Names become folders, file names, metric labels and parts of tensor names.
-inline bool IsName(const std::string& text) {
-  return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
-    return absl::ascii_isalnum(c) || c == '_' || c == '-';
-  });
-}
+using model::IsName;  // What a recipe names becomes a model's.
 
 /// In [0, 1].
 inline void CheckShare(double value, const std::string& name, std::vector<std::string>& faults) {

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
+#include "model/manifest.h"
 #include "training/studies/gates/export.h"
 #include "training/studies/gates/fit.h"
 #include "training/studies/gates/statements.h"
@@ -17,6 +18,13 @@
 namespace orchard::training {
 
 absl::Status CheckVersionFolder(const ExportOptions& options) {
+  if (!model::IsName(options.name)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--name is \"", options.name, "\", must be letters, digits, _ and -, at least one"));
+  }
+  if (options.version.empty()) {
+    return absl::InvalidArgumentError("--model-version is empty");
+  }
   if (options.overwrite || !std::filesystem::exists(options.out / "manifest.json")) {
     return absl::OkStatus();
   }

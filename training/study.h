@@ -37,8 +37,9 @@ struct MeasureOptions {
   bool json = false;          ///< one JSON object on stdout instead of text
 };
 
-/// Whether a model may be written to `options.out`. Errors: ALREADY_EXISTS when it holds a manifest
-/// that is not to be replaced.
+/// Whether a model may be written to `options.out`, before any work. Errors: INVALID_ARGUMENT when
+/// no server would take its name or version; ALREADY_EXISTS when the folder holds a manifest that
+/// is not to be replaced.
 absl::Status CheckVersionFolder(const ExportOptions& options);
 
 /// One kind of training: everything that is special to it. Data, loop, measurement and log know

@@ -11,6 +11,7 @@
 #include "core/text.h"
 #include "training/data/dataset.h"
 #include "training/data/split.h"
+#include "training/parts.h"
 #include "training/recipe.h"
 #include "training/work_folder.h"
 
@@ -19,16 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 namespace wire = orchard::v1;
-
-std::vector<DomainClasses> DomainsOf(const wire::ModelManifest& manifest) {
-  std::vector<DomainClasses> domains;
-  for (const wire::ExpertPart& expert : manifest.experts()) {
-    domains.push_back({.name = expert.domain(),
-                       .branch = expert.branch(),
-                       .classes = {expert.classes().begin(), expert.classes().end()}});
-  }
-  return domains;
-}
 
 /// Whether what a caller would send of the domain's pictures is the file that they lie in.
 bool SentAsFiles(const v1::Domain& domain) {
@@ -120,11 +111,6 @@ absl::StatusOr<Questions> FromFolders(const fs::path& model, const wire::ModelMa
     questions.known.push_back({.name = file.string(), .file = file});
     questions.labels.push_back(dataset.pictures[i].label);
   }
-  if (fs::exists(data / kUnknownFolder)) {
-    ORCHARD_ASSIGN_OR_RETURN(const std::vector<fs::path> files,
-                             ListPictures(data / kUnknownFolder));
-    questions.unknown = QuestionsOf(files);
-  }
   return questions;
 }
 
@@ -146,13 +132,21 @@ absl::Status CheckSame(const std::vector<DomainClasses>& found,
   return absl::OkStatus();
 }
 
-/// Pictures from the sources that the recipe names, on the sides that it deals.
-absl::StatusOr<Questions> FromSources(const v1::Recipe& recipe, const wire::ModelManifest& manifest,
-                                      const fs::path& data, const std::string& split,
-                                      size_t threads) {
+/// Pictures from the sources that the recipe names, on the sides that the model's split gives them,
+/// otherwise those that the recipe deals.
+absl::StatusOr<Questions> FromSources(const fs::path& model, const v1::Recipe& recipe,
+                                      const wire::ModelManifest& manifest, const fs::path& data,
+                                      const std::string& split, size_t threads) {
   Questions questions{.domains = DomainsOf(manifest)};
   ORCHARD_ASSIGN_OR_RETURN(questions.set, ReadPictureSet(data, recipe, threads));
-  const PictureSet& set = questions.set;
+  PictureSet& set = questions.set;
+  if (const fs::path file = model / "evaluation" / kSplit; fs::exists(file)) {
+    ORCHARD_ASSIGN_OR_RETURN(const auto by_content, ReadSides(file));
+    for (size_t i = 0; i < set.size(); ++i) {
+      const auto found = by_content.find(set.contents[i]);
+      if (found != by_content.end()) set.sides[i] = found->second;
+    }
+  }
   RemarkOnSkipped("left out", set.skipped);
   ORCHARD_RETURN_IF_ERROR(CheckSame(set.domains, questions.domains, data));
   std::optional<Side> wanted;
@@ -170,6 +164,13 @@ absl::StatusOr<Questions> FromSources(const v1::Recipe& recipe, const wire::Mode
     questions.labels.push_back(set.labels[i]);
   }
   return questions;
+}
+
+/// Whether pictures lie in folders that are called as the model's domains.
+bool HasFolders(const fs::path& data, const wire::ModelManifest& manifest) {
+  return std::ranges::any_of(manifest.experts(), [&](const wire::ExpertPart& expert) {
+    return fs::is_directory(data / expert.domain());
+  });
 }
 
 bool HasSources(const v1::Recipe& recipe) {
@@ -212,10 +213,15 @@ absl::StatusOr<Questions> ReadQuestions(const fs::path& model, const wire::Model
   if (fs::exists(RecipeIn(model))) {
     ORCHARD_ASSIGN_OR_RETURN(recipe, ReadRecipe(RecipeIn(model), {}));
   }
-  if (HasSources(recipe)) {
-    ORCHARD_ASSIGN_OR_RETURN(questions, FromSources(recipe, manifest, data, split, threads));
+  if (HasSources(recipe) && !(split == "all" && HasFolders(data, manifest))) {
+    ORCHARD_ASSIGN_OR_RETURN(questions, FromSources(model, recipe, manifest, data, split, threads));
   } else {
     ORCHARD_ASSIGN_OR_RETURN(questions, FromFolders(model, manifest, data, split, threads));
+  }
+  if (fs::exists(data / kUnknownFolder)) {
+    ORCHARD_ASSIGN_OR_RETURN(const std::vector<fs::path> files,
+                             ListPictures(data / kUnknownFolder));
+    questions.unknown = QuestionsOf(files);
   }
   if (questions.known.empty()) {
     return absl::InvalidArgumentError(

@@ -44,9 +44,10 @@ struct Questions {
 
 /// Of `split` ("train", "validation", "test", "all") of what lies below `data`: what the recipe in
 /// the model's evaluation/ names, where one of its domains has a source of its own (GTSRB,
-/// CIFAR-10); otherwise <domain>/<class>/ folders of the model's names, and pictures of no domain
-/// in kUnknownFolder. Says on stderr which files are no pictures, how many pictures the split
-/// leaves out, and with "all" how many were trained on. Errors: as EvaluateModel.
+/// CIFAR-10); otherwise, and with "all" wherever they are there, <domain>/<class>/ folders of the
+/// model's names. Pictures of no domain are those in kUnknownFolder. Says on stderr which files are
+/// no pictures, how many pictures the split leaves out, and with "all" how many were trained on.
+/// Errors: as EvaluateModel.
 absl::StatusOr<Questions> ReadQuestions(const std::filesystem::path& model,
                                         const orchard::v1::ModelManifest& manifest,
                                         const std::filesystem::path& data, const std::string& split,

@@ -9,7 +9,7 @@
 namespace orchard::training {
 namespace {
 
-constexpr size_t kInProgress = 32;            ///< pictures
+constexpr size_t kInProgress = 32;  ///< pictures
 /// A picture: nobody waits for this answer, and a machine that slept for a night goes on.
 constexpr std::chrono::hours kPatience{24};
 
@@ -48,6 +48,8 @@ absl::StatusOr<std::unique_ptr<ServedModel>> ServedModel::Load(
   config.models = {{.version_dir = version_dir}};
   config.encoder_precision = precision;
   config.pipeline.default_deadline = kPatience;
+  config.pipeline.max_deadline = kPatience;
+  config.pipeline.expert_timeout = kPatience;
   config.pipeline.encode_workers = threads;
   config.pipeline.limits = OwnFiles();
   ORCHARD_ASSIGN_OR_RETURN(served->engine_, router::Engine::Load(config, served->registry_));

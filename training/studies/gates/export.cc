@@ -71,9 +71,7 @@ class Exporter {
     ORCHARD_ASSIGN_OR_RETURN(experts_, ReadExperts(options_.experts, outline_));
     ORCHARD_RETURN_IF_ERROR(ReadPictures());
     fs::remove_all(staging_);
-    for (const char* folder : {"experts", "evaluation"}) {
-      ORCHARD_RETURN_IF_ERROR(MakeFolder(staging_ / folder));
-    }
+    ORCHARD_RETURN_IF_ERROR(BeginVersionFolder(staging_));
     manifest_.set_name(options_.name);
     manifest_.set_version(options_.version);
     ORCHARD_RETURN_IF_ERROR(CopyEncoder());
@@ -86,7 +84,7 @@ class Exporter {
     ORCHARD_RETURN_IF_ERROR(
         WriteGatesProvenance(staging_, manifest_, recipe_, set_, experts_,
                              {.train = train_.size(), .validation = validation_.size()}));
-    ORCHARD_RETURN_IF_ERROR(MakeFolder(options_.out));
+    ORCHARD_RETURN_IF_ERROR(BeginVersionFolder(options_.out));
     ORCHARD_RETURN_IF_ERROR(Publish(staging_, options_.out));
     fs::remove_all(staging_);
     return absl::OkStatus();
@@ -223,7 +221,7 @@ class Exporter {
       ORCHARD_RETURN_IF_ERROR(
           core::WriteFile(out / absl::StrCat(set_.domains[g].name, ".", kRecipe), text));
     }
-    if (std::ranges::any_of(recipe_.domains(), &HasTestSide)) return absl::OkStatus();
+    if (std::ranges::all_of(recipe_.domains(), &HasTestSide)) return absl::OkStatus();
     return WriteSides(out / kSplit, set_);
   }
 

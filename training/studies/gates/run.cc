@@ -34,16 +34,6 @@ absl::StatusOr<wire::ModelManifest> ReadOutline(const fs::path& work) {
       absl::StrCat((work / kOutline).string(), ": no text proto of orchard.v1.ModelManifest"));
 }
 
-std::vector<DomainClasses> DomainsOf(const wire::ModelManifest& outline) {
-  std::vector<DomainClasses> domains;
-  for (const wire::ExpertPart& expert : outline.experts()) {
-    domains.push_back({.name = expert.domain(),
-                       .branch = expert.branch(),
-                       .classes = {expert.classes().begin(), expert.classes().end()}});
-  }
-  return domains;
-}
-
 absl::StatusOr<GateSide> EncodeSide(const model::Encoder& encoder, const v1::Recipe& recipe,
                                     const PictureSet& set, const std::vector<size_t>& pictures,
                                     size_t threads, const std::string& title) {

@@ -11,6 +11,7 @@
 #include "orchard/training/v1/recipe.pb.h"
 #include "orchard/v1/model.pb.h"
 #include "training/data/picture_set.h"
+#include "training/parts.h"
 #include "training/studies/gates/learn.h"
 #include "training/work_folder.h"
 
@@ -26,9 +27,6 @@ absl::Status WriteOutline(const std::filesystem::path& work,
 
 /// Errors: NOT_FOUND when `work` holds no run of this study; INVALID_ARGUMENT naming the file.
 absl::StatusOr<orchard::v1::ModelManifest> ReadOutline(const std::filesystem::path& work);
-
-/// The domains of an outline, with their classes.
-std::vector<DomainClasses> DomainsOf(const orchard::v1::ModelManifest& outline);
 
 /// Features of some pictures of `set` as the encoder is served. Errors: those of the encoder.
 absl::StatusOr<GateSide> EncodeSide(const model::Encoder& encoder, const v1::Recipe& recipe,

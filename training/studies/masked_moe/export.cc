@@ -67,12 +67,7 @@ class Exporter {
         concept_of_(ConceptOfClass(run_.recipe, run_.dataset.domains)) {}
 
   absl::Status Go() {
-    std::error_code error;
-    fs::create_directories(options_.out / "experts", error);
-    fs::create_directories(options_.out / "evaluation", error);
-    if (error) {
-      return absl::UnavailableError(absl::StrCat(options_.out.string(), ": ", error.message()));
-    }
+    ORCHARD_RETURN_IF_ERROR(BeginVersionFolder(options_.out));
     ORCHARD_RETURN_IF_ERROR(RoundAndCompare());
     manifest_.set_name(options_.name);
     manifest_.set_version(options_.version);

@@ -94,13 +94,7 @@ absl::Status ExportVitMoe(const RunPlaces& places, const ExportOptions& options)
   ORCHARD_ASSIGN_OR_RETURN(VitMoeRun run, LoadVitMoeRun(places, kBest));
   ORCHARD_RETURN_IF_ERROR(CheckServable(run.recipe));
   ORCHARD_ASSIGN_OR_RETURN(const Calibrated calibrated, CalibrateOn(run));
-  std::error_code error;
-  for (const char* folder : {"experts", "evaluation"}) {
-    fs::create_directories(options.out / folder, error);
-    if (error) {
-      return absl::UnavailableError(absl::StrCat(options.out.string(), ": ", error.message()));
-    }
-  }
+  ORCHARD_RETURN_IF_ERROR(BeginVersionFolder(options.out));
   const DomainClasses& domain = run.set.domains.front();
   wire::ModelManifest manifest;
   manifest.set_name(options.name);
