@@ -128,10 +128,7 @@ absl::StatusOr<std::string> NewRecipe(const fs::path& data, const std::string& n
   for (const std::string& folder : folders) {
     if (folder != kUnknownFolder) domains.push_back(LookAt(data / folder, faults));
   }
-  if (!IsName(name)) {
-    faults.push_back(
-        absl::StrCat("--name is \"", name, "\", must be letters, digits, _ and -, at least one"));
-  }
+  CheckName(name, "--name", faults);
   if (domains.empty()) {
     faults.push_back(absl::StrCat(data.string(), " holds no folders; <domain>/<class>/ is wanted"));
   }

@@ -88,13 +88,6 @@ absl::StatusOr<FieldPath> Resolve(const v1::Recipe& recipe, const std::string& p
   return resolved;
 }
 
-void CheckName(const std::string& name, const std::string& place,
-               std::vector<std::string>& faults) {
-  if (IsName(name)) return;
-  faults.push_back(absl::StrCat(
-      place, " \"", name, "\" must be letters, digits, '_' and '-', as models are served by"));
-}
-
 void CheckDomains(const v1::Recipe& recipe, std::vector<std::string>& faults) {
   if (recipe.domains().empty()) faults.emplace_back("domains: there must be at least one");
   std::set<std::string> names;

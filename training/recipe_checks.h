@@ -15,6 +15,13 @@ namespace orchard::training {
 
 using model::IsName;  // What a recipe names becomes a model's.
 
+inline void CheckName(const std::string& name, const std::string& place,
+                      std::vector<std::string>& faults) {
+  if (IsName(name)) return;
+  faults.push_back(absl::StrCat(
+      place, " \"", name, "\" must be letters, digits, '_' and '-', as models are served by"));
+}
+
 /// In [0, 1].
 inline void CheckShare(double value, const std::string& name, std::vector<std::string>& faults) {
   if (!(value >= 0.0 && value <= 1.0)) {  // NaN too.

@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
-#include "model/manifest.h"
+#include "training/recipe_checks.h"
 #include "training/studies/gates/export.h"
 #include "training/studies/gates/fit.h"
 #include "training/studies/gates/statements.h"
@@ -18,13 +18,10 @@
 namespace orchard::training {
 
 absl::Status CheckVersionFolder(const ExportOptions& options) {
-  if (!model::IsName(options.name)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--name is \"", options.name, "\", must be letters, digits, _ and -, at least one"));
-  }
-  if (options.version.empty()) {
-    return absl::InvalidArgumentError("--model-version is empty");
-  }
+  std::vector<std::string> faults;
+  CheckName(options.name, "--name", faults);
+  if (options.version.empty()) faults.emplace_back("--model-version is empty");
+  if (!faults.empty()) return absl::InvalidArgumentError(absl::StrJoin(faults, "; "));
   if (options.overwrite || !std::filesystem::exists(options.out / "manifest.json")) {
     return absl::OkStatus();
   }

@@ -16,7 +16,7 @@ using core::Uniform;
 std::vector<size_t> Permutation(size_t count, std::mt19937_64& random) {
   std::vector<size_t> order(count);
   std::iota(order.begin(), order.end(), size_t{0});
-  for (size_t i = count - 1; i > 0; --i) std::swap(order[i], order[random() % (i + 1)]);
+  core::Shuffle(order, random);
   return order;
 }
 

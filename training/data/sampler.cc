@@ -63,9 +63,7 @@ Sampler::Sampler(std::span<const Label> labels, const Options& options)
 
 size_t Sampler::Deal(Deck& deck) {
   if (deck.dealt == deck.pictures.size()) {
-    for (size_t i = deck.pictures.size() - 1; i > 0; --i) {  // Fisher and Yates.
-      std::swap(deck.pictures[i], deck.pictures[random_() % (i + 1)]);
-    }
+    core::Shuffle(deck.pictures, random_);
     deck.dealt = 0;
   }
   return deck.pictures[deck.dealt++];

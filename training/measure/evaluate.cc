@@ -18,6 +18,7 @@
 #include "training/data/picture_store.h"
 #include "training/measure/questions.h"
 #include "training/measure/served.h"
+#include "training/measure/served_encoder.h"
 
 namespace orchard::training {
 namespace {
@@ -138,14 +139,8 @@ absl::StatusOr<std::vector<bool>> EncoderOnly(const fs::path& model,
     ORCHARD_ASSIGN_OR_RETURN(torch::Tensor pixels,
                              DecodeForServing({first, first + static_cast<std::ptrdiff_t>(rows)},
                                               profile, options.threads));
-    ORCHARD_ASSIGN_OR_RETURN(
-        core::FeatureBatch features,
-        encoder->Encode({pixels.data_ptr<std::uint8_t>(), static_cast<size_t>(pixels.numel())},
-                        rows));
-    const torch::Tensor pooled = torch::from_blob(
-        const_cast<float*>(features.Find(core::FeatureKind::kPooled)->Floats(0, rows).data()),
-        {static_cast<int64_t>(rows), nets::kPooledWidth});
-    const torch::Tensor best = head->forward(pooled).argmax(1);
+    ORCHARD_ASSIGN_OR_RETURN(const nets::EncoderFeatures features, EncodeServed(*encoder, pixels));
+    const torch::Tensor best = head->forward(features.pooled).argmax(1);
     for (size_t i = 0; i < rows; ++i) {
       const auto answer = best[static_cast<int64_t>(i)].item<int64_t>();
       right.push_back(static_cast<size_t>(answer) ==

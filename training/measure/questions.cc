@@ -173,12 +173,6 @@ bool HasFolders(const fs::path& data, const wire::ModelManifest& manifest) {
   });
 }
 
-bool HasSources(const v1::Recipe& recipe) {
-  return std::ranges::any_of(recipe.domains(), [](const v1::Domain& domain) {
-    return domain.source_case() != v1::Domain::SOURCE_NOT_SET && !domain.has_folders();
-  });
-}
-
 }  // namespace
 
 std::vector<Question> QuestionsOf(const std::vector<fs::path>& files) {
@@ -213,7 +207,8 @@ absl::StatusOr<Questions> ReadQuestions(const fs::path& model, const wire::Model
   if (fs::exists(RecipeIn(model))) {
     ORCHARD_ASSIGN_OR_RETURN(recipe, ReadRecipe(RecipeIn(model), {}));
   }
-  if (HasSources(recipe) && !(split == "all" && HasFolders(data, manifest))) {
+  const bool has_sources = std::ranges::any_of(recipe.domains(), &HasTestSide);
+  if (has_sources && !(split == "all" && HasFolders(data, manifest))) {
     ORCHARD_ASSIGN_OR_RETURN(questions, FromSources(model, recipe, manifest, data, split, threads));
   } else {
     ORCHARD_ASSIGN_OR_RETURN(questions, FromFolders(model, manifest, data, split, threads));

@@ -34,24 +34,15 @@ namespace wire = orchard::v1;
 
 constexpr const char* kUnfinished = "unfinished";  ///< in the work folder: the model in the making
 
-absl::Status MakeFolder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (!error) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat(folder.string(), ": ", error.message()));
-}
-
 /// Copies all files of a version folder, its manifest last: until then nobody takes it for a model.
 absl::Status Publish(const fs::path& from, const fs::path& out) {
   constexpr const char* kManifest = "manifest.json";
+  ORCHARD_RETURN_IF_ERROR(BeginVersionFolder(out));
   for (const auto& entry : fs::recursive_directory_iterator(from)) {
     const fs::path name = entry.path().lexically_relative(from);
-    if (entry.is_directory()) {
-      ORCHARD_RETURN_IF_ERROR(MakeFolder(out / name));
-    } else if (name != kManifest) {
-      ORCHARD_ASSIGN_OR_RETURN(const std::string bytes, core::ReadFile(entry.path()));
-      ORCHARD_RETURN_IF_ERROR(core::WriteFile(out / name, bytes));
-    }
+    if (entry.is_directory() || name == kManifest) continue;
+    ORCHARD_ASSIGN_OR_RETURN(const std::string bytes, core::ReadFile(entry.path()));
+    ORCHARD_RETURN_IF_ERROR(core::WriteFile(out / name, bytes));
   }
   ORCHARD_ASSIGN_OR_RETURN(const std::string manifest, core::ReadFile(from / kManifest));
   return core::WriteFile(out / kManifest, manifest);
@@ -84,7 +75,6 @@ class Exporter {
     ORCHARD_RETURN_IF_ERROR(
         WriteGatesProvenance(staging_, manifest_, recipe_, set_, experts_,
                              {.train = train_.size(), .validation = validation_.size()}));
-    ORCHARD_RETURN_IF_ERROR(BeginVersionFolder(options_.out));
     ORCHARD_RETURN_IF_ERROR(Publish(staging_, options_.out));
     fs::remove_all(staging_);
     return absl::OkStatus();

@@ -5,6 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "core/random.h"
+
 namespace orchard::training {
 namespace {
 
@@ -13,9 +15,7 @@ namespace {
 std::vector<size_t> Shuffled(const PictureSet& set, std::vector<size_t> pictures, size_t classes,
                              std::uint64_t seed) {
   std::mt19937_64 random(seed);
-  for (size_t i = pictures.size(); i > 1; --i) {  // Fisher and Yates.
-    std::swap(pictures[i - 1], pictures[random() % i]);
-  }
+  core::Shuffle(pictures, random);
   std::vector<bool> seen(classes);
   std::vector<size_t> first, others;
   for (const size_t i : pictures) {
