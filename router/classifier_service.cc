@@ -11,6 +11,14 @@
 #include "rpc/status.h"
 
 namespace orchard::router {
+namespace {
+
+int IndexOf(const char* method) {
+  const google::protobuf::FileDescriptor* const file = v1::ClassifyRequest::descriptor()->file();
+  return file->FindServiceByName("Classifier")->FindMethodByName(method)->index();
+}
+
+}  // namespace
 
 ClassifierService::ClassifierService(Engine& engine, const Options& options)
     : engine_(engine),
@@ -18,12 +26,13 @@ ClassifierService::ClassifierService(Engine& engine, const Options& options)
                 .pipeline = engine.pipeline(),
                 .metrics = engine.metrics(),
                 .max_stream_in_flight = options.max_stream_in_flight,
-                .draining = draining_.get_token()} {}
-
-grpc::ServerUnaryReactor* ClassifierService::Classify(grpc::CallbackServerContext* context,
-                                                      const v1::ClassifyRequest* request,
-                                                      v1::ClassifyResponse* response) {
-  return new ClassifyCall(services_, *context, *request, *response);
+                .draining = draining_.get_token()} {
+  // As the generated classes do it; there is none for this pairing.
+  using Handler = grpc::internal::CallbackBidiHandler<v1::ClassifyRequest, v1::ClassifyResponse>;
+  MarkMethodStreamed(IndexOf("Classify"), nullptr);
+  MarkMethodCallback(IndexOf("Classify"), new Handler([this](grpc::CallbackServerContext* context) {
+                       return new ClassifyCall(services_, *context);
+                     }));
 }
 
 grpc::ServerBidiReactor<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse>*

@@ -10,16 +10,17 @@ namespace orchard::router {
 
 /// v1::Classifier over an engine. Its threads are gRPC's: each call only converts, hands over to
 /// the pipeline, and finishes. Thread-safe; the engine outlives it.
-class ClassifierService final : public v1::Classifier::CallbackService {
+///
+/// Classify is unary on the wire. Here it is a stream of one request and one response, so that a
+/// call comes to us before its picture does: gRPC hands a unary call over only with its message.
+class ClassifierService final
+    : public v1::Classifier::WithCallbackMethod_ClassifyStream<
+          v1::Classifier::WithCallbackMethod_DescribeModel<v1::Classifier::Service>> {
  public:
   struct Options {
     size_t max_stream_in_flight = 16;  ///< requests in progress per stream; >= 1
   };
   ClassifierService(Engine& engine, const Options& options);
-
-  grpc::ServerUnaryReactor* Classify(grpc::CallbackServerContext* context,
-                                     const v1::ClassifyRequest* request,
-                                     v1::ClassifyResponse* response) override;
 
   grpc::ServerBidiReactor<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse>* ClassifyStream(
       grpc::CallbackServerContext* context) override;

@@ -2,42 +2,79 @@
 
 #include <utility>
 
+#include "core/clock.h"
 #include "router/caller.h"
 #include "router/errors.h"
 #include "router/render.h"
 #include "rpc/status.h"
 
 namespace orchard::router {
+namespace {
 
-ClassifyCall::ClassifyCall(const CallServices& services, grpc::CallbackServerContext& context,
-                           const v1::ClassifyRequest& request, v1::ClassifyResponse& response)
-    : context_(context), request_(request), response_(response), ids_(IdsOf(context)) {
-  AddTrailers(ids_, context);
-  Job job{.image = request.image(),
-          .deadline = DeadlineOf(context),
+/// All of it that is known before the request has come.
+Job JobOf(const grpc::CallbackServerContext& context, const CallIds& ids,
+          std::stop_token cancelled) {
+  return {.deadline = DeadlineOf(context),
           .method = Method::kClassify,
-          .request_id = ids_.request_id,
-          .trace = ids_.trace,
+          .request_id = ids.request_id,
+          .trace = ids.trace,
           .caller = CallerOf(context),
-          .arrived = begin_,
-          .cancelled = cancelled_.get_token()};
-  // `this` is safe in the callback: OnDone comes only after Finish, which it calls exactly once.
-  Done done = [this](const absl::StatusOr<Classification>& answer) { Answer(answer); };
-  const absl::Status chosen = Choose(services, request, job);
+          .arrived = core::Clock::now(),
+          .cancelled = std::move(cancelled)};
+}
+
+}  // namespace
+
+ClassifyCall::ClassifyCall(const CallServices& services, grpc::CallbackServerContext& context)
+    : services_(services),
+      context_(context),
+      ids_(IdsOf(context)),
+      job_(JobOf(context, ids_, cancelled_.get_token())) {
+  AddTrailers(ids_, context);
   const absl::StatusOr<Priority> priority = PriorityOf(context);
-  if (!chosen.ok() || !priority.ok()) {
-    services.pipeline.Refuse(std::move(job), chosen.ok() ? priority.status() : chosen,
-                             std::move(done));
+  if (!priority.ok()) {
+    Refuse(priority.status());
     return;
   }
-  job.priority = *priority;
-  services.pipeline.Start(std::move(job), std::move(done));
+  job_.priority = *priority;
+  if (const absl::Status foreseen = services.pipeline.Foresee(job_); !foreseen.ok()) {
+    Refuse(foreseen);
+    return;
+  }
+  StartRead(&request_);
+}
+
+void ClassifyCall::OnReadDone(bool ok) {
+  if (!ok) {  // Nobody hears it where the caller has gone.
+    const absl::Status broken = absl::InvalidArgumentError(
+        "the call ended without one whole orchard.v1.ClassifyRequest within the size limit");
+    Finish(rpc::ToGrpc(ForCaller(broken, ids_.request_id, ids_.trace)));
+    return;
+  }
+  job_.image = request_.image();
+  job_.arrived = core::Clock::now();
+  const absl::Status chosen = Choose(services_, request_, job_);
+  if (!chosen.ok()) {
+    Refuse(chosen);
+    return;
+  }
+  // `this` is safe in the callback: OnDone comes only after Finish, which it calls exactly once.
+  services_.pipeline.Start(std::move(job_), [this](const auto& answer) { Answer(answer); });
+}
+
+void ClassifyCall::Refuse(const absl::Status& why) {
+  services_.pipeline.Refuse(std::move(job_), why, [this](const auto& answer) { Answer(answer); });
 }
 
 void ClassifyCall::Answer(const absl::StatusOr<Classification>& answer) {
-  if (answer.ok()) response_ = Render(*answer, WantsGates(request_.options()));
-  const absl::Status status = ForCaller(answer.status(), ids_.request_id, ids_.trace);
-  Finish(rpc::ToGrpc(status, context_, kPushback));  // Last: `this` may be gone after it.
+  // Last: `this` may be gone after the end.
+  if (!answer.ok()) {
+    Finish(
+        rpc::ToGrpc(ForCaller(answer.status(), ids_.request_id, ids_.trace), context_, kPushback));
+    return;
+  }
+  response_ = Render(*answer, WantsGates(request_.options()));
+  StartWriteAndFinish(&response_, {}, grpc::Status::OK);
 }
 
 }  // namespace orchard::router

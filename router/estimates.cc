@@ -92,14 +92,23 @@ Clock::duration Estimates::Own(size_t bytes, size_t pass, size_t model) const {
          experts_[model].Quick();
 }
 
-Needed Estimates::OfNew(const Backlog& backlog, size_t bytes, size_t model) const {
-  core::MutexLock lock(mutex_);
+Clock::duration Estimates::Behind(const Backlog& backlog, size_t bytes) const {
   // Under load it shares its forward pass.
   const size_t mates = (backlog.waiting + backlog.decoding + backlog.decoded) / workers_.encode;
-  const size_t pass = std::clamp<size_t>(mates, 1, workers_.max_batch);
-  const Clock::duration alone = Own(bytes, 1, model);
-  return {.waiting = Times(Wait(backlog, bytes) + Own(bytes, pass, model) - alone, Margin()),
-          .own = alone};
+  const auto pass = static_cast<double>(std::clamp<size_t>(mates, 1, workers_.max_batch));
+  return Times(Wait(backlog, bytes) + encode_.Of(pass) - encode_.Of(1.0), Margin());
+}
+
+Needed Estimates::OfNew(const Backlog& backlog, size_t bytes, size_t model) const {
+  core::MutexLock lock(mutex_);
+  return {.waiting = Behind(backlog, bytes), .own = Own(bytes, 1, model)};
+}
+
+Needed Estimates::OfUnseen(const Backlog& backlog) const {
+  core::MutexLock lock(mutex_);
+  Clock::duration own = Clock::duration::max();
+  for (size_t model = 0; model < experts_.size(); ++model) own = std::min(own, Own(1, 1, model));
+  return {.waiting = Behind(backlog, static_cast<size_t>(recent_bytes_)), .own = own};
 }
 
 Clock::duration Estimates::WaitBehind(const Backlog& backlog, size_t bytes) const {

@@ -46,6 +46,14 @@ FairShare::Decision FairShare::Enter(const Ask& ask) {
   return decision;
 }
 
+std::optional<Shed> FairShare::WouldRefuse(const Ask& ask) const {
+  const Full full = WhatIsFull(ask.bytes);
+  if (full == Full::kNothing) return std::nullopt;
+  const Caller* const own = Find(ask.caller);
+  if (Victim(ask, own, full)) return std::nullopt;
+  return ReasonOf(ask, own, full);
+}
+
 /// The newest request that waits of whoever has more than its share; one whose going makes room.
 std::optional<FairShare::Evicted> FairShare::Victim(const Ask& ask, const Caller* own,
                                                     Full full) const {

@@ -76,6 +76,9 @@ class FairShare {
   /// Lets in, if need be in the place of others, or refuses: then nothing has changed.
   Decision Enter(const Ask& ask);
 
+  /// Why Enter() would refuse; nothing when it would let in.
+  std::optional<Shed> WouldRefuse(const Ask& ask) const;
+
   /// Whose turn it is: from now on it is worked on. Nothing when nobody waits.
   std::optional<Id> Next();
 

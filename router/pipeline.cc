@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -87,19 +88,36 @@ void Pipeline::Start(Job job, Done done) {
   Enter(std::move(request), ask);
 }
 
+absl::Status Pipeline::Foresee(const Job& job) const {
+  // To an idle line all come: whom it refuses, it learns from.
+  if (room_.load().in_flight == 0) return absl::OkStatus();
+  const Clock::time_point now = Clock::now();
+  const Backlog ahead = Ahead(room_.AheadOf(job.caller, job.priority));
+  ORCHARD_RETURN_IF_ERROR(CheckBudget(now, GiveUpAt(job, now), estimates_.OfUnseen(ahead).all()));
+  const std::optional<Shed> full =
+      room_.WouldRefuse({.caller = job.caller, .priority = job.priority, .bytes = 1});
+  return full ? RefusalFor(*full) : absl::OkStatus();
+}
+
 void Pipeline::Refuse(Job job, const absl::Status& why, Done done) {
   refused_.End(MakeRequest(std::move(job), Clock::now(), std::move(done)), why);
 }
 
-RequestPtr Pipeline::MakeRequest(Job job, Clock::time_point now, Done done) const {
+/// The caller's deadline or ours, less what sending an answer takes.
+Clock::time_point Pipeline::GiveUpAt(const Job& job, Clock::time_point now) const {
   const auto in = [now](std::chrono::nanoseconds time) {
     return now + std::chrono::duration_cast<Clock::duration>(time);
   };
   const Clock::time_point deadline =
       std::min(job.deadline.value_or(in(settings_.default_deadline)), in(settings_.max_deadline));
-  auto request = std::make_unique<Request>(
-      std::move(job.model), job.image, job.options, job.arrived.value_or(now),
-      deadline - Reserve(deadline - now), observers_, std::move(done));
+  return deadline - Reserve(deadline - now);
+}
+
+RequestPtr Pipeline::MakeRequest(Job job, Clock::time_point now, Done done) const {
+  const Clock::time_point give_up = GiveUpAt(job, now);
+  auto request =
+      std::make_unique<Request>(std::move(job.model), job.image, job.options,
+                                job.arrived.value_or(now), give_up, observers_, std::move(done));
   request->method = job.method;
   request->id = std::move(job.request_id);
   request->trace = job.trace;

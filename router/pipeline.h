@@ -41,7 +41,7 @@ namespace orchard::router {
 struct Job {
   /// Whose answer is wanted; null only for a job that is refused (Pipeline::Refuse).
   std::shared_ptr<ServedModel> model = nullptr;
-  std::string_view image;  ///< a file's bytes; they must live until `done` is called
+  std::string_view image = {};  ///< a file's bytes; they must live until `done` is called
   Options options = {};
   std::optional<core::Clock::time_point> deadline = std::nullopt;  ///< absent: the default
   std::optional<Method> method = std::nullopt;  ///< absent: asked within the process
@@ -111,6 +111,12 @@ class Pipeline {
   /// or we did).
   void Start(Job job, Done done);
 
+  /// Whether a job will be refused whatever its picture is, for one that has not come yet: its
+  /// `model`, `options` and `image` don't count. OK promises nothing: Start() judges all of it.
+  ///
+  /// Errors: RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED, as Start().
+  absl::Status Foresee(const Job& job) const;
+
   /// Ends a job that can't be started with `why`, for its record's sake. `done` runs on this
   /// thread.
   void Refuse(Job job, const absl::Status& why, Done done);
@@ -121,6 +127,7 @@ class Pipeline {
   const Settings& settings() const { return settings_; }
 
  private:
+  core::Clock::time_point GiveUpAt(const Job& job, core::Clock::time_point now) const;
   RequestPtr MakeRequest(Job job, core::Clock::time_point now, Done done) const;
   absl::Status CheckAdmission(Request& request, const FairShare::Ask& ask,
                               core::Clock::time_point now);

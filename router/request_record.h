@@ -66,7 +66,7 @@ struct RequestRecord {
   core::TraceContext trace;       ///< `span` is this request's own
   std::string_view model;         ///< "default/1"; empty: no model was chosen
   ServedModel* served = nullptr;  ///< the same; null: none
-  size_t bytes = 0;               ///< of the picture's file
+  size_t bytes = 0;               ///< of the picture's file; 0: refused before it was received
   const Passage& passage;         ///< each stage's begin and end; where it ended
   const absl::Status& status;
   const Classification* classification = nullptr;  ///< null: `status` says why

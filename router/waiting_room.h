@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -69,6 +70,17 @@ class WaitingRoom final : private Places {
     waiting_.emplace(*decision.id, std::move(item));
     changed_.notify_one();
     return entered;
+  }
+
+  /// Why Enter() would refuse now; nothing when it would not, or when somebody who waits has gone
+  /// and would make room.
+  std::optional<Shed> WouldRefuse(const FairShare::Ask& ask) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    core::MutexLock lock(mutex_);
+    const std::optional<Shed> reason = share_.WouldRefuse(ask);
+    if (!reason) return std::nullopt;
+    const bool somebody_has_gone = std::ranges::any_of(
+        waiting_, [](const auto& waiting) { return waiting.second->Cancelled(); });
+    return somebody_has_gone ? std::nullopt : reason;
   }
 
   /// Whose turn it is, as soon as somebody waits and the encoder is not too far behind. Nothing

@@ -8,8 +8,10 @@
 #include <string>
 
 #include <gmock/gmock.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+#include <prometheus/text_serializer.h>
 
 #include "router/refusal.h"
 #include "rpc/status.h"
@@ -177,6 +179,77 @@ TEST_F(CallersTest, ANameIsOneCallerOverAllItsConnections) {
 TEST_F(CallersTest, NamesThatNobodyAskedForAreNoNames) {
   Start(/*client_ca=*/{});
   ExpectOneCaller(*router_, *Connect("greedy.farm"), *Connect("modest.farm"), busy_);
+}
+
+/// A Classify call as only its parts on the wire: it begins, and sends what it is told to.
+class BareCall {
+ public:
+  explicit BareCall(RunningRouter& router)
+      : stub_(grpc::CreateChannel(router.address(), grpc::InsecureChannelCredentials())) {
+    context_.set_deadline(std::chrono::system_clock::now() + 60s);
+    call_ = stub_.PrepareCall(&context_, "/orchard.v1.Classifier/Classify", &done_);
+    Do([this](void* tag) { call_->StartCall(tag); });
+  }
+
+  void Send(const std::string& bytes) {
+    const grpc::Slice slice(bytes);
+    Do([&](void* tag) { call_->Write(grpc::ByteBuffer(&slice, 1), tag); });
+  }
+  void SendNoMore() {
+    Do([this](void* tag) { call_->WritesDone(tag); });
+  }
+  absl::Status Wait() {
+    grpc::Status status;
+    Do([&](void* tag) { call_->Finish(&status, tag); });
+    return rpc::FromGrpc(status);
+  }
+
+ private:
+  template <typename Step>
+  void Do(const Step& step) {
+    step(this);
+    void* tag = nullptr;
+    bool ok = false;
+    ASSERT_TRUE(done_.Next(&tag, &ok));
+  }
+
+  grpc::GenericStub stub_;
+  grpc::ClientContext context_;
+  grpc::CompletionQueue done_;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
+};
+
+TEST(AdmissionTest, WhoIsRefusedIsToldWithoutHavingSentThePicture) {
+  RunningRouter router(TwoPlaces());
+  auto busy = std::make_unique<BusyDecoder>(router);
+  Call first(router.stub(), "interactive");
+  AwaitWaiting(router, 1);
+  Call second(router.stub(), "interactive");
+  AwaitWaiting(router, 2);
+  EXPECT_THAT(BareCall(router).Wait(),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("limit of 2")));
+  const std::string metrics = prometheus::TextSerializer().Serialize(router.registry().Collect());
+  EXPECT_THAT(metrics, HasSubstr("orchard_shed_total{reason=\"in_flight\"} 1"));
+  busy.reset();
+  EXPECT_THAT(first.Wait(), IsOk());
+  EXPECT_THAT(second.Wait(), IsOk());
+}
+
+TEST(AdmissionTest, ACallWithoutARequestIsNamed) {
+  RunningRouter router;
+  BareCall nothing(router);
+  nothing.SendNoMore();
+  EXPECT_THAT(nothing.Wait(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("ClassifyRequest")));
+  BareCall garbage(router);
+  garbage.Send("\xff\xff\xff");
+  EXPECT_THAT(garbage.Wait(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("ClassifyRequest")));
+  BareCall large(router);
+  const size_t limit = router.engine().pipeline().settings().limits.max_bytes;
+  large.Send(std::string(limit + (2U << 20U), 'x'));
+  EXPECT_THAT(large.Wait(),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("larger than max")));
 }
 
 TEST(AdmissionTest, AnUnknownPriorityIsNamed) {

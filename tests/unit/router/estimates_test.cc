@@ -105,6 +105,20 @@ TEST(EstimatesTest, WaitsThatProveLongerGetAMarginAndOwnTimeNone) {
   EXPECT_NEAR(Ms(estimates.OfNew(backlog, 100'000).waiting), Ms(before.waiting), 0.5);
 }
 
+TEST(EstimatesTest, AnUnseenPictureNeedsNoMoreThanTheOnesOfLate) {
+  Estimates estimates(kWorkers, std::vector<size_t>{2, 2});
+  Teach(estimates);
+  for (int i = 0; i < 200; ++i) {
+    estimates.Answered(0, 500ms, /*model=*/1);
+    estimates.Waited(100ms, 150ms);
+  }
+  const Backlog backlog{.waiting = 10, .waiting_bytes = 1e6, .decoding = 2};
+  const Needed unseen = estimates.OfUnseen(backlog);
+  EXPECT_EQ(unseen.waiting, estimates.OfNew(backlog, 100'000).waiting);
+  EXPECT_NEAR(Ms(unseen.own), 6.0, 0.5) << "no decoding, a pass, and the model that is quicker";
+  EXPECT_LE(unseen.all(), estimates.OfNew(backlog, 1000).all());
+}
+
 TEST(EstimatesTest, RefusalsOfALoneRequestLowerThem) {
   Estimates estimates(kWorkers, 2);
   estimates.Decoded(1000, 10s);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -200,6 +201,37 @@ TEST(FairShareTest, SaysHowManyAreServedBeforeOneThatComes) {
 }
 
 /// One floods, two others send what they can use: a deterministic run of 10,000 steps.
+TEST(FairShareTest, SaysBeforehandWhetherAndWhyItWouldRefuse) {
+  FairShare share({.in_flight = 9, .waiting = 6, .bytes = 30});
+  std::map<Shed, int> refused;
+  std::vector<Id> worked_on;
+  std::uint64_t dice = 1;
+  const auto roll = [&dice](std::uint64_t sides) {
+    dice = dice * 6364136223846793005U + 1442695040888963407U;
+    return (dice >> 33U) % sides;
+  };
+  for (int i = 0; i < 5000; ++i) {
+    const std::string caller(1, static_cast<char>('a' + roll(4)));
+    const FairShare::Ask ask =
+        From(caller, roll(3) == 0 ? Priority::kBatch : Priority::kInteractive, 1 + roll(8));
+    const std::optional<Shed> foretold = share.WouldRefuse(ask);
+    const FairShare::Decision decision = share.Enter(ask);
+    ASSERT_EQ(foretold.has_value(), !decision.id.has_value());
+    if (foretold) {
+      ASSERT_EQ(*foretold, decision.reason);
+      ++refused[*foretold];
+    }
+    if (roll(3) == 0) {
+      if (const std::optional<Id> next = share.Next()) worked_on.push_back(*next);
+    }
+    if (!worked_on.empty() && roll(3) == 0) {
+      share.Leave(worked_on.back());
+      worked_on.pop_back();
+    }
+  }
+  EXPECT_GE(refused.size(), 4U) << "the dice met too few of the reasons";
+}
+
 TEST(FairShareTest, AFloodTakesNoTurnsFromOthers) {
   FairShare share({.in_flight = 16});
   std::map<Id, std::string> owners;

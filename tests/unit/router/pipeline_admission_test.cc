@@ -123,6 +123,32 @@ TEST_F(HeldLineTest, WhoHasGoneWhileWaitingMakesRoom) {
   EXPECT_THAT(second.get(), IsOk());
 }
 
+TEST_F(HeldLineTest, WhoWillBeRefusedIsKnownBeforeItsPictureIs) {
+  Hold({.in_flight = 2});
+  const Job flood{.caller = "flood"};
+  EXPECT_THAT(line_->pipeline().Foresee(flood), IsOk());
+  std::vector<std::future<absl::Status>> waiting;
+  for (int i = 0; i < 2; ++i) waiting.push_back(Start("flood"));
+  EXPECT_THAT(line_->pipeline().Foresee(flood),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("limit of 2")));
+  EXPECT_THAT(line_->pipeline().Foresee({.caller = "shop"}), IsOk()) << "it would get a place";
+  EXPECT_THAT(line_->pipeline().Foresee({.deadline = Clock::now() - 1ms, .caller = "shop"}),
+              StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("ago")));
+  Release();
+  for (std::future<absl::Status>& status : waiting) EXPECT_THAT(status.get(), IsOk());
+}
+
+TEST_F(HeldLineTest, WhoMayGetThePlaceOfOneWhoHasGoneIsNotRefusedBeforehand) {
+  Hold({.in_flight = 1});
+  std::stop_source gone;
+  line_->pipeline().Start(
+      {.model = line_->model(), .image = picture_, .cancelled = gone.get_token()},
+      [](const absl::StatusOr<Classification>&) {});
+  EXPECT_EQ(line_->pipeline().Foresee({}).code(), absl::StatusCode::kResourceExhausted);
+  gone.request_stop();
+  EXPECT_THAT(line_->pipeline().Foresee({}), IsOk());
+}
+
 TEST(PipelineAdmissionTest, ASlowDomainDoesNotRefuseThePicturesOfQuickOnes) {
   Line line;
   for (std::uint8_t red = 0; red < 32; ++red) ASSERT_THAT(line.Classify(red), IsOk());
