@@ -9,14 +9,18 @@ constexpr size_t kInteractive = static_cast<size_t>(Priority::kInteractive);
 constexpr size_t kBatch = static_cast<size_t>(Priority::kBatch);
 constexpr size_t kTurnsBeforeBatch = 8;  // interactive ones, then one of batch
 constexpr size_t kBatchKeeps = 8;        // one place in so many, at least one
+constexpr size_t kOthersKeep = 16;       // one place in so many
 
 }  // namespace
 
-FairShare::Full FairShare::WhatIsFull(std::uint64_t bytes) const {
+FairShare::Full FairShare::WhatIsFull(const Ask& ask, const Caller* own) const {
+  const size_t most = limits_.in_flight - limits_.in_flight / kOthersKeep;
+  if (most < limits_.in_flight && own != nullptr && own->all() >= most) return Full::kCaller;
   if (in_flight() >= limits_.in_flight) return Full::kInFlight;
   if (waiting() >= limits_.waiting) return Full::kWaiting;
   // One alone is always let in, or a picture above the budget would be refused for ever.
-  if (bytes_ > 0 && bytes > limits_.bytes - std::min(bytes_, limits_.bytes)) return Full::kBytes;
+  const std::uint64_t left = limits_.bytes - std::min(bytes_, limits_.bytes);
+  if (bytes_ > 0 && ask.bytes > left) return Full::kBytes;
   return Full::kNothing;
 }
 
@@ -31,9 +35,9 @@ size_t FairShare::InFlightOf(std::string_view caller) const {
 }
 
 FairShare::Decision FairShare::Enter(const Ask& ask) {
-  const Full full = WhatIsFull(ask.bytes);
-  if (full == Full::kNothing) return {.id = Add(ask)};
   const Caller* const own = Find(ask.caller);
+  const Full full = WhatIsFull(ask, own);
+  if (full == Full::kNothing) return {.id = Add(ask)};
   Decision decision;
   const std::optional<Evicted> victim = Victim(ask, own, full);
   if (!victim) {
@@ -47,9 +51,9 @@ FairShare::Decision FairShare::Enter(const Ask& ask) {
 }
 
 std::optional<Shed> FairShare::WouldRefuse(const Ask& ask) const {
-  const Full full = WhatIsFull(ask.bytes);
-  if (full == Full::kNothing) return std::nullopt;
   const Caller* const own = Find(ask.caller);
+  const Full full = WhatIsFull(ask, own);
+  if (full == Full::kNothing) return std::nullopt;
   if (Victim(ask, own, full)) return std::nullopt;
   return ReasonOf(ask, own, full);
 }
@@ -58,6 +62,7 @@ std::optional<Shed> FairShare::WouldRefuse(const Ask& ask) const {
 std::optional<FairShare::Evicted> FairShare::Victim(const Ask& ask, const Caller* own,
                                                     Full full) const {
   const auto makes_room = [&](Id id) {
+    if (full == Full::kCaller) return entries_.at(id).caller == own;
     return full != Full::kBytes ||
            ask.bytes <= limits_.bytes - std::min(limits_.bytes, bytes_) + entries_.at(id).bytes;
   };
@@ -91,6 +96,7 @@ std::optional<FairShare::Evicted> FairShare::Victim(const Ask& ask, const Caller
 
 Shed FairShare::ReasonOf(const Ask& ask, const Caller* own, Full full) const {
   if (full == Full::kBytes) return Shed::kBytes;
+  if (full == Full::kCaller) return Shed::kCallerShare;
   if (ask.priority == Priority::kBatch && in_flight_[kInteractive] > 0) return Shed::kBatchPriority;
   const bool has_its_share =
       own != nullptr && callers_.size() > 1 && own->all() * callers_.size() >= in_flight();

@@ -24,12 +24,12 @@ inline constexpr size_t kPriorities = 2;
 /// Who may come in, and in which order what waits is served: places, bytes and turns, shared out
 /// between callers. No threads and no clock: the owner locks (waiting_room.h).
 ///
-/// A lone caller may take everything. When everything is taken, one who has less than another
-/// gets the place of that other's newest request that still waits, so a second caller is let in at
-/// once and the first keeps all but what is fair: in the end nobody has more than one place more
-/// than anybody who was refused. In the same way interactive requests take the places of batch
-/// requests, down to an eighth of the places, which batch keeps. What somebody works on is never
-/// taken away.
+/// A lone caller may take all places but a sixteenth, which others find free also when all that the
+/// first has is being worked on. When everything is taken, one who has less than another gets the
+/// place of that other's newest request that still waits, so a second caller is let in at once and
+/// the first keeps all but what is fair: in the end nobody has more than one place more than
+/// anybody who was refused. In the same way interactive requests take the places of batch requests,
+/// down to an eighth of the places, which batch keeps. What somebody works on is never taken away.
 ///
 /// Turns: interactive before batch, but every ninth turn is batch's, so that it never starves;
 /// within each, callers take turns; of one caller, first come is first served.
@@ -71,7 +71,9 @@ class FairShare {
   FairShare& operator=(const FairShare&) = delete;
 
   /// Whether Enter() would let in without taking anybody's place.
-  bool HasRoomFor(const Ask& ask) const { return WhatIsFull(ask.bytes) == Full::kNothing; }
+  bool HasRoomFor(const Ask& ask) const {
+    return WhatIsFull(ask, Find(ask.caller)) == Full::kNothing;
+  }
 
   /// Lets in, if need be in the place of others, or refuses: then nothing has changed.
   Decision Enter(const Ask& ask);
@@ -116,9 +118,9 @@ class FairShare {
     bool waits;
   };
   /// What is missing for one more.
-  enum class Full : std::uint8_t { kNothing, kInFlight, kWaiting, kBytes };
+  enum class Full : std::uint8_t { kNothing, kInFlight, kCaller, kWaiting, kBytes };
 
-  Full WhatIsFull(std::uint64_t bytes) const;
+  Full WhatIsFull(const Ask& ask, const Caller* own) const;
   std::optional<Evicted> Victim(const Ask& ask, const Caller* own, Full full) const;
   Shed ReasonOf(const Ask& ask, const Caller* own, Full full) const;
   const Caller* Find(std::string_view caller) const;

@@ -169,8 +169,9 @@ absl::Status Pipeline::RefusalFor(Shed reason) const {
                                settings_.in_flight);
       case Shed::kCallerShare:
         return absl::StrFormat(
-            "in-flight limit of %d requests reached, and this caller has its share of them, one in "
-            "%d; retry later",
+            "this caller has its share of the %d places for requests in progress, among %d "
+            "callers; "
+            "retry later",
             settings_.in_flight, load.callers);
       case Shed::kBatchPriority:
         return absl::StrFormat(

@@ -39,6 +39,29 @@ TEST(FairShareTest, ALoneCallerMayTakeEverything) {
   EXPECT_EQ(share.in_flight(), 8U);
 }
 
+TEST(FairShareTest, OthersFindASixteenthWhenAllThatACallerHasIsWorkedOn) {
+  FairShare share({.in_flight = 64});
+  for (int i = 0; i < 60; ++i) {
+    EXPECT_TRUE(share.Enter(From("a")).id);
+    EXPECT_TRUE(share.Next());
+  }
+  const auto refused = share.Enter(From("a"));
+  EXPECT_FALSE(refused.id);
+  EXPECT_EQ(refused.reason, Shed::kCallerShare);
+  EXPECT_EQ(EnterMany(share, From("b"), 3), 3U);
+  EXPECT_EQ(EnterMany(share, From("c"), 3), 2U) << "one free place, and one of b's";
+  EXPECT_EQ(share.InFlightOf("a"), 60U);
+}
+
+TEST(FairShareTest, AtItsMostACallersOwnBatchStillYields) {
+  FairShare share({.in_flight = 32});
+  EXPECT_EQ(EnterMany(share, From("a", Priority::kBatch), 40), 30U);
+  const auto urgent = share.Enter(From("a"));
+  ASSERT_TRUE(urgent.id);
+  ASSERT_EQ(urgent.evicted.size(), 1U);
+  EXPECT_EQ(share.InFlightOf("a"), 30U);
+}
+
 TEST(FairShareTest, ASecondCallerIsLetInAtOnceInThePlaceOfTheNewestThatWaits) {
   FairShare share({.in_flight = 4});
   std::vector<Id> first;
@@ -100,12 +123,14 @@ TEST(FairShareTest, BatchWaitsForInteractiveButNeverForEver) {
 
 TEST(FairShareTest, InteractiveTakesThePlacesOfBatchDownToAnEighth) {
   FairShare share({.in_flight = 16});
-  EXPECT_EQ(EnterMany(share, From("nightly", Priority::kBatch), 20), 16U);
+  EXPECT_EQ(EnterMany(share, From("nightly", Priority::kBatch), 20), 15U);
+  EXPECT_EQ(EnterMany(share, From("weekly", Priority::kBatch), 1), 1U);
   const auto first = share.Enter(From("shop"));
   ASSERT_TRUE(first.id);
   EXPECT_EQ(first.evicted.at(0).reason, Shed::kBatchPriority);
   EXPECT_EQ(EnterMany(share, From("shop"), 100), 13U);
-  EXPECT_EQ(share.InFlightOf("nightly"), 2U);
+  EXPECT_EQ(share.InFlightOf("nightly"), 1U);
+  EXPECT_EQ(share.InFlightOf("weekly"), 1U);
   const auto refused = share.Enter(From("nightly", Priority::kBatch));
   EXPECT_FALSE(refused.id);
   EXPECT_EQ(refused.reason, Shed::kBatchPriority);
