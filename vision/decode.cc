@@ -13,9 +13,9 @@
 #include <opencv2/imgcodecs.hpp>
 
 #include "core/status.h"
+#include "core/without_throwing.h"
 #include "vision/internal/bytes.h"
 #include "vision/internal/container.h"
-#include "vision/internal/guard.h"
 #include "vision/internal/limits.h"
 #include "vision/internal/pixels.h"
 
@@ -150,7 +150,7 @@ absl::StatusOr<cv::Mat> ReadUpright(std::string_view bytes, const Container& con
 }
 
 /// What OpenCV throws is about the picture, and so is memory that is not there: its words are told.
-/// Whatever else is thrown ends in WithoutThrowing().
+/// Whatever else is thrown ends in core::WithoutThrowing().
 absl::StatusOr<cv::Mat> ReadUprightTellingWhy(std::string_view bytes, const Container& container,
                                               size_t enough) {
   // One picture, one thread: parallelism comes from many pictures. Process-wide, hence once.
@@ -176,7 +176,7 @@ void SwapRedBlue(std::span<std::uint8_t> bytes) {
 }
 
 absl::StatusOr<Pixels> DecodePixels(std::string_view bytes, const Limits& limits, size_t enough) {
-  return WithoutThrowing("decoding the picture", [&]() -> absl::StatusOr<Pixels> {
+  return core::WithoutThrowing("decoding the picture", [&]() -> absl::StatusOr<Pixels> {
     ORCHARD_ASSIGN_OR_RETURN(const Container container, ReadWithinLimits(bytes, limits, enough));
     ORCHARD_ASSIGN_OR_RETURN(cv::Mat upright, ReadUprightTellingWhy(bytes, container, enough));
     return Pixels{.mat = std::move(upright), .bgr = container.header.format != Format::kJpeg};
@@ -187,7 +187,7 @@ absl::StatusOr<Pixels> DecodePixels(std::string_view bytes, const Limits& limits
 
 absl::StatusOr<std::uint64_t> DecodeCost(std::string_view bytes, const Limits& limits,
                                          size_t enough) {
-  return internal::WithoutThrowing(
+  return core::WithoutThrowing(
       "reading the picture's headers", [&]() -> absl::StatusOr<std::uint64_t> {
         ORCHARD_ASSIGN_OR_RETURN(const internal::Container container,
                                  internal::ReadWithinLimits(bytes, limits, enough));
@@ -198,7 +198,7 @@ absl::StatusOr<std::uint64_t> DecodeCost(std::string_view bytes, const Limits& l
 absl::StatusOr<Image> Decode(std::string_view bytes, const Limits& limits, size_t enough) {
   ORCHARD_ASSIGN_OR_RETURN(const internal::Pixels pixels,
                            internal::DecodePixels(bytes, limits, enough));
-  return internal::WithoutThrowing("copying the picture", [&]() -> absl::StatusOr<Image> {
+  return core::WithoutThrowing("copying the picture", [&]() -> absl::StatusOr<Image> {
     const std::span<const std::uint8_t> stored = internal::Bytes(pixels.mat);
     Image image{.width = static_cast<size_t>(pixels.mat.cols),
                 .height = static_cast<size_t>(pixels.mat.rows),

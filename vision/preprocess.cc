@@ -4,7 +4,7 @@
 #include <cassert>
 
 #include "core/status.h"
-#include "vision/internal/guard.h"
+#include "core/without_throwing.h"
 #include "vision/internal/pixels.h"
 #include "vision/internal/resample.h"
 
@@ -63,7 +63,7 @@ absl::Status DecodeForEncoder(std::string_view bytes, const Limits& limits, cons
                               std::span<std::uint8_t> out) {
   ORCHARD_ASSIGN_OR_RETURN(const internal::Pixels pixels,
                            internal::DecodePixels(bytes, limits, profile.shorter_side));
-  return internal::WithoutThrowing("resizing the picture", [&] {
+  return core::WithoutThrowing("resizing the picture", [&] {
     FitBytesToEncoder(internal::Bytes(pixels.mat), static_cast<size_t>(pixels.mat.cols),
                       static_cast<size_t>(pixels.mat.rows), profile, out);
     if (pixels.bgr) internal::SwapRedBlue(out);

@@ -1,9 +1,9 @@
 #include "vision/sniff.h"
 
 #include "core/status.h"
+#include "core/without_throwing.h"
 #include "vision/internal/bytes.h"
 #include "vision/internal/container.h"
-#include "vision/internal/guard.h"
 
 namespace orchard::vision {
 namespace internal {
@@ -83,12 +83,11 @@ std::string_view Name(Format format) {
 }
 
 absl::StatusOr<Header> Sniff(std::string_view bytes) {
-  return internal::WithoutThrowing(
-      "reading the picture's headers", [&]() -> absl::StatusOr<Header> {
-        ORCHARD_ASSIGN_OR_RETURN(const internal::Container container,
-                                 internal::ReadContainer(bytes, kAllFormats));
-        return container.header;
-      });
+  return core::WithoutThrowing("reading the picture's headers", [&]() -> absl::StatusOr<Header> {
+    ORCHARD_ASSIGN_OR_RETURN(const internal::Container container,
+                             internal::ReadContainer(bytes, kAllFormats));
+    return container.header;
+  });
 }
 
 }  // namespace orchard::vision

@@ -1,4 +1,4 @@
-#include "vision/internal/guard.h"
+#include "core/without_throwing.h"
 
 #include <stdexcept>
 #include <string>
@@ -10,7 +10,7 @@
 
 #include "tests/testing/status_matchers.h"
 
-namespace orchard::vision::internal {
+namespace orchard::core {
 namespace {
 
 using ::orchard::testing::IsOkAndHolds;
@@ -40,4 +40,4 @@ TEST(WithoutThrowingTest, MakesExceptionsStatuses) {
 }
 
 }  // namespace
-}  // namespace orchard::vision::internal
+}  // namespace orchard::core
