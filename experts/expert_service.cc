@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "core/cpu_time.h"
 #include "core/trace_context.h"
+#include "core/without_throwing.h"
 #include "experts/internal/score_pool.h"
 #include "experts/internal/score_queue.h"
 #include "experts/metadata.h"
@@ -105,8 +106,11 @@ class ExpertService::ScoreCall final : public grpc::ServerUnaryReactor,
   }
 
   void Answer(const model::ScoreBatch& scores, size_t first, Timing timing) override {
-    WriteResponse(scores, first, rows_, domain_->spec->part_version, response_);
-    Finish(absl::OkStatus(), timing, service_.RemoveInFlight(rows_));
+    const absl::Status written = core::WithoutThrowing("writing the scores", [&] {
+      WriteResponse(scores, first, rows_, domain_->spec->part_version, response_);
+      return absl::OkStatus();
+    });
+    Finish(written, timing, service_.RemoveInFlight(rows_));
   }
 
   void Fail(const absl::Status& status, Timing timing) override {

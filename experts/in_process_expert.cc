@@ -10,6 +10,7 @@
 
 #include "core/clock.h"
 #include "core/status.h"
+#include "core/without_throwing.h"
 
 namespace orchard::experts {
 namespace {
@@ -50,7 +51,10 @@ InProcessExpert::InProcessExpert(ExpertSpec spec, Scorer scorer)
     : spec_(std::move(spec)), scorer_(std::move(scorer)) {}
 
 void InProcessExpert::Score(SubBatch batch, CallContext context, Done done) {
-  absl::StatusOr<model::ScoreBatch> scores = ScoreNow(batch, context);
+  // What is gathered and scored is rows of a map or of pixels: without memory the expert is
+  // missing.
+  absl::StatusOr<model::ScoreBatch> scores =
+      core::WithoutThrowing(spec_.domain, [&] { return ScoreNow(batch, context); });
   const MissingReason reason = ReasonOf(scores.status());
   std::move(done)(
       {.scores = std::move(scores), .reason = reason, .part_version = spec_.part_version});

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 
 #include "core/status.h"
+#include "core/without_throwing.h"
 #include "experts/internal/half.h"
 #include "experts/scorer.h"
 
@@ -139,6 +140,44 @@ absl::Status NotFinite(std::span<const float> features, size_t rows) {
   return absl::OkStatus();
 }
 
+absl::Status AppendRows(const SubBatch& batch, const ExpertSpec& spec, v1::DType dtype,
+                        std::string& data) {
+  data.reserve(batch.rows.size() * spec.RowWidth() * ElementSize(dtype));
+  for (const size_t row : batch.rows) {
+    if (row >= batch.view->rows()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("row ", row, " of a batch of ", batch.view->rows(), " rows"));
+    }
+    if (dtype == v1::UINT8) {
+      const std::span<const std::uint8_t> pixels = batch.view->Pixels(row, 1);
+      data.append(reinterpret_cast<const char*>(pixels.data()), pixels.size());
+      continue;
+    }
+    ORCHARD_RETURN_IF_ERROR(AppendValues(batch.view->Floats(row, 1), dtype, data));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<model::ScoreBatch> ReadRows(const v1::ScoreResponse& response, size_t rows,
+                                           size_t classes) {
+  model::ScoreBatch scores;
+  scores.rows = rows;
+  scores.classes = classes;
+  scores.log_probabilities.reserve(rows * classes);
+  scores.energy.reserve(rows);
+  for (const v1::RowScore& row : response.rows()) {
+    if (static_cast<size_t>(row.log_probabilities_size()) != classes) {
+      return absl::InternalError(absl::StrCat("expert answered ", row.log_probabilities_size(),
+                                              " classes in row ", scores.energy.size(),
+                                              "; its domain has ", classes));
+    }
+    scores.log_probabilities.insert(scores.log_probabilities.end(), row.log_probabilities().begin(),
+                                    row.log_probabilities().end());
+    scores.energy.push_back(row.energy());
+  }
+  return scores;
+}
+
 }  // namespace
 
 v1::FeatureKind ToWire(core::FeatureKind kind) {
@@ -175,21 +214,8 @@ absl::Status WriteRequest(const SubBatch& batch, const ExpertSpec& spec, v1::DTy
   tensor.set_dtype(dtype);
   tensor.add_shape(static_cast<std::int64_t>(batch.rows.size()));
   for (const std::int64_t size : spec.row_shape) tensor.add_shape(size);
-  std::string& data = *tensor.mutable_data();
-  data.reserve(batch.rows.size() * spec.RowWidth() * ElementSize(dtype));
-  for (const size_t row : batch.rows) {
-    if (row >= batch.view->rows()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("row ", row, " of a batch of ", batch.view->rows(), " rows"));
-    }
-    if (dtype == v1::UINT8) {
-      const std::span<const std::uint8_t> pixels = batch.view->Pixels(row, 1);
-      data.append(reinterpret_cast<const char*>(pixels.data()), pixels.size());
-      continue;
-    }
-    ORCHARD_RETURN_IF_ERROR(AppendValues(batch.view->Floats(row, 1), dtype, data));
-  }
-  return absl::OkStatus();
+  return core::WithoutThrowing(
+      spec.domain, [&] { return AppendRows(batch, spec, dtype, *tensor.mutable_data()); });
 }
 
 absl::StatusOr<size_t> CheckRequest(const v1::ScoreRequest& request, const ExpertSpec& spec) {
@@ -267,21 +293,10 @@ absl::StatusOr<model::ScoreBatch> ReadResponse(const v1::ScoreResponse& response
     return absl::InternalError(
         absl::StrCat("expert answered ", response.rows_size(), " rows; ", rows, " were asked"));
   }
-  model::ScoreBatch scores;
-  scores.rows = rows;
-  scores.classes = classes;
-  scores.log_probabilities.reserve(rows * classes);
-  scores.energy.reserve(rows);
-  for (const v1::RowScore& row : response.rows()) {
-    if (static_cast<size_t>(row.log_probabilities_size()) != classes) {
-      return absl::InternalError(absl::StrCat("expert answered ", row.log_probabilities_size(),
-                                              " classes in row ", scores.energy.size(),
-                                              "; its domain has ", classes));
-    }
-    scores.log_probabilities.insert(scores.log_probabilities.end(), row.log_probabilities().begin(),
-                                    row.log_probabilities().end());
-    scores.energy.push_back(row.energy());
-  }
+  ORCHARD_ASSIGN_OR_RETURN(model::ScoreBatch scores,
+                           core::WithoutThrowing("reading the scores", [&] {
+                             return ReadRows(response, rows, classes);
+                           }));
   ORCHARD_RETURN_IF_ERROR(CheckScores(scores, rows, classes));
   return scores;
 }

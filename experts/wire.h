@@ -32,7 +32,7 @@ size_t MaxResponseBytes(const ExpertSpec& spec);
 /// whatever it is. `request` is empty. FP32 and UINT8 cost one copy of the bytes.
 /// Errors: INVALID_ARGUMENT for no rows or more than kMaxRows, a row that the batch does not have,
 /// features of another shape, a dtype that is not FP32, FP16 or BF16, or a value that `dtype` can't
-/// hold.
+/// hold; RESOURCE_EXHAUSTED without memory.
 absl::Status WriteRequest(const SubBatch& batch, const ExpertSpec& spec, v1::DType dtype,
                           v1::ScoreRequest& request);
 
@@ -51,7 +51,8 @@ absl::Status ReadFeatures(const v1::Tensor& tensor, std::span<float> features);
 void WriteResponse(const model::ScoreBatch& scores, size_t first, size_t rows,
                    const std::string& part_version, v1::ScoreResponse& response);
 
-/// Errors: INTERNAL for another number of rows or classes than asked, and those of CheckScores.
+/// Errors: INTERNAL for another number of rows or classes than asked, and those of CheckScores;
+/// RESOURCE_EXHAUSTED without memory.
 absl::StatusOr<model::ScoreBatch> ReadResponse(const v1::ScoreResponse& response, size_t rows,
                                                size_t classes);
 

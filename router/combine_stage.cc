@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "core/trace_context.h"
+#include "core/without_throwing.h"
 #include "moe/abstain.h"
 #include "moe/combine.h"
 #include "server/limited_log.h"
@@ -77,10 +78,12 @@ absl::StatusOr<Classification> Combine(const Catalogue& catalogue, const GateRow
 void CombineStage::Run(Gathered gathered) {
   Request& request = *gathered.request;
   request.passage.Enter(Stage::kCombine, Clock::now());
-  absl::StatusOr<Classification> answer = request.Cancelled()
-                                              ? absl::CancelledError("the caller has gone")
-                                              : Combine(request.model->catalogue(), gathered.gates,
-                                                        gathered.gather, request.options.top);
+  absl::StatusOr<Classification> answer =
+      core::WithoutThrowing("combining", [&]() -> absl::StatusOr<Classification> {
+        if (request.Cancelled()) return absl::CancelledError("the caller has gone");
+        return Combine(request.model->catalogue(), gathered.gates, gathered.gather,
+                       request.options.top);
+      });
   request.passage.End(Clock::now());
   if (answer.ok()) {
     answer->passage = request.passage;

@@ -6,6 +6,7 @@
 
 #include "core/clock.h"
 #include "core/status.h"
+#include "core/without_throwing.h"
 #include "vision/preprocess.h"
 
 namespace orchard::router {
@@ -28,7 +29,8 @@ void DecodeStage::Work() {
 
 void DecodeStage::Process(RequestPtr request) {
   const Metrics::Busy busy(metrics_, Metrics::kDecode);
-  absl::Status status = Decode(*request);
+  absl::Status status =
+      core::WithoutThrowing("decoding the picture", [&] { return Decode(*request); });
   if (status.ok()) status = next_(std::move(request));
   if (status.ok()) return;
   // NOLINTNEXTLINE(bugprone-use-after-move): the next stage takes only what it does not refuse.
@@ -67,13 +69,12 @@ absl::Status DecodeStage::DecodeAndHold(Request& request) const {
   ORCHARD_ASSIGN_OR_RETURN(vision::Image image,
                            vision::Decode(request.image, options_.limits, enough));
   if (model.profile()) {
-    request.pixels.resize(model.profile()->crop * model.profile()->crop * 3);
-    vision::FitToEncoder(image, *model.profile(), request.pixels);
+    ORCHARD_ASSIGN_OR_RETURN(request.pixels, vision::Fit(image, *model.profile()));
   }
   request.picture.emplace(std::move(image), model.picture_views());
   // Where there is no room for what is decoded, all that may be asked for is made now.
-  if (!request.slot.Hold(request.picture->bytes())) request.picture->RenderAll();
-  return absl::OkStatus();
+  if (request.slot.Hold(request.picture->bytes())) return absl::OkStatus();
+  return request.picture->RenderAll();
 }
 
 }  // namespace orchard::router

@@ -1,6 +1,7 @@
 #include "router/encode_stage.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -8,6 +9,7 @@
 
 #include "core/clock.h"
 #include "core/trace_context.h"
+#include "core/without_throwing.h"
 #include "server/limited_log.h"
 #include "server/log.h"
 
@@ -18,6 +20,16 @@ using core::Clock;
 namespace {
 
 bool OfOneModel(const RequestPtr& a, const RequestPtr& b) { return a->model == b->model; }
+
+/// The rows, one after the other.
+std::vector<std::uint8_t> Join(std::span<const RequestPtr> batch) {
+  std::vector<std::uint8_t> pixels;
+  pixels.reserve(batch.size() * batch.front()->pixels.size());
+  for (const RequestPtr& request : batch) {
+    pixels.insert(pixels.end(), request->pixels.begin(), request->pixels.end());
+  }
+  return pixels;
+}
 
 }  // namespace
 
@@ -40,11 +52,10 @@ void EncodeStage::Process(std::vector<RequestPtr> batch) {
   if (batch.empty()) return;
   const Clock::time_point begin = Clock::now();
   for (const RequestPtr& request : batch) request->passage.Enter(Stage::kEncode, begin);
-  const std::vector<std::uint8_t> pixels = Join(batch);
   encoding_.fetch_add(batch.size(), std::memory_order_relaxed);
-  absl::StatusOr<Encoded> encoded = batch.front()->model->Run(pixels, batch.size());
+  absl::StatusOr<Encoded> encoded = Encode(batch);
   encoding_.fetch_sub(batch.size(), std::memory_order_relaxed);
-  if (!encoded.ok() && batch.size() > 1) return EncodeEach(pixels, std::move(batch));
+  if (!encoded.ok() && batch.size() > 1) return EncodeEach(std::move(batch));
   const Clock::time_point end = Clock::now();
   if (!encoded.ok()) return Fail(encoded.status(), std::move(batch.front()));
   Learn(batch, end - begin);
@@ -53,23 +64,33 @@ void EncodeStage::Process(std::vector<RequestPtr> batch) {
 
 void EncodeStage::GoOn(Encoded encoded, std::vector<RequestPtr> batch, Clock::time_point now) {
   metrics_.MicroBatch(batch.size());
-  for (const RequestPtr& request : batch) request->passage.Enter(Stage::kExperts, now);
+  for (const RequestPtr& request : batch) {
+    request->pixels = {};  // It may wait for experts for long.
+    request->passage.Enter(Stage::kExperts, now);
+  }
   next_(std::move(encoded), std::move(batch));
 }
 
+/// One pass for all. The one copy of pixels on the whole way, and none for a batch of one.
+absl::StatusOr<Encoded> EncodeStage::Encode(std::span<const RequestPtr> batch) {
+  return core::WithoutThrowing("encoding", [&] {
+    const RequestPtr& first = batch.front();
+    if (batch.size() == 1) return first->model->Run(first->pixels, 1);
+    return first->model->Run(Join(batch), batch.size());
+  });
+}
+
 /// After a pass that failed: whose picture was it? Rows do not depend on one another, so the others
-/// lose nothing but the time.
-void EncodeStage::EncodeEach(std::span<const std::uint8_t> pixels, std::vector<RequestPtr> batch) {
-  const size_t row_bytes = pixels.size() / batch.size();
-  for (size_t row = 0; row < batch.size(); ++row) {
-    absl::StatusOr<Encoded> encoded =
-        batch[row]->model->Run(pixels.subspan(row * row_bytes, row_bytes), 1);
+/// lose nothing but the time. Where memory was short it may do for one.
+void EncodeStage::EncodeEach(std::vector<RequestPtr> batch) {
+  for (RequestPtr& request : batch) {
+    absl::StatusOr<Encoded> encoded = Encode({&request, 1});
     if (!encoded.ok()) {
-      Fail(encoded.status(), std::move(batch[row]));
+      Fail(encoded.status(), std::move(request));
       continue;
     }
     std::vector<RequestPtr> one;
-    one.push_back(std::move(batch[row]));
+    one.push_back(std::move(request));
     GoOn(*std::move(encoded), std::move(one), Clock::now());
   }
 }
@@ -93,18 +114,6 @@ void EncodeStage::DropUnwanted(std::vector<RequestPtr>& batch) {
     request->Finish(worth);
     return true;
   });
-}
-
-/// The rows, one after the other: the one copy of pixels on the whole way, and none for a batch of
-/// one.
-std::vector<std::uint8_t> EncodeStage::Join(std::vector<RequestPtr>& batch) {
-  std::vector<std::uint8_t> pixels = std::move(batch.front()->pixels);
-  pixels.reserve(pixels.size() * batch.size());
-  for (size_t row = 1; row < batch.size(); ++row) {
-    const std::vector<std::uint8_t> own = std::move(batch[row]->pixels);
-    pixels.insert(pixels.end(), own.begin(), own.end());
-  }
-  return pixels;
 }
 
 void EncodeStage::Fail(const absl::Status& status, RequestPtr request) {

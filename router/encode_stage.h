@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -43,8 +42,8 @@ class EncodeStage {
  private:
   void Process(std::vector<RequestPtr> batch);
   void DropUnwanted(std::vector<RequestPtr>& batch);
-  static std::vector<std::uint8_t> Join(std::vector<RequestPtr>& batch);
-  void EncodeEach(std::span<const std::uint8_t> pixels, std::vector<RequestPtr> batch);
+  static absl::StatusOr<Encoded> Encode(std::span<const RequestPtr> batch);
+  void EncodeEach(std::vector<RequestPtr> batch);
   void Learn(const std::vector<RequestPtr>& batch, core::Clock::duration took);
   void GoOn(Encoded encoded, std::vector<RequestPtr> batch, core::Clock::time_point now);
   static void Fail(const absl::Status& status, RequestPtr request);

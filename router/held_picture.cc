@@ -1,22 +1,24 @@
 #include "router/held_picture.h"
 
+#include "core/status.h"
 #include "vision/preprocess.h"
 
 namespace orchard::router {
 
-std::span<const std::uint8_t> HeldPicture::Render(size_t index) {
+absl::StatusOr<std::span<const std::uint8_t>> HeldPicture::Render(size_t index) {
   std::vector<std::uint8_t>& pixels = rendered_[index];
   if (pixels.empty()) {
-    const vision::Profile& profile = views_[index].profile;
-    pixels.resize(profile.crop * profile.crop * 3);
-    vision::FitToEncoder(image_, profile, pixels);
+    ORCHARD_ASSIGN_OR_RETURN(pixels, vision::Fit(image_, views_[index].profile));
   }
   return pixels;
 }
 
-void HeldPicture::RenderAll() {
-  for (size_t index = 0; index < views_.size(); ++index) Render(index);
+absl::Status HeldPicture::RenderAll() {
+  for (size_t index = 0; index < views_.size(); ++index) {
+    ORCHARD_RETURN_IF_ERROR(Render(index).status());
+  }
   image_ = {};
+  return absl::OkStatus();
 }
 
 }  // namespace orchard::router

@@ -7,6 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
 #include "core/tensor.h"
 #include "vision/vision.h"
 
@@ -30,10 +33,12 @@ class HeldPicture {
   size_t bytes() const { return image_.rgb.size(); }
 
   /// The picture as view `index` has it, [side, side, 3]; rendered when it is first asked for.
-  std::span<const std::uint8_t> Render(size_t index);
+  /// Errors: RESOURCE_EXHAUSTED without memory.
+  absl::StatusOr<std::span<const std::uint8_t>> Render(size_t index);
 
-  /// Renders every view, and lets the picture go: where there is no room to hold it.
-  void RenderAll();
+  /// Renders every view, and lets the picture go: where there is no room to hold it. Errors:
+  /// Render's.
+  absl::Status RenderAll();
 
  private:
   vision::Image image_;

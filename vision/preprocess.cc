@@ -37,6 +37,15 @@ void FitToEncoder(const Image& image, const Profile& profile, std::span<std::uin
   FitBytesToEncoder(image.rgb, image.width, image.height, profile, out);
 }
 
+absl::StatusOr<std::vector<std::uint8_t>> Fit(const Image& image, const Profile& profile) {
+  return core::WithoutThrowing("resizing the picture",
+                               [&]() -> absl::StatusOr<std::vector<std::uint8_t>> {
+                                 std::vector<std::uint8_t> pixels(profile.crop * profile.crop * 3);
+                                 FitToEncoder(image, profile, pixels);
+                                 return pixels;
+                               });
+}
+
 Image ShrinkTo(Image image, size_t shorter_side) {
   const size_t shorter = std::min(image.width, image.height);
   if (shorter <= shorter_side) return image;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -15,8 +16,12 @@ namespace orchard::vision {
 /// bilinear, antialiased where it shrinks.
 /// kCentreCrop: the shorter side becomes `profile.shorter_side` (the longer side rounded down, at
 /// least as long), then the centre square of `profile.crop` pixels is cut out.
-/// kWholePicture: both sides become `profile.crop`.
+/// kWholePicture: both sides become `profile.crop`. Throws std::bad_alloc.
 void FitToEncoder(const Image& image, const Profile& profile, std::span<std::uint8_t> out);
+
+/// The same in memory of its own, as serving has it. Throws nothing: RESOURCE_EXHAUSTED without
+/// memory.
+absl::StatusOr<std::vector<std::uint8_t>> Fit(const Image& image, const Profile& profile);
 
 /// The whole picture with its shorter side at most `shorter_side` pixels, by the same filter; a
 /// smaller picture is returned as it is.

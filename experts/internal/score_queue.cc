@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_format.h"
 
+#include "core/without_throwing.h"
 #include "experts/wire.h"
 #include "rpc/status.h"
 
@@ -21,6 +22,15 @@ constexpr std::chrono::milliseconds kSoonest{10};
 constexpr std::chrono::milliseconds kLatest{10'000};
 
 size_t BytesOf(const PendingScore& call) { return call.features().data().size(); }
+
+using Floats = std::unique_ptr<float[]>;
+
+/// Not a vector: every float is about to be written. Errors: RESOURCE_EXHAUSTED.
+absl::StatusOr<Floats> MakeFloats(size_t count) {
+  return core::WithoutThrowing("features", [&]() -> absl::StatusOr<Floats> {
+    return std::make_unique_for_overwrite<float[]>(count);
+  });
+}
 
 void FailGone(const std::vector<PendingScore*>& gone) {
   for (PendingScore* const call : gone) {
@@ -134,16 +144,29 @@ size_t ScoreQueue::Process(const std::vector<PendingScore*>& calls) {
   return computed;
 }
 
+/// Where there is no memory for all of them together it may do for each alone.
+size_t ScoreQueue::RunEach(const std::vector<PendingScore*>& calls, const absl::Status& why,
+                           Clock::time_point started) {
+  if (calls.size() == 1) {
+    calls.front()->Fail(why, {.queue = started - calls.front()->arrived()});
+    return 0;
+  }
+  size_t computed = 0;
+  for (PendingScore* const call : calls) computed += Run({call}, call->rows());
+  return computed;
+}
+
 size_t ScoreQueue::Run(const std::vector<PendingScore*>& calls, size_t rows) {
   const auto started = Clock::now();
   const size_t width = spec_.RowWidth();
-  // Not a vector: every float is about to be written.
-  const auto features = std::make_unique_for_overwrite<float[]>(rows * width);
+  const absl::StatusOr<Floats> floats = MakeFloats(rows * width);
+  if (!floats.ok()) return RunEach(calls, floats.status(), started);
+  float* const features = floats->get();
   std::vector<PendingScore*> sound;
   size_t sound_rows = 0;
   for (PendingScore* const call : calls) {
     metrics_.Waited(started - call->arrived());
-    const std::span<float> part(features.get() + sound_rows * width, call->rows() * width);
+    const std::span<float> part(features + sound_rows * width, call->rows() * width);
     if (const absl::Status read = ReadFeatures(call->features(), part); !read.ok()) {
       call->Fail(read, {.queue = started - call->arrived()});  // The next one takes its place.
       continue;
@@ -153,8 +176,8 @@ size_t ScoreQueue::Run(const std::vector<PendingScore*>& calls, size_t rows) {
   }
   if (sound.empty()) return 0;
 
-  absl::StatusOr<model::ScoreBatch> scores =
-      scorer_({features.get(), sound_rows * width}, sound_rows);
+  absl::StatusOr<model::ScoreBatch> scores = core::WithoutThrowing(
+      spec_.domain, [&] { return scorer_({features, sound_rows * width}, sound_rows); });
   if (scores.ok()) {
     if (absl::Status sane = CheckScores(*scores, sound_rows, spec_.classes.size()); !sane.ok()) {
       scores = std::move(sane);

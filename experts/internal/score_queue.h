@@ -106,6 +106,8 @@ class ScoreQueue {
   /// On a worker of the pool, without a lock. They return how many rows were computed.
   size_t Process(const std::vector<PendingScore*>& calls);
   size_t Run(const std::vector<PendingScore*>& calls, size_t rows);
+  size_t RunEach(const std::vector<PendingScore*>& calls, const absl::Status& why,
+                 core::Clock::time_point started);
 
   const ExpertSpec& spec_;
   const Scorer scorer_;

@@ -6,10 +6,17 @@
 #include <numeric>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 
+#include "absl/status/statusor.h"
+
+#include "core/status.h"
 #include "core/trace_context.h"
+#include "core/without_throwing.h"
 #include "router/internal/scatter_run.h"
+#include "server/limited_log.h"
+#include "server/log.h"
 
 namespace orchard::router {
 
@@ -75,28 +82,58 @@ void Scatter::Ask() {
 }
 
 /// What the expert of `domain` reads of these rows: the features, or the pictures, which are
-/// rendered now that it is known who looks at them.
-experts::SubBatch Scatter::SubBatchOf(size_t domain, std::vector<size_t> rows) {
+/// rendered now that it is known who looks at them. Errors: Render's, RESOURCE_EXHAUSTED.
+absl::StatusOr<experts::SubBatch> Scatter::SubBatchOf(size_t domain,
+                                                      const std::vector<size_t>& rows) {
   const std::optional<size_t> picture_view = model_->PictureViewOf(domain);
   if (!picture_view) {
-    return {.view = features_.Find(model_->ReadsOf(domain)), .rows = std::move(rows)};
+    return experts::SubBatch{.view = features_.Find(model_->ReadsOf(domain)), .rows = rows};
   }
   const PictureView& way = model_->picture_views()[*picture_view];
-  std::vector<std::uint8_t> pixels;
-  pixels.reserve(rows.size() * way.spec->RowWidth());
-  for (const size_t row : rows) {
-    const std::span<const std::uint8_t> own =
-        pictures_[row].request->picture->Render(*picture_view);
-    pixels.insert(pixels.end(), own.begin(), own.end());
+  return core::WithoutThrowing("rendering", [&]() -> absl::StatusOr<experts::SubBatch> {
+    std::vector<std::uint8_t> pixels;
+    pixels.reserve(rows.size() * way.spec->RowWidth());
+    for (const size_t row : rows) {
+      ORCHARD_ASSIGN_OR_RETURN(const std::span<const std::uint8_t> own,
+                               pictures_[row].request->picture->Render(*picture_view));
+      pixels.insert(pixels.end(), own.begin(), own.end());
+    }
+    experts::SubBatch batch{.view = std::make_shared<const core::View>(way.spec, std::move(pixels)),
+                            .rows = std::vector<size_t>(rows.size())};
+    std::iota(batch.rows.begin(), batch.rows.end(), size_t{0});
+    return batch;
+  });
+}
+
+/// One call for all rows. Where there is no memory for what it takes, it may do for each alone; a
+/// row for which it does not goes on without the expert.
+void Scatter::Send(size_t domain, std::vector<size_t> rows) {
+  absl::StatusOr<experts::SubBatch> batch = SubBatchOf(domain, rows);
+  if (batch.ok()) return MakeCall(domain, std::move(rows), *std::move(batch));
+  if (rows.size() > 1) {
+    for (const size_t row : rows) Send(domain, {row});
+    return;
   }
-  experts::SubBatch batch{.view = std::make_shared<const core::View>(way.spec, std::move(pixels)),
-                          .rows = std::vector<size_t>(rows.size())};
-  std::iota(batch.rows.begin(), batch.rows.end(), size_t{0});
-  return batch;
+  const Request& request = *pictures_[rows.front()].request;
+  server::LogLimited(server::LogLevel::kError, "render_failed", model_->catalogue().domains[domain],
+                     {{"domain", model_->catalogue().domains[domain]},
+                      {"request_id", request.id},
+                      {"trace_id", core::TraceId(request.trace)},
+                      {"reason", std::string(batch.status().message())}});
+  FailUnasked(rows.front(), domain, batch.status(), experts::ReasonOf(batch.status()));
+}
+
+/// A row that has its place and is not asked after all goes on without the domain.
+void Scatter::FailUnasked(size_t row, size_t domain, absl::Status why,
+                          experts::MissingReason reason) {
+  model_->experts().GiveBackPlaces(domain, 1);
+  Gather& gather = pictures_[row].gather;
+  gather.Failed(domain, std::move(why), reason);
+  if (!gather.waiting()) ready_.push_back(row);
 }
 
 /// A call may serve several pictures: it may take as long as the most patient one waits.
-void Scatter::Send(size_t domain, std::vector<size_t> rows) {
+void Scatter::MakeCall(size_t domain, std::vector<size_t> rows, experts::SubBatch batch) {
   const Clock::time_point now = Clock::now();
   Clock::time_point latest = {};
   std::vector<experts::Caller> callers;
@@ -123,7 +160,7 @@ void Scatter::Send(size_t domain, std::vector<size_t> rows) {
                                .attempts = call.attempts};
   const size_t places = rows.size();
   model_->experts().expert(domain).Score(
-      SubBatchOf(domain, std::move(rows)), std::move(context),
+      std::move(batch), std::move(context),
       [self = shared_from_this(), index, domain, places](experts::Scored scored) {
         self->model_->experts().GiveBackPlaces(domain, places);
         self->Post([&](Inbox& inbox) {

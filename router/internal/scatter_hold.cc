@@ -19,6 +19,8 @@ namespace {
 constexpr int kWaves = 4;
 constexpr std::chrono::milliseconds kLeastForAnswer{50};
 
+absl::Status Nobody() { return absl::UnavailableError("nobody could be asked"); }
+
 }  // namespace
 
 /// Instead of a call, which would find nobody: the rows wait, each as long as it may.
@@ -68,7 +70,7 @@ void Scatter::Release(size_t domain) {
       Send(domain, std::move(rows));
       continue;
     }
-    for (const size_t row : rows) FailHeld(row, domain, *reason);
+    for (const size_t row : rows) FailUnasked(row, domain, Nobody(), *reason);
   }
 }
 
@@ -86,17 +88,10 @@ void Scatter::EndHolding(Clock::time_point now) {
     TellHeld(held, over.size(), now, experts::Name(experts::MissingReason::kCold));
     for (const size_t row : over) {
       NoteWait(row, held, now);
-      FailHeld(row, held.domain, experts::MissingReason::kCold);
+      FailUnasked(row, held.domain, Nobody(), experts::MissingReason::kCold);
     }
   }
   std::erase_if(held_, [](const Held& held) { return held.rows.empty(); });
-}
-
-void Scatter::FailHeld(size_t row, size_t domain, experts::MissingReason reason) {
-  model_->experts().GiveBackPlaces(domain, 1);
-  Gather& gather = pictures_[row].gather;
-  gather.Failed(domain, absl::UnavailableError("nobody could be asked"), reason);
-  if (!gather.waiting()) ready_.push_back(row);
 }
 
 /// The picture goes on: it waits for nobody, and its places are free.

@@ -13,6 +13,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 #include "core/clock.h"
 #include "core/mutex.h"
@@ -116,12 +117,13 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
   std::vector<size_t> TakePlanned(size_t domain);
   void Ask();
   void Send(size_t domain, std::vector<size_t> rows);
-  experts::SubBatch SubBatchOf(size_t domain, std::vector<size_t> rows);
+  void MakeCall(size_t domain, std::vector<size_t> rows, experts::SubBatch batch);
+  absl::StatusOr<experts::SubBatch> SubBatchOf(size_t domain, const std::vector<size_t>& rows);
+  void FailUnasked(size_t row, size_t domain, absl::Status why, experts::MissingReason reason);
   void Hold(size_t domain, const std::vector<size_t>& rows);
   ColdStarts::Ticket WaitFor(size_t domain, size_t rows);
   void Release(size_t domain);
   void EndHolding(core::Clock::time_point now);
-  void FailHeld(size_t row, size_t domain, experts::MissingReason reason);
   void LeaveHeld(size_t row, core::Clock::time_point now);
   void NoteWait(size_t row, const Held& held, core::Clock::time_point now);
   void TellHeld(const Held& held, size_t rows, core::Clock::time_point now,

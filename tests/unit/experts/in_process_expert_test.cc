@@ -1,5 +1,6 @@
 #include "experts/in_process_expert.h"
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <thread>
@@ -7,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/testing/allocations.h"
 #include "tests/testing/expert_samples.h"
 #include "tests/testing/status_matchers.h"
 
@@ -19,6 +21,7 @@ using testing::kSampleWidth;
 using testing::SampleFeatures;
 using testing::SampleScores;
 using testing::SampleSpec;
+using testing::ShortMemory;
 using testing::StatusIs;
 using testing::WholeBatch;
 
@@ -111,6 +114,20 @@ TEST(InProcessExpertTest, PassesFailuresOn) {
                          [](auto, auto) -> Answer { return absl::InternalError("out of luck"); });
   EXPECT_THAT(Ask(expert, WholeBatch(SampleFeatures(1))),
               StatusIs(absl::StatusCode::kInternal, "out of luck"));
+}
+
+TEST(InProcessExpertTest, WithoutMemoryItIsOverloadedAndNothingIsThrown) {
+  constexpr size_t kRows = 200;
+  InProcessExpert expert(SampleSpec(), SampleScores);
+  SubBatch batch = WholeBatch(SampleFeatures(kRows));
+  std::ranges::reverse(batch.rows);  // They don't lie together: they are gathered.
+  std::optional<Scored> scored;
+  {
+    const ShortMemory memory(kRows * kSampleWidth * sizeof(float));
+    expert.Score(std::move(batch), kNoHurry, [&](Scored s) { scored = std::move(s); });
+  }
+  EXPECT_THAT(scored->scores, StatusIs(absl::StatusCode::kResourceExhausted, "apple: no memory"));
+  EXPECT_EQ(scored->reason, MissingReason::kOverloaded);
 }
 
 TEST(InProcessExpertTest, AnAnswerThatIsNoneCountsAsAFailure) {

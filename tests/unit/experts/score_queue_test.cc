@@ -7,6 +7,7 @@
 #include <latch>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,6 +19,7 @@
 
 #include "experts/wire.h"
 #include "rpc/status.h"
+#include "tests/testing/allocations.h"
 #include "tests/testing/expert_samples.h"
 #include "tests/testing/status_matchers.h"
 
@@ -31,6 +33,7 @@ using testing::kSampleWidth;
 using testing::SampleFeatures;
 using testing::SampleScores;
 using testing::SampleSpec;
+using testing::ShortMemory;
 using testing::StatusIs;
 using testing::WholeBatch;
 
@@ -165,6 +168,37 @@ TEST_F(ScoreQueueTest, AHeadThatAnswersNonsenseHasFailed) {
   FakeCall a(1);
   RunTogether({&a});
   EXPECT_THAT(*a.answer, StatusIs(absl::StatusCode::kInternal, HasSubstr("energy of nan")));
+}
+
+TEST_F(ScoreQueueTest, WithoutMemoryForABatchItsCallsAreComputedOneByOne) {
+  constexpr size_t kRows = 200;
+  constexpr size_t kCallBytes = kRows * kSampleWidth * sizeof(float);
+  FakeCall a(kRows, 1), b(kRows, 2);
+  {
+    const ShortMemory memory(2 * kCallBytes);
+    RunTogether({&a, &b}, {.max_batch = 2 * kRows});
+  }
+  EXPECT_THAT(*a.answer, IsOk());
+  EXPECT_THAT(*b.answer, IsOk());
+  EXPECT_THAT(runs_, ElementsAre(kRows, kRows));
+}
+
+TEST_F(ScoreQueueTest, WithoutMemoryForACallTheCallerIsToldAndTheWorkerGoesOn) {
+  constexpr size_t kRows = 200;
+  FakeCall large(kRows), small(1);
+  {
+    const ShortMemory memory(kRows * kSampleWidth * sizeof(float));
+    RunTogether({&large, &small}, {.max_batch = 1});
+  }
+  EXPECT_THAT(*large.answer, StatusIs(absl::StatusCode::kResourceExhausted, "features: no memory"));
+  EXPECT_THAT(*small.answer, IsOk());
+}
+
+TEST_F(ScoreQueueTest, AHeadThatThrowsFailsItsBatch) {
+  scorer_ = [](auto, auto) -> absl::StatusOr<model::ScoreBatch> { throw std::bad_alloc(); };
+  FakeCall a(1);
+  RunTogether({&a});
+  EXPECT_THAT(*a.answer, StatusIs(absl::StatusCode::kResourceExhausted, "apple: no memory"));
 }
 
 /// A queue whose one worker is busy with a first call until Release().

@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/testing/allocations.h"
 #include "tests/testing/expert_samples.h"
 #include "tests/testing/status_matchers.h"
 
@@ -26,6 +27,7 @@ using ::testing::Pointwise;
 using testing::SampleFeatures;
 using testing::SampleScores;
 using testing::SampleSpec;
+using testing::ShortMemory;
 using testing::StatusIs;
 using testing::WholeBatch;
 
@@ -270,6 +272,14 @@ TEST(PicturesTest, TravelAsTheirPixels) {
                        HasSubstr("pictures were framed and resized as \"fedcba9876543210\"")));
 }
 
+TEST(WriteRequestTest, WithoutMemoryForTheRowsIsRefusedAndNotThrown) {
+  const SubBatch batch = WholeBatch(SampleFeatures(200));
+  v1::ScoreRequest request;
+  const ShortMemory memory(200 * kSampleWidth * sizeof(float));
+  EXPECT_THAT(WriteRequest(batch, SampleSpec(), v1::FP32, request),
+              StatusIs(absl::StatusCode::kResourceExhausted, "apple: no memory"));
+}
+
 TEST(WriteRequestTest, RefusesViewsOfAnotherKindAndNone) {
   v1::ScoreRequest request;
   EXPECT_THAT(WriteRequest({SampleFeatures(1), {0}}, PictureSpec(), v1::FP32, request),
@@ -335,6 +345,14 @@ INSTANTIATE_TEST_SUITE_P(
         ResponseFault{"EnergyNaN", [](auto& r) { r.mutable_rows(1)->set_energy(kNaN); },
                       "energy of nan for row 1"}),
     [](const auto& param_info) { return param_info.param.name; });
+
+TEST(ResponseTest, WithoutMemoryForTheRowsIsRefusedAndNotThrown) {
+  v1::ScoreResponse response;
+  WriteResponse(SoundScores(200), 0, 200, "7", response);
+  const ShortMemory memory(200 * 3 * sizeof(float));
+  EXPECT_THAT(ReadResponse(response, 200, 3),
+              StatusIs(absl::StatusCode::kResourceExhausted, "reading the scores: no memory"));
+}
 
 TEST(ResponseTest, TakesAMaskedClass) {
   v1::ScoreResponse response;

@@ -12,8 +12,8 @@
 
 #include "core/clock.h"
 #include "router/gather.h"
+#include "tests/testing/allocations.h"
 #include "tests/testing/status_matchers.h"
-#include "tests/unit/router/allocations.h"
 #include "tests/unit/router/line.h"
 
 namespace orchard::router {
@@ -172,7 +172,7 @@ TEST_F(DemandMeterTest, CountsWhatManyThreadsWant) {
 }
 
 TEST_F(DemandMeterTest, WantingAllocatesNothing) {
-  EXPECT_EQ(testing::CountAllocations([&] {
+  EXPECT_EQ(orchard::testing::CountAllocations([&] {
               for (int second = 0; second < 200; ++second) meter_.Wanted(0, now_ + second * 1s);
             }),
             0U);

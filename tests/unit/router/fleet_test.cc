@@ -11,9 +11,9 @@
 #include <prometheus/registry.h>
 
 #include "router/fleet_metrics.h"
+#include "tests/testing/allocations.h"
 #include "tests/testing/fake_expert.h"
 #include "tests/testing/status_matchers.h"
-#include "tests/unit/router/allocations.h"
 
 namespace orchard::router {
 namespace {
@@ -47,7 +47,7 @@ TEST(ExpertFleetTest, AskingWhoIsMissingAllocatesNothing) {
   }
   const ExpertFleet fleet(std::move(experts));
   std::vector<std::optional<experts::MissingReason>> unavailable(fleet.domains());
-  EXPECT_EQ(testing::CountAllocations([&] { fleet.Unavailable(unavailable); }), 0U);
+  EXPECT_EQ(orchard::testing::CountAllocations([&] { fleet.Unavailable(unavailable); }), 0U);
   EXPECT_EQ(unavailable[7], experts::MissingReason::kDown);
   EXPECT_EQ(unavailable[8], std::nullopt);
 }

@@ -88,6 +88,7 @@ class Line {
     std::vector<bool> has_expert = {true, true, true};
     std::unique_ptr<experts::Expert> rice_expert = nullptr;  ///< instead of a FakeExpert
     std::vector<Observer*> observers = {};
+    vision::Profile profile = {.shorter_side = 4, .crop = 4};
     std::vector<PictureView> picture_views = {};  ///< as ServedModel::Parts
     std::vector<std::optional<size_t>> picture_view_of = {};
   };
@@ -189,7 +190,7 @@ class Line {
     ServedModel::Parts parts{
         .manifest = SmallManifest(),
         .catalogue = catalogue_,
-        .profile = vision::Profile{.shorter_side = 4, .crop = 4},
+        .profile = options_.profile,
         .picture_views = options_.picture_views,
         .picture_view_of = options_.picture_view_of,
         .encode = std::move(encode),

@@ -10,8 +10,8 @@
 
 #include "router/fleet.h"
 #include "router/gather.h"
+#include "tests/testing/allocations.h"
 #include "tests/testing/fake_expert.h"
-#include "tests/unit/router/allocations.h"
 
 /// A planning step as the scatter takes it: who is up, and which of them one picture asks next.
 
@@ -71,7 +71,7 @@ class PlanningTest : public ::testing::TestWithParam<moe::PolicyKind> {
     Steps steps;
     while (true) {
       std::span<const size_t> wave;
-      steps.allocations += testing::CountAllocations([&] {
+      steps.allocations += orchard::testing::CountAllocations([&] {
         fleet_.Unavailable(unavailable_);
         wave = gather.Next(unavailable_, room_);
       });

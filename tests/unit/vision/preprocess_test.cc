@@ -218,6 +218,23 @@ TEST(DecodeForEncoder, IsDecodeThenFitToEncoder) {
   }
 }
 
+TEST(Fit, IsFitToEncoderInMemoryOfItsOwn) {
+  const Image image = DrawLeaf(90, 60, 2);
+  const Profile profile{.shorter_side = 32, .crop = 28};
+  const auto pixels = Fit(image, profile);
+  ASSERT_THAT(pixels, IsOk());
+  EXPECT_EQ(*pixels, Preprocess(image, profile));
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST(Fit, ThrowsNothingWithoutMemory) {
+  // More than a process can address: no machine has it. (A sanitizer ends the process instead.)
+  constexpr size_t kSide = size_t{1} << 23;
+  EXPECT_THAT(Fit(DrawLeaf(9, 6, 2), {.shorter_side = kSide, .crop = kSide}),
+              StatusIs(absl::StatusCode::kResourceExhausted, "resizing the picture: no memory"));
+}
+#endif
+
 TEST(DecodeForEncoder, PassesTheReasonOn) {
   Bytes out(56 * 56 * 3);
   EXPECT_THAT(DecodeForEncoder("nonsense", {}, {.shorter_side = 64, .crop = 56}, out),
