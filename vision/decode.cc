@@ -175,9 +175,11 @@ void SwapRedBlue(std::span<std::uint8_t> bytes) {
   for (size_t i = 0; i + 2 < bytes.size(); i += 3) std::swap(bytes[i], bytes[i + 2]);
 }
 
-absl::StatusOr<Pixels> DecodePixels(std::string_view bytes, const Limits& limits, size_t enough) {
+absl::StatusOr<Pixels> DecodePixels(std::string_view bytes, const Limits& limits, size_t enough,
+                                    After after) {
   return core::WithoutThrowing("decoding the picture", [&]() -> absl::StatusOr<Pixels> {
-    ORCHARD_ASSIGN_OR_RETURN(const Container container, ReadWithinLimits(bytes, limits, enough));
+    ORCHARD_ASSIGN_OR_RETURN(const Container container,
+                             ReadWithinLimits(bytes, limits, enough, after));
     ORCHARD_ASSIGN_OR_RETURN(cv::Mat upright, ReadUprightTellingWhy(bytes, container, enough));
     return Pixels{.mat = std::move(upright), .bgr = container.header.format != Format::kJpeg};
   });
@@ -186,18 +188,18 @@ absl::StatusOr<Pixels> DecodePixels(std::string_view bytes, const Limits& limits
 }  // namespace internal
 
 absl::StatusOr<std::uint64_t> DecodeCost(std::string_view bytes, const Limits& limits,
-                                         size_t enough) {
+                                         size_t enough, After after) {
   return core::WithoutThrowing(
       "reading the picture's headers", [&]() -> absl::StatusOr<std::uint64_t> {
         ORCHARD_ASSIGN_OR_RETURN(const internal::Container container,
-                                 internal::ReadWithinLimits(bytes, limits, enough));
-        return internal::PeakBytes(container, bytes.size(), enough);
+                                 internal::ReadWithinLimits(bytes, limits, enough, after));
+        return internal::PeakBytes(container, bytes.size(), enough, after);
       });
 }
 
 absl::StatusOr<Image> Decode(std::string_view bytes, const Limits& limits, size_t enough) {
   ORCHARD_ASSIGN_OR_RETURN(const internal::Pixels pixels,
-                           internal::DecodePixels(bytes, limits, enough));
+                           internal::DecodePixels(bytes, limits, enough, After::kKeep));
   return core::WithoutThrowing("copying the picture", [&]() -> absl::StatusOr<Image> {
     const std::span<const std::uint8_t> stored = internal::Bytes(pixels.mat);
     Image image{.width = static_cast<size_t>(pixels.mat.cols),

@@ -11,13 +11,19 @@
 
 namespace orchard::vision {
 
+/// What becomes of decoded pixels, on which the memory at the peak depends.
+enum class After : std::uint8_t {
+  kFit,   ///< DecodeForEncoder(): they are resized and let go
+  kKeep,  ///< Decode(): they are copied into memory of their own
+};
+
 /// What is refused before any pixel is decoded. A JPEG's scans times its pixels may be 16 times
 /// `max_pixels`, because each scan is a pass over all of them.
 struct Limits {
   std::uint64_t max_bytes = 16ULL << 20;          ///< of the file
   std::uint64_t max_pixels = 50'000'000;          ///< width times height, from the header
   std::uint64_t max_side = 32768;                 ///< pixels
-  std::uint64_t max_decode_bytes = 256ULL << 20;  ///< memory, as DecodeCost() estimates it
+  std::uint64_t max_decode_bytes = 256ULL << 20;  ///< memory at the peak, as DecodeCost()
   std::vector<Format> formats = {Format::kJpeg, Format::kPng, Format::kWebp};
 };
 
@@ -41,15 +47,15 @@ struct Limits {
 /// bit rarely causes. libpng says a line about damaged pixels on stderr.
 absl::StatusOr<Image> Decode(std::string_view bytes, const Limits& limits, size_t enough);
 
-/// Memory that DecodeForEncoder() holds at its peak for this picture besides its bytes, from its
-/// headers alone: no pixel is decoded. Where they leave a choice it is the most that programs'
-/// files take, within a few per cent; what a crafted lossless WebP may take is more (SECURITY.md).
-/// Decode() copies the result once more, 3 bytes a pixel.
+/// Memory that is held at the peak for this picture besides its bytes, from its headers alone: no
+/// pixel is decoded. Where they leave a choice it is the most that programs' files take, within a
+/// few per cent; what a crafted lossless WebP may take is more (SECURITY.md). `after`: by
+/// DecodeForEncoder(), or by Decode(), whose result is there twice for a moment.
 ///
 /// `enough` as for Decode(); DecodeForEncoder() passes its profile's `shorter_side`. Linear in the
 /// bytes, some 0.1 ms for a photograph. Thread-safe. Errors: those that Decode() gives before it
 /// decodes.
 absl::StatusOr<std::uint64_t> DecodeCost(std::string_view bytes, const Limits& limits,
-                                         size_t enough);
+                                         size_t enough, After after = After::kFit);
 
 }  // namespace orchard::vision

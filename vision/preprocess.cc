@@ -70,8 +70,9 @@ Image CutOut(const Image& image, const Area& area, size_t columns, size_t rows) 
 
 absl::Status DecodeForEncoder(std::string_view bytes, const Limits& limits, const Profile& profile,
                               std::span<std::uint8_t> out) {
-  ORCHARD_ASSIGN_OR_RETURN(const internal::Pixels pixels,
-                           internal::DecodePixels(bytes, limits, profile.shorter_side));
+  ORCHARD_ASSIGN_OR_RETURN(
+      const internal::Pixels pixels,
+      internal::DecodePixels(bytes, limits, profile.shorter_side, After::kFit));
   return core::WithoutThrowing("resizing the picture", [&] {
     FitBytesToEncoder(internal::Bytes(pixels.mat), static_cast<size_t>(pixels.mat.cols),
                       static_cast<size_t>(pixels.mat.rows), profile, out);

@@ -33,11 +33,15 @@ std::uint64_t WithTurn(const Header& header, std::uint64_t while_decoding, std::
   return header.orientation > 1 ? std::max(while_decoding, 2 * rgb) : while_decoding;
 }
 
+/// Of the decoded picture.
+std::uint64_t RgbBytes(const Header& header, size_t enough) {
+  const std::uint64_t shrink = header.format == Format::kJpeg ? JpegShrink(header, enough) : 1;
+  return (header.width + shrink - 1) / shrink * ((header.height + shrink - 1) / shrink) * kRgb;
+}
+
 std::uint64_t JpegBytes(const Container& container, size_t enough) {
   const Header& header = container.header;
-  const std::uint64_t shrink = JpegShrink(header, enough);
-  const std::uint64_t rgb =
-      (header.width + shrink - 1) / shrink * ((header.height + shrink - 1) / shrink) * kRgb;
+  const std::uint64_t rgb = RgbBytes(header, enough);
   constexpr std::uint64_t kBlockBytes = 64 * 2;
   const std::uint64_t kept = container.jpeg.several_scans ? container.jpeg.blocks * kBlockBytes : 0;
   return WithTurn(header, kept + rgb, rgb);
@@ -110,8 +114,8 @@ std::string_view Remedy(const Container& container) {
 }
 
 absl::Status CheckCost(const Container& container, std::uint64_t file_bytes, const Limits& limits,
-                       size_t enough) {
-  const std::uint64_t cost = PeakBytes(container, file_bytes, enough);
+                       size_t enough, After after) {
+  const std::uint64_t cost = PeakBytes(container, file_bytes, enough, after);
   if (cost <= limits.max_decode_bytes) return absl::OkStatus();
   return Refuse("the picture has ", container.header.width, "x", container.header.height,
                 " pixels, and to decode such a ", WrittenName(container.header.format), " takes ",
@@ -119,28 +123,36 @@ absl::Status CheckCost(const Container& container, std::uint64_t file_bytes, con
                 Remedy(container));
 }
 
-}  // namespace
-
-std::uint64_t PeakBytes(const Container& container, std::uint64_t file_bytes, size_t enough) {
-  const Header& header = container.header;
-  const std::uint64_t rows = kFixedBytes + header.width * kColumnBytes;
-  const std::uint64_t rgb = header.width * header.height * kRgb;
-  switch (header.format) {
+/// Until the pixels are there.
+std::uint64_t DecodingBytes(const Container& container, std::uint64_t file_bytes, size_t enough) {
+  switch (container.header.format) {
     case Format::kJpeg:
-      return rows + JpegBytes(container, enough);
+      return JpegBytes(container, enough);
     case Format::kPng:
-      return rows + PngBytes(container, file_bytes);
+      return PngBytes(container, file_bytes);
     case Format::kWebp:
-      return rows + WebpBytes(container, file_bytes);
+      return WebpBytes(container, file_bytes);
     case Format::kBmp:
     case Format::kPpm:
-      return rows + rgb;
+      break;
   }
-  return rows + rgb;
+  return RgbBytes(container.header, enough);
+}
+
+}  // namespace
+
+/// What decoding held besides the pixels is free when they are copied, but of other sizes, and
+/// malloc is told to keep it: it counts with the copy.
+std::uint64_t PeakBytes(const Container& container, std::uint64_t file_bytes, size_t enough,
+                        After after) {
+  const Header& header = container.header;
+  const std::uint64_t copy = after == After::kKeep ? RgbBytes(header, enough) : 0;
+  return kFixedBytes + header.width * kColumnBytes + DecodingBytes(container, file_bytes, enough) +
+         copy;
 }
 
 absl::StatusOr<Container> ReadWithinLimits(std::string_view bytes, const Limits& limits,
-                                           size_t enough) {
+                                           size_t enough, After after) {
   if (bytes.size() > limits.max_bytes) {
     return Refuse("the picture has ", bytes.size(), " bytes; the limit is ", limits.max_bytes,
                   ": shrink it or compress it more");
@@ -150,7 +162,7 @@ absl::StatusOr<Container> ReadWithinLimits(std::string_view bytes, const Limits&
   ORCHARD_RETURN_IF_ERROR(CheckSize(container.header, limits));
   ORCHARD_RETURN_IF_ERROR(container.whole);
   ORCHARD_RETURN_IF_ERROR(CheckScans(container, limits));
-  ORCHARD_RETURN_IF_ERROR(CheckCost(container, bytes.size(), limits, enough));
+  ORCHARD_RETURN_IF_ERROR(CheckCost(container, bytes.size(), limits, enough, after));
   return container;
 }
 

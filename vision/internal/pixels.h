@@ -22,8 +22,9 @@ struct Pixels {
 };
 
 /// Decode(), before red and blue are swapped: whoever shrinks the picture swaps afterwards, when
-/// there is less to swap. JPEGs come as RGB.
-absl::StatusOr<Pixels> DecodePixels(std::string_view bytes, const Limits& limits, size_t enough);
+/// there is less to swap. JPEGs come as RGB. `after`: what the caller is about to do.
+absl::StatusOr<Pixels> DecodePixels(std::string_view bytes, const Limits& limits, size_t enough,
+                                    After after);
 
 /// The bytes of a picture, [rows, cols, 3].
 inline std::span<const std::uint8_t> Bytes(const cv::Mat& pixels) {

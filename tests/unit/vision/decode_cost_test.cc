@@ -40,8 +40,13 @@ Limits Generous() {
           .formats = {kAllFormats.begin(), kAllFormats.end()}};
 }
 
+bool Decodes(const std::string& bytes, After after, std::vector<std::uint8_t>& out) {
+  if (after == After::kFit) return DecodeForEncoder(bytes, Generous(), kProfile, out).ok();
+  return Decode(bytes, Generous(), kProfile.shorter_side).ok();
+}
+
 /// Bytes that a process of its own takes at its peak for decoding, above what it began with.
-std::uint64_t Measured(const std::string& bytes) {
+std::uint64_t Measured(const std::string& bytes, After after) {
   // Memory that drawing has left would be used again, and not be seen.
   mallopt(M_MMAP_THRESHOLD, 128 << 10);
   malloc_trim(0);
@@ -57,7 +62,7 @@ std::uint64_t Measured(const std::string& bytes) {
     };
     std::vector<std::uint8_t> out(kProfile.crop * kProfile.crop * 3);
     const std::uint64_t before = peak();
-    const bool decoded = DecodeForEncoder(bytes, Generous(), kProfile, out).ok();
+    const bool decoded = Decodes(bytes, after, out);
     const std::uint64_t taken = decoded ? peak() - before : 0;
     const bool told = write(ends[1], &taken, sizeof(taken)) == sizeof(taken);
     _exit(told ? 0 : 1);
@@ -89,15 +94,19 @@ TEST_P(CostTest, IsWhatDecodingTakes) {
   GTEST_SKIP() << "ThreadSanitizer takes memory of its own";
 #endif
   const std::string bytes = GetParam().draw();
-  const auto cost = DecodeCost(bytes, Generous(), kProfile.shorter_side);
-  ASSERT_THAT(cost, IsOk());
-  const std::uint64_t measured = Measured(bytes);
-  RecordProperty("estimated_kib", std::to_string(*cost >> 10));
-  RecordProperty("measured_kib", std::to_string(measured >> 10));
-  // Pages of the libraries that are touched for the first time count as well.
-  EXPECT_LE(measured, *cost + 6 * kMiB);
-  // An estimate far above the truth would refuse sound pictures.
-  EXPECT_GE(measured + measured / 3 + GetParam().above, *cost);
+  for (const After after : {After::kFit, After::kKeep}) {
+    const std::string kept = after == After::kKeep ? "kept_" : "";
+    SCOPED_TRACE(kept);
+    const auto cost = DecodeCost(bytes, Generous(), kProfile.shorter_side, after);
+    ASSERT_THAT(cost, IsOk());
+    const std::uint64_t measured = Measured(bytes, after);
+    RecordProperty(kept + "estimated_kib", std::to_string(*cost >> 10));
+    RecordProperty(kept + "measured_kib", std::to_string(measured >> 10));
+    // Pages of the libraries that are touched for the first time count as well.
+    EXPECT_LE(measured, *cost + 6 * kMiB);
+    // An estimate far above the truth would refuse sound pictures.
+    EXPECT_GE(measured + measured / 3 + GetParam().above, *cost);
+  }
 }
 
 std::vector<CostCase> Costs() {
@@ -157,7 +166,7 @@ TEST(DecodeCostTest, IsThatOfThePixelsThatAreNeeded) {
 TEST(DecodeCostTest, IsRefusedWithValueLimitAndRemedy) {
   const Image image = DrawPlain(1600, 1200, 9, 9, 9);
   const std::string progressive = t::EncodeJpeg(image, {.progressive = true});
-  const auto cost = DecodeCost(progressive, {}, 224);
+  const auto cost = DecodeCost(progressive, {}, 224, After::kKeep);
   ASSERT_THAT(cost, IsOk());
   EXPECT_THAT(Decode(progressive, {.max_decode_bytes = *cost}, 224), IsOk());
   const auto refusal =
@@ -166,11 +175,27 @@ TEST(DecodeCostTest, IsRefusedWithValueLimitAndRemedy) {
                                HasSubstr("the limit is " + std::to_string(*cost - 1)),
                                HasSubstr("save it as baseline, not progressive, or shrink it")));
   EXPECT_THAT(Decode(progressive, {.max_decode_bytes = *cost - 1}, 224), refusal);
-  EXPECT_THAT(DecodeCost(progressive, {.max_decode_bytes = *cost - 1}, 224), refusal);
+  EXPECT_THAT(DecodeCost(progressive, {.max_decode_bytes = *cost - 1}, 224, After::kKeep), refusal);
   // As baseline it takes a fraction.
   EXPECT_THAT(Decode(t::EncodeJpeg(image), {.max_decode_bytes = *cost / 4}, 224), IsOk());
   EXPECT_THAT(Decode(t::EncodePng(image), {.max_decode_bytes = kMiB}, 224),
               StatusIs(kInvalid, HasSubstr(": shrink it")));
+}
+
+TEST(DecodeCostTest, OfAPictureThatIsKeptIsThatOfItsCopyToo) {
+  const std::string ppm = t::EncodePpm(DrawPlain(1600, 1200, 9, 9, 9));
+  const Limits limits{.formats = {Format::kPpm}};
+  const auto fit = DecodeCost(ppm, limits, 224);
+  const auto keep = DecodeCost(ppm, limits, 224, After::kKeep);
+  ASSERT_THAT(fit, IsOk());
+  ASSERT_THAT(keep, IsOk());
+  EXPECT_EQ(*keep - *fit, 1600U * 1200 * 3);
+  Limits enough_to_fit = limits;
+  enough_to_fit.max_decode_bytes = *fit;
+  std::vector<std::uint8_t> out(kProfile.crop * kProfile.crop * 3);
+  EXPECT_THAT(DecodeForEncoder(ppm, enough_to_fit, kProfile, out), IsOk());
+  EXPECT_THAT(Decode(ppm, enough_to_fit, 224),
+              StatusIs(kInvalid, HasSubstr("takes " + std::to_string(*keep) + " bytes")));
 }
 
 /// A progressive JPEG of one component that only ever sends its first coefficients' highest bits.
