@@ -8,11 +8,11 @@
 #include "absl/strings/str_cat.h"
 
 #include "core/status.h"
+#include "core/text.h"
 #include "core/units.h"
 #include "experts/target.h"
 #include "model/manifest.h"
 #include "model/store.h"
-#include "server/cgroup.h"
 #include "vision/sniff.h"
 
 namespace orchard::router {
@@ -71,19 +71,32 @@ std::vector<std::pair<std::string, moe::PolicyKind>> DefaultPolicies() {
   return choices;
 }
 
-/// By what was set: as many as there would be had the machine as many cores as there are encoders.
-size_t DecodeWorkersFor(const Config& config) {
-  server::Allowance allowance = server::OwnAllowance();
+}  // namespace
+
+Config::Config(const server::Allowance& allowed) : allowance(allowed) {
+  max_decode_bytes = server::AtMostForDecoding(allowance, max_decode_bytes);
+  in_flight_bytes = server::PictureBytes(allowance);
+  encode_workers = server::DivideWorkers(allowance, max_decode_bytes).encode;
+}
+
+/// As many as there would be had the machine as many cores as there are encoders.
+size_t DecodeWorkers(const Config& config) {
+  if (config.decode_workers) return *config.decode_workers;
+  server::Allowance allowance = config.allowance;
   allowance.cpus = static_cast<double>(config.encode_workers);
   return server::DivideWorkers(allowance, config.max_decode_bytes).decode;
 }
 
-}  // namespace
-
-Config::Config() {
-  const server::Allowance allowance = server::OwnAllowance();
-  in_flight_bytes = server::PictureBytes(allowance);
-  encode_workers = server::DivideWorkers(allowance, max_decode_bytes).encode;
+std::string MemoryWarning(const Config& config) {
+  const std::optional<std::uint64_t> share = server::DecodingBytes(config.allowance);
+  const std::uint64_t bytes = DecodeWorkers(config) * config.max_decode_bytes;
+  if (!share || bytes <= *share) return "";
+  return absl::StrCat("--decode-workers of ", DecodeWorkers(config), " may take ",
+                      core::HumanBytes(bytes), " (--max-decode-bytes ",
+                      core::HumanBytes(config.max_decode_bytes), " each), and a quarter of the ",
+                      core::HumanBytes(*config.allowance.memory), " that this process may use is ",
+                      core::HumanBytes(*share),
+                      ": lower one of them, or raise the limit of the memory");
 }
 
 void Declare(server::Settings& settings, Config& config) {
@@ -165,7 +178,8 @@ void Declare(server::Settings& settings, Config& config) {
   settings
       .AddBytes("max-decode-bytes", config.max_decode_bytes,
                 "Most memory that decoding a picture may take, estimated from its headers.")
-      .Range(1 << 20, std::uint64_t{1} << 36);
+      .Range(1 << 20, std::uint64_t{1} << 36)
+      .DefaultText("256MiB, or a quarter of the memory where that is less");
   settings.Add("formats", config.formats, "What is accepted: jpeg, png, webp, bmp, ppm.")
       .Must(CheckFormat)
       .Placeholder("FORMAT");
@@ -275,7 +289,7 @@ absl::StatusOr<Engine::Config> EngineConfigOf(const Config& config) {
   engine.pipeline.in_flight = config.in_flight;
   engine.pipeline.queue = config.queue;
   engine.pipeline.in_flight_bytes = config.in_flight_bytes;
-  engine.pipeline.decode_workers = config.decode_workers.value_or(DecodeWorkersFor(config));
+  engine.pipeline.decode_workers = DecodeWorkers(config);
   engine.pipeline.encode_workers = config.encode_workers;
   engine.pipeline.max_batch = config.max_batch;
   engine.demand = {.window = config.demand_window, .target_utilisation = config.target_utilisation};

@@ -14,6 +14,7 @@
 #include "moe/policy.h"
 #include "router/engine.h"
 #include "rpc/tls.h"
+#include "server/cgroup.h"
 #include "server/process_config.h"
 #include "server/settings.h"
 
@@ -21,8 +22,10 @@ namespace orchard::router {
 
 /// The settings of orchard-router; what --help says.
 struct Config {
-  Config();
+  Config() : Config(server::OwnAllowance()) {}
+  explicit Config(const server::Allowance& allowed);
 
+  server::Allowance allowance;  ///< no setting: what this process may use, which defaults follow
   server::ProcessConfig process = server::RouterProcessConfig();
   std::vector<std::string> models;  ///< [NAME=]DIR; none: found from the executable
   moe::PolicyKind default_policy = moe::PolicyKind::kExact;
@@ -33,7 +36,7 @@ struct Config {
   rpc::TlsFiles expert_tls;  ///< of connections to experts; empty: plain
   std::uint64_t max_image_bytes = std::uint64_t{16} << 20;
   std::uint64_t max_pixels = 50'000'000;
-  std::uint64_t max_decode_bytes = 256ULL << 20;
+  std::uint64_t max_decode_bytes = 256ULL << 20;  ///< less where memory is short
   std::vector<std::string> formats = {"jpeg", "png", "webp"};
   std::chrono::milliseconds expert_timeout{2'000};
   std::chrono::milliseconds cold_start_wait{0};
@@ -53,6 +56,14 @@ struct Config {
 };
 
 void Declare(server::Settings& settings, Config& config);
+
+/// Threads that decode: as many as are set, otherwise by the encode workers and the memory.
+size_t DecodeWorkers(const Config& config);
+
+/// What the operator should know of memory before it runs out: that the decode workers, each with
+/// as much as a picture may take, go beyond what is for decoding (server/cgroup.h). With values and
+/// remedy; empty when all is well, as it is with the defaults.
+std::string MemoryWarning(const Config& config);
 
 /// The `expert` settings as they are now, read as at the start: from flags, variables, and the file
 /// that they name. `arguments`: without the program's name. Errors: those of Settings::Parse.

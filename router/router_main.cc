@@ -118,6 +118,12 @@ ExternalScaler::Options ScalerOptionsOf(const Config& config) {
   return options;
 }
 
+void WarnOfMemory(const Config& config) {
+  const std::string warning = MemoryWarning(config);
+  if (warning.empty()) return;
+  server::Log(server::LogLevel::kWarning, "memory_is_short", {{"reason", warning}});
+}
+
 int Serve(const Config& config, const std::vector<std::string>& arguments,
           server::Signals& signals) {
   server::ServiceProcess process(kProgram, core::kVersion, config.process, signals);
@@ -179,6 +185,7 @@ int Main(int argc, char** argv) {
   if (const std::optional<int> code = settings.ParseMain(argc, argv)) return *code;
   server::StartServiceLog(config.process.log_level, tuned);
   server::LogKernels(kernels);
+  WarnOfMemory(config);
   return Serve(config, {argv + 1, argv + argc}, signals);
 }
 

@@ -143,13 +143,21 @@ WorkerCounts DivideWorkers(const Allowance& allowance, std::uint64_t bytes_a_dec
   // A quota of 2.5 cores pays for two encoders, not for three.
   const double encode = std::max(1.0, std::floor(allowance.cpus));
   double decode = std::ceil(encode * kDecodersPerEncoder);
-  if (allowance.memory && bytes_a_decoder > 0) {
-    const double fit = std::floor(static_cast<double>(*allowance.memory / kQuarter) /
-                                  static_cast<double>(bytes_a_decoder));
-    decode = std::min(decode, fit);
+  const std::optional<std::uint64_t> bytes = DecodingBytes(allowance);
+  if (bytes && bytes_a_decoder > 0) {
+    decode = std::min(decode, static_cast<double>(*bytes / bytes_a_decoder));
   }
   return {.decode = static_cast<size_t>(std::max(1.0, decode)),
           .encode = static_cast<size_t>(encode)};
+}
+
+std::optional<std::uint64_t> DecodingBytes(const Allowance& allowance) {
+  if (!allowance.memory) return std::nullopt;
+  return *allowance.memory / kQuarter;
+}
+
+std::uint64_t AtMostForDecoding(const Allowance& allowance, std::uint64_t bytes) {
+  return std::min(bytes, DecodingBytes(allowance).value_or(bytes));
 }
 
 std::uint64_t PictureBytes(const Allowance& allowance) {

@@ -41,9 +41,17 @@ struct WorkerCounts {
 /// many (`orchard bench --concurrency 4` on two routers in turn). They wait when the encoder has
 /// enough (waiting_room.h), so that too many do no harm.
 ///
-/// Besides, what all decoders may hold at a time, `bytes_a_decoder` each, fits a quarter of the
-/// memory; one decoder there always is.
+/// Besides, what all decoders may hold at a time, `bytes_a_decoder` each, fits the memory that is
+/// for decoding; one decoder there always is.
 WorkerCounts DivideWorkers(const Allowance& allowance, std::uint64_t bytes_a_decoder);
+
+/// Memory for decoding, of all decoders together: a quarter of the allowed memory. Nothing: as much
+/// as there is.
+std::optional<std::uint64_t> DecodingBytes(const Allowance& allowance);
+
+/// `bytes`, or what is for decoding where that is less: what one decoder may hold, so that the one
+/// that there always is fits as well.
+std::uint64_t AtMostForDecoding(const Allowance& allowance, std::uint64_t bytes);
 
 /// Bytes of pictures in progress: a quarter of the allowed memory, or of the machine's. The rest is
 /// for the model, decoding, and what gRPC has received and not yet handed over.

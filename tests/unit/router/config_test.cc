@@ -220,6 +220,39 @@ TEST(RouterSettingsTest, AModelsNameIsCheckedBeforeItsFolder) {
   }
 }
 
+constexpr std::uint64_t kMiB = 1 << 20;
+
+TEST(RouterSettingsTest, DefaultsOfDecodingFitTheMemory) {
+  for (const std::uint64_t mib : {128, 256, 512, 700, 1024, 16384}) {
+    SCOPED_TRACE(mib);
+    const Config config({.cpus = 4.0, .memory = mib * kMiB});
+    EXPECT_EQ(config.max_decode_bytes, std::min<std::uint64_t>(256, mib / 4) * kMiB);
+    EXPECT_EQ(MemoryWarning(config), "");
+  }
+  const Config unlimited({.cpus = 4.0, .memory = {}});
+  EXPECT_EQ(unlimited.max_decode_bytes, 256 * kMiB);
+  EXPECT_EQ(MemoryWarning(unlimited), "");
+}
+
+TEST(RouterSettingsTest, DecodersThatMayNotFitTheMemoryAreWarnedOf) {
+  Config config({.cpus = 4.0, .memory = 2048 * kMiB});
+  ASSERT_THAT((Given{.flags = {"--decode-workers", "4"}, .variables = {}}.Into(config)), IsOk());
+  EXPECT_THAT(MemoryWarning(config),
+              AllOf(HasSubstr("--decode-workers of 4 may take 1.0 GiB"),
+                    HasSubstr("--max-decode-bytes 256.0 MiB"), HasSubstr("quarter of the 2.0 GiB"),
+                    HasSubstr("is 512.0 MiB")));
+  Config costly({.cpus = 4.0, .memory = 512 * kMiB});
+  ASSERT_THAT((Given{.flags = {"--max-decode-bytes", "256MiB"}, .variables = {}}.Into(costly)),
+              IsOk());
+  EXPECT_THAT(MemoryWarning(costly), HasSubstr("--decode-workers of 1 may take 256.0 MiB"));
+  Config small({.cpus = 4.0, .memory = 2048 * kMiB});
+  ASSERT_THAT(
+      (Given{.flags = {"--decode-workers", "4", "--max-decode-bytes", "128MiB"}, .variables = {}}
+           .Into(small)),
+      IsOk());
+  EXPECT_EQ(MemoryWarning(small), "");
+}
+
 TEST(RouterSettingsTest, WhatAPictureWaitsForIsRememberedAsLong) {
   Config config;
   EXPECT_THAT((Given{.flags = {"--cold-start-wait", "45s"}, .variables = {}}.Into(config)),

@@ -144,6 +144,21 @@ TEST(DivideWorkersTest, GivesEveryWholeCoreAnEncoderAndAsManyDecodersAsFitTheMem
   }
 }
 
+TEST(AtMostForDecodingTest, WhatAllDecodersHoldFitsAQuarterOfAnyMemory) {
+  for (const std::uint64_t memory :
+       {kGiB / 8, kGiB / 4, kGiB / 2, 700 * kGiB / 1024, kGiB, 3 * kGiB, 64 * kGiB}) {
+    SCOPED_TRACE(memory);
+    const Allowance allowance{.cpus = 8.0, .memory = memory};
+    const std::uint64_t bytes = AtMostForDecoding(allowance, kGiB / 4);
+    EXPECT_LE(bytes, kGiB / 4);
+    EXPECT_LE(DivideWorkers(allowance, bytes).decode * bytes, memory / 4);
+    EXPECT_EQ(DecodingBytes(allowance), memory / 4);
+  }
+  EXPECT_EQ(AtMostForDecoding({.memory = kGiB}, kGiB / 4), kGiB / 4);
+  EXPECT_EQ(AtMostForDecoding({}, kGiB / 4), kGiB / 4);
+  EXPECT_EQ(DecodingBytes({}), std::nullopt);
+}
+
 TEST(AtMostAnEighthTest, FitsASmallMemoryAndLeavesALargeOne) {
   EXPECT_EQ(AtMostAnEighth({.memory = kGiB}, kGiB / 2), kGiB / 8);
   EXPECT_EQ(AtMostAnEighth({.memory = 64 * kGiB}, kGiB / 2), kGiB / 2);
