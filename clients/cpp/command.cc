@@ -10,8 +10,8 @@
 #include "absl/strings/str_replace.h"
 #include <CLI/CLI.hpp>
 
-#include "clients/cpp/display.h"
 #include "clients/cpp/policy.h"
+#include "core/printable.h"
 #include "core/units.h"
 
 namespace orchard::client {
@@ -143,7 +143,7 @@ absl::Status WriteAnswer(std::ostream& out, std::string_view text) {
 }
 
 void WriteFault(std::ostream& err, std::string_view line) {
-  err << "orchard: " << Printable(line) << '\n' << std::flush;
+  err << "orchard: " << core::Printable(line) << '\n' << std::flush;
 }
 
 std::string Reason(const absl::Status& status) {

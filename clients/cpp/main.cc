@@ -14,7 +14,7 @@
 #include "clients/cpp/bench_command.h"
 #include "clients/cpp/classify_command.h"
 #include "clients/cpp/describe_command.h"
-#include "clients/cpp/display.h"
+#include "core/printable.h"
 #include "core/version.h"
 
 namespace {
@@ -26,7 +26,7 @@ int ParseFailure(const CLI::App& app, const CLI::ParseError& error) {
   // It repeats what was typed, or what a shell made of a folder: shown, not obeyed.
   std::istringstream lines(fault.str());
   for (std::string line; std::getline(lines, line);) {
-    std::cerr << orchard::client::Printable(line) << '\n';
+    std::cerr << orchard::core::Printable(line) << '\n';
   }
   return orchard::client::kUsage;
 }

@@ -9,6 +9,7 @@
 
 #include "clients/cpp/display.h"
 #include "clients/cpp/policy.h"
+#include "core/printable.h"
 #include "core/text.h"
 #include "nlohmann/json.hpp"
 
@@ -79,7 +80,7 @@ std::string OutcomeText(const v1::ClassifyResponse& response) {
 
 /// A column: `text` shown as text, filled with spaces.
 std::string Cell(const std::string& text, size_t columns) {
-  return PadTo(Printable(text), columns);
+  return PadTo(core::Printable(text), columns);
 }
 
 Json Endpoints(const v1::DomainDescription& domain) {
@@ -169,11 +170,11 @@ std::string AnswerJson(const std::string& file, const v1::ClassifyResponse& resp
       {"latency_ms", latency_ms},
       {"stages_ms", Stages(response.timings())}};
   // File names need not be UTF-8; a line must come out all the same.
-  return PrintableJson(
+  return core::PrintableJson(
       answer.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace));
 }
 
-size_t FileWidth(const std::string& file) { return DisplayWidth(Printable(file)); }
+size_t FileWidth(const std::string& file) { return DisplayWidth(core::Printable(file)); }
 
 std::string AnswerHeading(size_t file_width) {
   return absl::StrFormat("%s  %-20s  %6s  %-14s  %s", PadTo("file", file_width), "class", "prob.",
@@ -186,7 +187,7 @@ std::string AnswerLine(const std::string& file, const v1::ClassifyResponse& resp
       response.predictions().empty() ? v1::Prediction() : response.predictions(0);
   return absl::StrFormat("%s  %s  %6.4f  %s  %s", Cell(file, file_width), Cell(first.label(), 20),
                          first.probability(), Cell(first.domain(), 14),
-                         Printable(OutcomeText(response)));
+                         core::Printable(OutcomeText(response)));
 }
 
 std::string DescriptionJson(const v1::ModelDescription& model) {
@@ -230,14 +231,14 @@ std::string DescriptionJson(const v1::ModelDescription& model) {
         {"max_stream_in_flight", limits.max_stream_in_flight()},
         {"formats", std::vector<std::string>(limits.formats().begin(), limits.formats().end())}}},
       {"evaluation", EvaluationJson(model.evaluation())}};
-  return PrintableJson(
+  return core::PrintableJson(
       description.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace));
 }
 
 std::string DescriptionText(const v1::ModelDescription& model) {
-  std::string text =
-      absl::StrFormat("model %s/%s, encoder %s\n\n", Printable(model.name()),
-                      Printable(model.version()), Printable(model.encoder_fingerprint()));
+  std::string text = absl::StrFormat("model %s/%s, encoder %s\n\n", core::Printable(model.name()),
+                                     core::Printable(model.version()),
+                                     core::Printable(model.encoder_fingerprint()));
   absl::StrAppendFormat(&text, "%-16s  %-12s  %7s  %s\n", "domain", "branch", "classes", "");
   for (const v1::DomainDescription& domain : model.domains()) {
     absl::StrAppendFormat(&text, "%s  %s  %7d  %s\n", Cell(domain.name(), 16),
@@ -249,10 +250,10 @@ std::string DescriptionText(const v1::ModelDescription& model) {
   absl::StrAppendFormat(&text, "\ndefault policy %s; pictures up to %s and %.1f megapixels (%s)\n",
                         PolicyName(defaults.policy()), core::HumanBytes(limits.max_image_bytes()),
                         static_cast<double>(limits.max_pixels()) / 1e6,
-                        Printable(absl::StrJoin(limits.formats(), ", ")));
+                        core::Printable(absl::StrJoin(limits.formats(), ", ")));
   const v1::Evaluation& evaluation = model.evaluation();
   if (evaluation.domains().empty()) return text;
-  absl::StrAppendFormat(&text, "\nmeasured on %s\n", Printable(evaluation.data()));
+  absl::StrAppendFormat(&text, "\nmeasured on %s\n", core::Printable(evaluation.data()));
   for (const v1::DomainEvaluation& domain : evaluation.domains()) {
     absl::StrAppendFormat(&text, "  %s  %5.1f %%  (%d of %d)\n", Cell(domain.domain(), 16),
                           Percent(domain.routed()), domain.routed().hits(),
@@ -271,8 +272,8 @@ std::string ModelsJson(const v1::ModelDescription& model) {
          {"version", one.version()},
          {"domains", std::vector<std::string>(one.domains().begin(), one.domains().end())}});
   }
-  return PrintableJson(Json{{"models", models}}.dump(2, ' ', /*ensure_ascii=*/false,
-                                                     Json::error_handler_t::replace));
+  return core::PrintableJson(Json{{"models", models}}.dump(2, ' ', /*ensure_ascii=*/false,
+                                                           Json::error_handler_t::replace));
 }
 
 std::string ModelsText(const v1::ModelDescription& model) {
@@ -282,7 +283,7 @@ std::string ModelsText(const v1::ModelDescription& model) {
   std::string text = absl::StrFormat("%s  %-7s  %s\n", PadTo("model", width), "version", "domains");
   for (const v1::ModelName& one : models) {
     absl::StrAppendFormat(&text, "%s  %s  %s\n", Cell(one.name(), width), Cell(one.version(), 7),
-                          Printable(absl::StrJoin(one.domains(), ", ")));
+                          core::Printable(absl::StrJoin(one.domains(), ", ")));
   }
   return text;
 }
@@ -306,7 +307,8 @@ std::string EndpointsText(const v1::ModelDescription& model) {
       absl::StrAppendFormat(&text, "%s  %s  %s  %9d  %7.1f ms  %s  %s\n", Cell(domain.name(), 16),
                             Cell(endpoint.address(), address_width), Cell(endpoint.state(), 10),
                             endpoint.in_flight(), endpoint.latency_ms(),
-                            Cell(endpoint.part_version(), 12), Printable(endpoint.fingerprint()));
+                            Cell(endpoint.part_version(), 12),
+                            core::Printable(endpoint.fingerprint()));
     }
   }
   return text;

@@ -14,7 +14,7 @@ std::string AnswerJson(const std::string& file, const v1::ClassifyResponse& resp
 
 /// One answer as an aligned line for people: file, class, probability, domain, outcome; degraded
 /// answers say what is missing, and why where the server says it. Names and the server's words are
-/// shown as text (Printable). `file_width`: columns of the widest FileWidth.
+/// shown as text (core::Printable). `file_width`: columns of the widest FileWidth.
 std::string AnswerLine(const std::string& file, const v1::ClassifyResponse& response,
                        size_t file_width);
 

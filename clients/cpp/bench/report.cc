@@ -8,6 +8,7 @@
 
 #include "clients/cpp/display.h"
 #include "core/clock.h"
+#include "core/printable.h"
 #include "core/units.h"
 #include "nlohmann/json.hpp"
 
@@ -56,7 +57,7 @@ Json Stages(const Tally& tally) {
 }
 
 std::string CountsText(const std::map<std::string, std::uint64_t>& counts) {
-  return Printable(absl::StrJoin(counts, ", ", [](std::string* out, const auto& entry) {
+  return core::Printable(absl::StrJoin(counts, ", ", [](std::string* out, const auto& entry) {
     absl::StrAppend(out, entry.first, " ", entry.second);
   }));
 }
@@ -79,7 +80,7 @@ std::string PlanText(const LoadReport& report) {
           : absl::StrFormat("closed loop, %d under way", plan.concurrency);
   return absl::StrFormat("%s, %d %s, %s\nwarm-up %s, measured %.2f s, timeout %s\n\n", loop,
                          report.pictures, report.pictures == 1 ? "picture" : "pictures",
-                         Printable(absl::StrJoin(report.servers, ", ")),
+                         core::Printable(absl::StrJoin(report.servers, ", ")),
                          core::FormatDuration(plan.warm_up), report.result.window.count(),
                          core::FormatDuration(plan.timeout));
 }
@@ -126,7 +127,8 @@ std::string LoadJson(const LoadReport& report) {
                      {"failed_latency_ms", Times(tally.failed_latency)},
                      {"lag_ms", Times(tally.lag)},
                      {"stages_ms", Stages(tally)}};
-  return PrintableJson(json.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace));
+  return core::PrintableJson(
+      json.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace));
 }
 
 std::string LoadText(const LoadReport& report) {
