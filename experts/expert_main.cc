@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 
 #include "core/blas_kernels.h"
+#include "core/inherited.h"
 #include "core/status.h"
 #include "experts/expert_service.h"
 #include "experts/served_head.h"
@@ -106,7 +107,7 @@ absl::StatusOr<Served> Load(const Config& config) {
 }
 
 int Main(int argc, char** argv) {
-  server::PutInheritedRight();
+  core::PutInheritedRight();
   const absl::Status tuned = server::TuneAllocator();
   Config config;
   server::Settings settings(kProgram, ORCHARD_VERSION, "Serves the experts of a model over gRPC.");

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 
 #include "core/blas_kernels.h"
+#include "core/inherited.h"
 #include "core/status.h"
 #include "core/version.h"
 #include "experts/target.h"
@@ -169,7 +170,7 @@ int Serve(const Config& config, const std::vector<std::string>& arguments,
 }
 
 int Main(int argc, char** argv) {
-  server::PutInheritedRight();
+  core::PutInheritedRight();
   const absl::Status tuned = server::TuneAllocator();
   Config config;
   server::Settings settings(kProgram, core::kVersion,

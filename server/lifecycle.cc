@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -51,22 +50,6 @@ void OnSignal(int signal) {
 }
 
 }  // namespace
-
-void PutInheritedRight() {
-  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
-    // The lowest free number is this one. Kept for good, and by children.
-    [[maybe_unused]] const int opened = open("/dev/null", O_RDWR);  // NOLINT(android-cloexec-open)
-  }
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  rlimit files{};
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
-}
 
 Signals::Signals() {
   if (pipe2(wake_pipe.data(), O_CLOEXEC | O_NONBLOCK) != 0) {

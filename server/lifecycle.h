@@ -6,21 +6,14 @@
 #include <optional>
 
 /// \file
-/// How a process begins and ends. It begins by putting right what it inherited. On SIGTERM or
-/// SIGINT it says that it is not ready, keeps serving until the world has noticed, finishes what is
-/// in flight, and exits 0. Source: serving.md section 1.6.
+/// How a process ends (how it begins: core/inherited.h). On SIGTERM or SIGINT it says that it is
+/// not ready, keeps serving until the world has noticed, finishes what is in flight, and exits 0.
+/// Source: serving.md section 1.6.
 
 namespace orchard::server {
 
-/// Makes nothing of what a parent left behind: descriptors 0 to 2 that are closed become /dev/null
-/// (else a socket gets the number, and log lines go to a caller), blocked signals are unblocked,
-/// and the limit of open files is raised as far as it may be (nothing here uses select()). What is
-/// still inherited: the working folder, the environment (ORCHARD_… and gRPC's own GRPC_…), and the
-/// umask, for a service writes no files. Before anything opens a file or starts a thread.
-void PutInheritedRight();
-
 /// Catches SIGTERM, SIGINT and SIGHUP from its construction on, whatever the parent did with them,
-/// and ignores SIGPIPE. First thing in main, by way of PutInheritedRight().
+/// and ignores SIGPIPE. Right after core::PutInheritedRight().
 ///
 /// The first signal is remembered and wakes Wait(). The second ends the process at once with exit
 /// code 128 + signal, from the handler itself, whatever the other threads do, also while a model is

@@ -12,7 +12,7 @@
 ///   allocator.h        malloc, first thing in main
 ///   kernels.h          the line about OpenBLAS's kernels, when they are slow
 ///   cgroup.h           what the process may use of the machine, and how many workers follow
-///   lifecycle.h        what is inherited, signals, the drain
+///   lifecycle.h        signals, the drain
 ///   credentials.h      TLS of listeners and channels, from files that may change
 ///   grpc_host.h        the gRPC server: connections, limits, health, reflection, heartbeat
 ///   http.h             /healthz, /readyz, /metrics
@@ -26,7 +26,7 @@
 /// A main, whole:
 ///
 ///   int main(int argc, char** argv) {
-///     orchard::server::PutInheritedRight();
+///     orchard::core::PutInheritedRight();
 ///     const absl::Status tuned = orchard::server::TuneAllocator();
 ///     Config config;
 ///     Settings settings("orchard-router", kVersion, "Routes a photograph to its experts.");

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "core/blas_kernels.h"
+#include "core/inherited.h"
 #include "core/status.h"
 #include "core/text.h"
 #include "core/version.h"
@@ -332,6 +333,7 @@ void SayWhyItFailed(const absl::Status& status) {
 }
 
 int Main(int argc, char** argv) {
+  core::PutInheritedRight();
   // LibTorch's activations are large and short-lived: malloc keeps them. Refused: only slower.
   server::TuneAllocator().IgnoreError();
   CLI::App app("Trains, exports and measures Orchard's models.", "orchard-train");

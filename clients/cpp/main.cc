@@ -14,6 +14,7 @@
 #include "clients/cpp/bench_command.h"
 #include "clients/cpp/classify_command.h"
 #include "clients/cpp/describe_command.h"
+#include "core/inherited.h"
 #include "core/printable.h"
 #include "core/version.h"
 
@@ -53,6 +54,7 @@ void OnInterrupt(int /*signal*/) {
 
 int main(int argc, char** argv) {
   using namespace orchard::client;  // NOLINT(google-build-using-namespace): a main of one screen.
+  orchard::core::PutInheritedRight();
   CLI::App app("Asks an Orchard router what is in a photograph.", "orchard");
   app.set_version_flag("--version", std::string("orchard ") + orchard::core::kVersion);
   app.require_subcommand(1);

@@ -80,6 +80,14 @@ class ChildProcess {
     return name;
   }
 
+  /// What a descriptor of it leads to, as the system lists it; empty: it is closed.
+  std::string Descriptor(int fd) const {
+    std::string target(256, '\0');
+    const std::string link = "/proc/" + std::to_string(pid_) + "/fd/" + std::to_string(fd);
+    const ssize_t length = ::readlink(link.c_str(), target.data(), target.size());
+    return length < 0 ? "" : target.substr(0, static_cast<size_t>(length));
+  }
+
   void Signal(int signal) const { ::kill(pid_, signal); }
 
   /// The first line (of those not yet read) of stdout or stderr that contains `text`; empty when

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <thread>
 
+#include "core/inherited.h"
 #include "orchard/v1/classifier.grpc.pb.h"
 #include "server/allocator.h"
 #include "server/service_process.h"
@@ -22,7 +23,7 @@ const struct EarlyThread {
 
 int Run(int argc, char** argv) {
   using namespace orchard::server;
-  PutInheritedRight();
+  orchard::core::PutInheritedRight();
   const absl::Status tuned = TuneAllocator();
   Signals signals;
   ProcessConfig config = RouterProcessConfig();
