@@ -15,6 +15,7 @@
 #include "tests/testing/child_process.h"
 #include "tests/testing/eventually.h"
 #include "tests/testing/http_get.h"
+#include "tests/testing/metrics_page.h"
 #include "tests/testing/pictures.h"
 #include "tests/testing/service_command.h"
 #include "tests/testing/silent_port.h"
@@ -39,12 +40,16 @@ class ColdStartProcessTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (std::string(ORCHARD_SANITIZE) != "") GTEST_SKIP() << "sanitizers want to be loaded first";
+  }
+
+  /// A router that lets pictures wait so long for the first domain, which has no address.
+  void Start(const std::string& cold_start_wait) {
     int any_port = 0;
     others_ = testing::SpawnExpert(model_.path(), {domains_.begin() + 1, domains_.end()}, any_port);
     std::vector<std::string> flags = {
         "--expert",          domains_[0] + "=dns:///fruit.late:" + std::to_string(port_),
         "--dns-interval",    "1h",
-        "--cold-start-wait", "10min",
+        "--cold-start-wait", cold_start_wait,
         "--demand-window",   "10min"};
     for (size_t i = 1; i < domains_.size(); ++i) {
       flags.insert(flags.end(),
@@ -97,7 +102,22 @@ class ColdStartProcessTest : public ::testing::Test {
   std::unique_ptr<v1::Classifier::Stub> stub_;
 };
 
+TEST_F(ColdStartProcessTest, WhereNobodyMayWaitTheDomainIsMissingAndCounted) {
+  ASSERT_NO_FATAL_FAILURE(Start("0s"));
+  const auto missing = [&] {
+    const auto answer = testing::Classify(*stub_, picture_, testing::With(v1::DENSE));
+    EXPECT_THAT(answer, IsOk());
+    return answer.ok() ? answer->routing().domains(0).missing_reason() : "";
+  };
+  // Until the name was looked up in vain, the domain is down.
+  EXPECT_TRUE(Eventually([&] { return missing() == "cold"; }));
+  EXPECT_EQ(testing::SumOf(HttpGet(PortIn(ready_, "metrics"), "/metrics"), "orchard_missing_total",
+                           {{"domain", domains_[0]}, {"reason", "cold"}}),
+            1);
+}
+
 TEST_F(ColdStartProcessTest, AnExpertThatIsStartedForAPictureAnswersIt) {
+  ASSERT_NO_FATAL_FAILURE(Start("10min"));
   EXPECT_THAT(router_->ReadErrUntil("event=expert_without_address"), HasSubstr("host=fruit.late"));
   auto held = Begin();
   EXPECT_TRUE(AwaitHeld(1));

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <memory>
@@ -12,15 +11,13 @@
 
 #include "externalscaler/externalscaler.grpc.pb.h"
 #include "orchard/v1/classifier.grpc.pb.h"
-#include "tests/e2e/classify.h"
-#include "tests/e2e/fleet_processes.h"
+#include "tests/e2e/running_fleet.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/eventually.h"
 #include "tests/testing/http_get.h"
-#include "tests/testing/pictures.h"
 #include "tests/testing/service_command.h"
 #include "tests/testing/status_matchers.h"
-#include "tests/testing/tiny_model_folder.h"
+#include "tests/testing/temp_dir.h"
 
 /// A router whose experts die, hang, and come back, as processes.
 
@@ -38,57 +35,7 @@ using testing::PortIn;
 using testing::StatusIs;
 using namespace std::chrono_literals;
 
-class FleetTest : public ::testing::Test {
- protected:
-  /// An expert for `domains`, on a port of the system's choice or on a given one.
-  std::unique_ptr<ChildProcess> SpawnExpert(const std::vector<std::string>& domains, int& port) {
-    return testing::SpawnExpert(model_.path(), domains, port);
-  }
-
-  void SpawnRouter(const std::vector<std::string>& more) {
-    router_ = std::make_unique<ChildProcess>(
-        testing::ServiceCommand("orchard-router", model_.path(), more));
-    ready_ = router_->ReadOutUntil("orchard-router ready");
-    ASSERT_NE(PortIn(ready_, "grpc"), 0) << ready_;
-    stub_ = testing::StubOf(ready_);
-  }
-
-  absl::StatusOr<v1::ClassifyResponse> Classify(std::chrono::seconds deadline = 60s) {
-    return testing::Classify(*stub_, picture_, testing::With(v1::DENSE), deadline);
-  }
-
-  bool Whole() {
-    const auto answer = Classify();
-    return answer.ok() && !answer->degraded();
-  }
-
-  std::string Metrics() const { return HttpGet(PortIn(ready_, "metrics"), "/metrics"); }
-
-  static std::string EndpointsLine(const std::string& domain, const std::string& state, int count) {
-    return "orchard_expert_endpoints{domain=\"" + domain + "\",model=\"tiny\",state=\"" + state +
-           "\"} " + std::to_string(count) + "\n";
-  }
-  bool EventuallyEndpoints(const std::string& domain, const std::string& state, int count) const {
-    const std::string line = EndpointsLine(domain, state, count);
-    return Eventually([&] { return Metrics().find(line) != std::string::npos; });
-  }
-
-  v1::ModelDescription Describe() {
-    v1::DescribeModelRequest request;
-    request.set_endpoints(true);
-    grpc::ClientContext context;
-    v1::ModelDescription description;
-    EXPECT_TRUE(stub_->DescribeModel(&context, request, &description).ok());
-    return description;
-  }
-
-  const testing::TinyModelFolder model_;
-  const std::vector<std::string> domains_ = model_.domains();
-  const std::string picture_ = testing::EncodeJpeg(testing::DrawLeaf(300, 280, 3));
-  std::unique_ptr<ChildProcess> router_;
-  std::string ready_;
-  std::unique_ptr<v1::Classifier::Stub> stub_;
-};
+class FleetTest : public testing::RunningFleet {};
 
 TEST_F(FleetTest, ALoneExpertThatIsKilledWhileIdleIsSeenAndSoIsItsReturn) {
   int first_port = 0;
@@ -141,7 +88,7 @@ TEST_F(FleetTest, OneReplicaThatHangsIsEjectedAndComesBack) {
   // Some of these are late, or go without an expert, or without any: all four domains may have
   // chosen the replica that hangs, and hedges are few. Then all domains have found out.
   EXPECT_TRUE(Eventually([&] {
-    EXPECT_THAT(Classify(10s),
+    EXPECT_THAT(Classify(testing::With(v1::DENSE), 10s),
                 AnyOf(IsOk(), StatusIs(absl::StatusCode::kUnavailable, HasSubstr("is late"))));
     const std::string metrics = Metrics();
     return std::ranges::all_of(domains_, [&](const std::string& domain) {
@@ -161,7 +108,10 @@ TEST_F(FleetTest, OneReplicaThatHangsIsEjectedAndComesBack) {
     EXPECT_EQ(domain.endpoints(1).part_version(), domain.version());
     EXPECT_EQ(domain.endpoints(1).fingerprint(), description.encoder_fingerprint());
     EXPECT_GT(domain.endpoints(1).latency_ms(), 0.0);
+    const testing::Labels labels = {{"domain", domain.name()}};
+    EXPECT_GT(Metric("orchard_expert_ejections_total", labels), 0) << domain.name();
   }
+  EXPECT_GT(Metric("orchard_expert_hedges_total", {{"result", "won"}}), 0);
 
   first->Signal(SIGCONT);
   EXPECT_TRUE(Eventually([&] {
@@ -178,7 +128,8 @@ TEST_F(FleetTest, TargetsAreReadAgainOnSighup) {
   int second_port = 0;
   const auto first = SpawnExpert(domains_, first_port);
   const auto second = SpawnExpert(domains_, second_port);
-  const std::string file = model_ / "router.toml";
+  const testing::TempDir dir;
+  const std::string file = dir / "router.toml";
   const auto write = [&](const std::string& text) { std::ofstream(file) << text; };
   const auto experts_at = [&](int port) {
     std::string list;

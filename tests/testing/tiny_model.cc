@@ -144,6 +144,7 @@ absl::Status WriteEncoder(const fs::path& version_dir, const nets::MobileNetV2& 
 struct Writer {
   fs::path dir;
   bool full_size;
+  bool reversed_classes;
   nets::MobileNetV2 network;
   nets::EncoderFeatures features;
   v1::ModelManifest manifest;
@@ -163,7 +164,9 @@ absl::Status Writer::WriteExpert(const std::string& domain, size_t index, bool d
   part->set_encoder_fingerprint(manifest.encoder().fingerprint());
   const nets::HeadEntry& entry = nets::FeatureHeads()[index % nets::FeatureHeads().size()];
   part->set_feature_kind(entry.feature_kind == core::FeatureKind::kMap ? v1::MAP : v1::POOLED);
-  for (const std::string& label : ClassesOf(domain, index)) part->add_classes(label);
+  std::vector<std::string> classes = ClassesOf(domain, index);
+  if (reversed_classes) std::ranges::reverse(classes);
+  for (const std::string& label : classes) part->add_classes(label);
   part->set_temperature(1.0 + 0.1 * static_cast<double>(index % 5));
   ORCHARD_ASSIGN_OR_RETURN(
       const nets::Head head,
@@ -293,6 +296,7 @@ absl::StatusOr<v1::ModelManifest> WriteTinyModel(const fs::path& version_dir,
   fs::create_directories(version_dir / "experts");
   Writer writer{.dir = version_dir,
                 .full_size = options.full_size,
+                .reversed_classes = options.reversed_classes,
                 .network = {},
                 .features = {},
                 .manifest = {}};

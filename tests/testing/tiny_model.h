@@ -22,6 +22,8 @@ struct TinyModelOptions {
   std::uint64_t seed = 1;     ///< another seed, another encoder with another fingerprint
   std::string version = "1";  ///< what the manifest says, whatever the folder is called
   bool full_size = false;     ///< gates and experts as wide as in the default model: for benchmarks
+  /// Each domain's class names from last to first: the same encoder and tensors, other meanings.
+  bool reversed_classes = false;
 };
 
 /// Writes a valid version folder, "tiny/1" by default, into `version_dir` (made when absent) and
