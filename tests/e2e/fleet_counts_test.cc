@@ -96,7 +96,7 @@ TEST_F(FleetCountsTest, AnExpertWhoseClassesStandInAnotherOrderIsForeignAndScore
               AllOf(HasSubstr("event=expert_endpoint"), HasSubstr("address=" + foreign.address()),
                     HasSubstr("meaning")));
   for (const std::string& domain : domains_) {
-    EXPECT_TRUE(EventuallyEndpoints(domain, "foreign", 1));
+    ASSERT_TRUE(EventuallyEndpoints(domain, "foreign", 1));
     EXPECT_TRUE(EventuallyEndpoints(domain, "up", domain == domains_[0] ? 0 : 1));
     EXPECT_EQ(Metric("orchard_fingerprint_mismatches_total", {{"domain", domain}}), 1) << domain;
   }

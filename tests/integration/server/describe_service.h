@@ -3,6 +3,9 @@
 #include <atomic>
 #include <cstdint>
 #include <latch>
+#include <mutex>
+#include <set>
+#include <string>
 
 #include "orchard/v1/classifier.grpc.pb.h"
 
@@ -15,7 +18,7 @@ class DescribeService final : public v1::Classifier::CallbackService {
   grpc::ServerUnaryReactor* DescribeModel(grpc::CallbackServerContext* context,
                                           const v1::DescribeModelRequest*,
                                           v1::ModelDescription*) override {
-    ++calls_;
+    NoteCall(*context);
     grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
     reactor->Finish(grpc::Status::OK);
     return reactor;
@@ -24,10 +27,9 @@ class DescribeService final : public v1::Classifier::CallbackService {
   grpc::ServerUnaryReactor* Classify(grpc::CallbackServerContext* context,
                                      const v1::ClassifyRequest* request,
                                      v1::ClassifyResponse* response) override {
-    ++calls_;
+    NoteCall(*context);
     response->set_unknown_score(static_cast<double>(request->image().size()));
     auto* const reactor = new Held(*this);
-    (void)context;
     if (hold_) {
       reactor_ = reactor;
       held_.count_down();
@@ -43,8 +45,19 @@ class DescribeService final : public v1::Classifier::CallbackService {
   void Release() { reactor_.load()->Finish(grpc::Status::OK); }
 
   std::uint64_t calls() const { return calls_; }
+  /// Connections that calls came over.
+  size_t connections() const {
+    const std::lock_guard lock(mutex_);
+    return peers_.size();
+  }
 
  private:
+  void NoteCall(const grpc::CallbackServerContext& context) {
+    ++calls_;
+    const std::lock_guard lock(mutex_);
+    peers_.insert(context.peer());
+  }
+
   class Held final : public grpc::ServerUnaryReactor {
    public:
     explicit Held(DescribeService& service) : service_(service) {}
@@ -65,6 +78,8 @@ class DescribeService final : public v1::Classifier::CallbackService {
   std::atomic<bool> hold_ = false;
   std::latch held_{1};
   std::atomic<Held*> reactor_ = nullptr;
+  mutable std::mutex mutex_;
+  std::set<std::string> peers_;  // with their ports
 };
 
 }  // namespace orchard::server::testing
