@@ -26,6 +26,7 @@
 #include "tests/testing/mute_server.h"
 #include "tests/testing/pictures.h"
 #include "tests/testing/service_command.h"
+#include "tests/testing/silent_port.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/testing/tiny_model_folder.h"
@@ -357,23 +358,42 @@ TEST_F(CommandTest, BenchEndsInOrderWhenItIsInterrupted) {
   EXPECT_GT(result.at("planned"), 0);
 }
 
-/// The Python of docs/clients.md.
-std::string PythonExample() {
+/// The Python of docs/clients.md, and the files of which its modules are made.
+struct PythonExample {
+  std::string program;
+  std::vector<std::string> protos;
+};
+
+PythonExample ReadPythonExample() {
   const char* root = std::getenv("ORCHARD_SOURCE_DIR");
-  const auto page = core::ReadFile(std::string(root == nullptr ? "." : root) + "/docs/clients.md");
-  if (!page.ok()) return "";
-  const size_t begin = page->find("```python\n");
-  const size_t end = page->find("```", begin + 10);
-  return begin == std::string::npos ? "" : page->substr(begin + 10, end - begin - 10);
+  const std::string page =
+      core::ReadFile(std::string(root == nullptr ? "." : root) + "/docs/clients.md").value_or("");
+  const size_t section = page.find("## Python\n");
+  const size_t begin = page.find("```python\n", section);
+  if (section == std::string::npos || begin == std::string::npos) return {};
+  PythonExample example;
+  example.program = page.substr(begin + 10, page.find("```", begin + 10) - begin - 10);
+  std::istringstream before(page.substr(section, begin - section));
+  for (std::string word; before >> word;) {
+    if (word.starts_with("orchard/v1/")) example.protos.push_back(word);
+  }
+  return example;
 }
 
 TEST_F(CommandTest, ThePythonOfTheDocumentsRuns) {
   const char* chosen = std::getenv("ORCHARD_PYTHON");
   const std::string python = chosen == nullptr ? "/usr/bin/python3" : chosen;
-  if (RunToTheEnd({python, "-c", "import grpc, grpc_tools"}).code != 0) {
-    GTEST_SKIP() << python << " has no grpcio and grpcio-tools; ORCHARD_PYTHON names another";
+  if (RunToTheEnd({python, "-c", "import grpc"}).code != 0) {
+    GTEST_SKIP() << python << " has no grpcio; ORCHARD_PYTHON names another";
   }
-  std::string example = PythonExample();
+  // As the page says it: with grpcio-tools, or else with Debian's protoc and its plugin.
+  const bool has_tools = RunToTheEnd({python, "-c", "import grpc_tools"}).code == 0;
+  std::string protoc = has_tools
+                           ? "\"$2\" -m grpc_tools.protoc"
+                           : "protoc --plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin";
+  auto [example, protos] = ReadPythonExample();
+  ASSERT_FALSE(protos.empty());
+  for (const std::string& proto : protos) protoc += " " + proto;
   ASSERT_THAT(example, HasSubstr("127.0.0.1:8001"));
   ASSERT_THAT(example, HasSubstr("photo.jpg"));
   example.replace(example.find("127.0.0.1:8001"), 14, world_->server);
@@ -381,12 +401,12 @@ TEST_F(CommandTest, ThePythonOfTheDocumentsRuns) {
   Put("python/example.py", example);
   const Finished run = RunToTheEnd(
       {"/bin/sh", "-c",
-       "cd \"$1\" && \"$2\" -m grpc_tools.protoc -I \"$3/proto\" --python_out=. "
-       "--grpc_python_out=. orchard/v1/tensor.proto orchard/v1/model.proto "
-       "orchard/v1/classifier.proto && exec \"$2\" example.py",
-       "sh", (world_->dir / "python").string(), python, std::getenv("ORCHARD_SOURCE_DIR")});
+       "cd \"$1\" && " + protoc +
+           " -I \"$3/proto\" --python_out=. --grpc_python_out=. && exec \"$2\" example.py",
+       "sh", (world_->dir / "python").string(), python, std::getenv("ORCHARD_SOURCE_DIR")},
+      {"no_grpc_proxy=127.0.0.1"});
   EXPECT_EQ(run.code, 0) << run.err;
-  EXPECT_THAT(run.out, HasSubstr("leaf"));
+  EXPECT_THAT(run.out, ::testing::ContainsRegex("^[a-z]+/[a-z_0-9]+ 0\\.[0-9]+\n$"));
 }
 
 struct UsageCase {
@@ -429,6 +449,45 @@ TEST_F(CommandTest, DescribeNamesDomainsBranchesAndClasses) {
     EXPECT_TRUE(domain.at("branch").is_string());
     EXPECT_GE(domain.at("classes").size(), 2u);
   }
+}
+
+TEST_F(CommandTest, DescribeTellsOfEveryAddressOfAnExpert) {
+  ChildProcess expert(testing::ServiceCommand("orchard-expert", testing::SharedTinyModel().path()));
+  const std::string address =
+      "127.0.0.1:" + std::to_string(PortIn(expert.ReadOutUntil("ready"), "grpc"));
+  const std::vector<std::string> domains = testing::SharedTinyModel().domains();
+  const testing::SilentPort nobody;
+  const std::string silent = "127.0.0.1:" + std::to_string(nobody.port());
+  ChildProcess router(
+      testing::ServiceCommand("orchard-router", testing::SharedTinyModel().path(),
+                              {"--expert", domains[0] + "=" + address + "," + silent, "--expert",
+                               domains[1] + "=" + address, "--drain-delay", "0s"}));
+  const std::string server =
+      "127.0.0.1:" + std::to_string(PortIn(router.ReadOutUntil("ready"), "grpc"));
+  const std::vector<std::string> describe = {"model", "describe", "--endpoints", "--server",
+                                             server};
+  std::vector<std::string> as_json = describe;
+  as_json.push_back("--json");
+  json told;
+  EXPECT_TRUE(testing::Eventually([&] {  // It takes a moment until all is known.
+    const Finished run = RunCommand(as_json);
+    EXPECT_EQ(run.code, 0) << run.err;
+    told = json::parse(run.out).at("domains");
+    const json& both = told.at(0).at("endpoints");
+    return both.at(0).at("state") == "up" && both.at(0).at("fingerprint") != "" &&
+           both.at(1).at("state") == "down";
+  }));
+  const json& first = told.at(0).at("endpoints");
+  ASSERT_EQ(first.size(), 2u);
+  EXPECT_EQ(first.at(0).at("address"), address);
+  EXPECT_EQ(first.at(1).at("address"), silent);
+  EXPECT_EQ(told.at(1).at("endpoints").size(), 1u);
+  EXPECT_EQ(told.at(2).at("endpoints").size(), 0u);
+  const Finished table = RunCommand(describe);
+  EXPECT_EQ(table.code, 0) << table.err;
+  EXPECT_THAT(table.out, ::testing::ContainsRegex(domains[0] + " +" + address + " +up "));
+  EXPECT_THAT(table.out, ::testing::ContainsRegex(domains[0] + " +" + silent + " +down "));
+  EXPECT_THAT(table.out, ::testing::ContainsRegex(domains[2] + " +none\n"));
 }
 
 TEST_F(CommandTest, HelpAndVersionAreNoErrors) {

@@ -15,6 +15,7 @@
 #include "clients/cpp/client.h"
 #include "rpc/tls.h"
 #include "tests/integration/clients/fake_classifier.h"
+#include "tests/testing/eventually.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/testing/test_ca.h"
@@ -22,6 +23,7 @@
 namespace orchard::client {
 namespace {
 
+using ::orchard::testing::Eventually;
 using ::orchard::testing::FakeClassifier;
 using ::orchard::testing::Identity;
 using ::orchard::testing::IsOk;
@@ -82,6 +84,21 @@ TEST_F(ClientTlsTest, ShowsItsOwnCertificateWhereItIsAskedFor) {
   const Identity mine = ca_.Issue(dir_.path(), "mine");
   EXPECT_THAT(Ask(*server, {.ca = ca_.cert(), .cert = mine.cert, .key = mine.key}), IsOk());
   EXPECT_THAT(Ask(*server, Trusting(ca_.cert())), Not(IsOk()));
+}
+
+TEST_F(ClientTlsTest, TakesItsOwnCertificateAnewWhenItIsRenewed) {
+  TestCa of_old(dir_.path(), "old_callers");
+  TestCa of_new(dir_.path(), "new_callers");
+  const auto server = Serve("IP:127.0.0.1", of_new.cert());
+  const Identity mine = of_old.Issue(dir_.path(), "mine");
+  Client client({.servers = {server->address()},
+                 .timeout = 10s,
+                 .tls = {.ca = ca_.cert(), .cert = mine.cert, .key = mine.key}});
+  v1::ClassifyRequest request;
+  request.set_image("apple");
+  EXPECT_THAT(client.Classify(request).status(), Not(IsOk()));
+  of_new.Issue(dir_.path(), "mine");  // In the same files.
+  EXPECT_TRUE(Eventually([&] { return client.Classify(request).ok(); }));
 }
 
 TEST_F(ClientTlsTest, AFileThatIsNotThereIsSaidOnce) {

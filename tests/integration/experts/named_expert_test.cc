@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -173,6 +174,31 @@ TEST_F(NamedExpertTest, NewTargetsKeepTheEndpointsThatStay) {
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("it has none")));
   expert->SetTargets({*ParseTarget(kept)});
   EXPECT_TRUE(Eventually([&] { return Ask(*expert, OneRow()).get().ok(); }));
+}
+
+TEST(Ipv6Test, AnExpertIsFoundByItsAddressAndBehindAName) {
+  std::unique_ptr<ExpertServer> server;
+  try {
+    server = std::make_unique<ExpertServer>(ExpertServer::Options{.listen = {"::1", 0}});
+  } catch (const std::runtime_error& error) {
+    GTEST_SKIP() << "this machine's loopback has no IPv6: " << error.what();
+  }
+  const std::string address = "[::1]:" + std::to_string(server->address().port);
+  Names names;
+  names.Set("apple.test", {"::1"});
+  Resolver resolver{{.interval = 20ms, .hurry = 5ms, .look_up = names.LookUp()}};
+  int asked = 0;
+  for (const std::string& target :
+       {address, "dns:///apple.test:" + std::to_string(server->address().port)}) {
+    const auto expert = Remote({target}, {.resolver = &resolver});
+    ASSERT_THAT(expert->Warm(core::Clock::now() + 20s), IsOk());
+    EXPECT_THAT(AddressesOf(*expert), ElementsAre(address));
+    const FullyScored scored = AskFully(*expert, OneRow(), Within(20s)).get();
+    EXPECT_THAT(scored.scores, IsOk());
+    ASSERT_EQ(scored.attempts.size(), 1U);
+    EXPECT_EQ(scored.attempts[0].endpoint, address);
+    EXPECT_EQ(RowsOf(*server), ++asked);
+  }
 }
 
 TEST(EndpointsTest, TellWhatTheyServe) {
