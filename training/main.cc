@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 
 #include "core/blas_kernels.h"
 #include "core/inherited.h"
+#include "core/printable.h"
 #include "core/status.h"
 #include "core/text.h"
 #include "core/version.h"
@@ -325,11 +327,21 @@ absl::Status RunSubcommand(const CLI::App& app, const Settings& settings) {
   return RunEvaluation(settings);
 }
 
-/// One line, whatever the message is: it may carry what a library says.
+/// One line, whatever the message is: it may carry what a library says, over several lines, and
+/// names of files.
 void SayWhyItFailed(const absl::Status& status) {
   std::string line(status.message());
   std::ranges::replace(line, '\n', ' ');
-  std::fprintf(stderr, "orchard-train: %s\n", line.c_str());
+  std::fprintf(stderr, "orchard-train: %s\n", core::Printable(line).c_str());
+}
+
+/// CLI11 repeats what was typed, or what a shell made of a folder.
+int ParseFailure(const CLI::App& app, const CLI::ParseError& error) {
+  std::ostringstream fault;
+  if (app.exit(error, std::cout, fault) == 0) return kDone;
+  std::istringstream lines(fault.str());
+  for (std::string line; std::getline(lines, line);) std::cerr << core::Printable(line) << '\n';
+  return kUsage;
 }
 
 int Main(int argc, char** argv) {
@@ -344,7 +356,7 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error, std::cout, std::cerr) == 0 ? kDone : kUsage;
+    return ParseFailure(app, error);
   }
   const core::KernelAdvice kernels = model::SettleBlasKernels(argv);  // May start us again.
   if (!kernels.message.empty()) {

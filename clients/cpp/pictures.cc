@@ -9,6 +9,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
+#include "core/passed_over.h"
+
 namespace orchard::client {
 namespace {
 
@@ -20,11 +22,6 @@ bool IsPictureName(const fs::path& path) {
   return std::ranges::find(kExtensions, extension) != kExtensions.end();
 }
 
-bool IsPassedOver(const fs::path& path) {
-  const std::string name = path.filename().string();
-  return name.starts_with('.') || name == "__MACOSX" || name == "@eaDir";
-}
-
 /// What one argument that is a folder stands for.
 struct Walk {
   std::vector<std::string> found;
@@ -34,7 +31,7 @@ struct Walk {
     std::error_code error;
     for (fs::directory_iterator it(folder, error); !error && it != fs::directory_iterator();
          it.increment(error)) {
-      if (!IsPassedOver(it->path())) See(*it);
+      if (!core::IsPassedOver(it->path())) See(*it);
     }
     // A folder that can't be read takes no other picture away, and is no secret.
     if (error) {

@@ -60,6 +60,19 @@ TEST(TrainTest, WrongUsageIsTwo) {
   }
 }
 
+TEST(TrainTest, NamesAreShownAndNotObeyed) {
+  const testing::TempDir dir;
+  std::filesystem::create_directories(dir / "data" / "a\x1b[31mb" / "red");
+  const Finished run =
+      Train({"new", "--data", (dir / "data").string(), "--out", (dir / "recipe").string()});
+  EXPECT_EQ(run.code, 1);
+  EXPECT_THAT(run.err, HasSubstr("folder \"a\\x1b[31mb\" can't be a domain's name"));
+  const Finished usage = Train({"new", "--data", "x", "--out", "y", "\x1b[31mz"});
+  EXPECT_EQ(usage.code, 2);
+  EXPECT_THAT(usage.err, HasSubstr("\\x1b[31mz"));
+  EXPECT_THAT(run.err + usage.err, ::testing::Not(HasSubstr("\x1b")));
+}
+
 TEST(TrainTest, AFailureIsOneLineAndOne) {
   const testing::TempDir dir;
   const std::string file = dir / "file";

@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 
 #include "core/digest.h"
+#include "core/passed_over.h"
 #include "core/status.h"
 #include "core/text.h"
 #include "training/data/groups.h"
@@ -158,9 +159,11 @@ bool IsPicture(const fs::path& path) {
 absl::StatusOr<std::vector<std::string>> ListFolders(const fs::path& folder) {
   std::error_code error;
   std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename();
-    if (entry.is_directory() && !name.starts_with('.')) names.push_back(name);
+  for (fs::directory_iterator it(folder, error); !error && it != fs::directory_iterator();
+       it.increment(error)) {
+    std::error_code ignored;
+    const bool is_folder = it->is_directory(ignored) && !core::IsPassedOver(it->path());
+    if (is_folder) names.push_back(it->path().filename());
   }
   if (error) {
     return absl::NotFoundError(
@@ -231,8 +234,14 @@ absl::StatusOr<Dataset> ReadKnownDataset(const fs::path& data,
 absl::StatusOr<std::vector<fs::path>> ListPictures(const fs::path& folder) {
   std::error_code error;
   std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder, error)) {
-    if (entry.is_regular_file() && IsPicture(entry.path())) files.push_back(entry.path());
+  for (fs::recursive_directory_iterator it(folder, error);
+       !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
+    std::error_code ignored;
+    if (core::IsPassedOver(it->path())) {
+      it.disable_recursion_pending();
+    } else if (it->is_regular_file(ignored) && IsPicture(it->path())) {
+      files.push_back(it->path());
+    }
   }
   if (error) return absl::NotFoundError(absl::StrCat(folder.string(), ": ", error.message()));
   std::ranges::sort(files);

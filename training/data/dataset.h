@@ -65,11 +65,13 @@ absl::StatusOr<FolderPictures> ReadFolders(const std::filesystem::path& data, si
 /// Whether a file is taken for a picture, by the ending of its name.
 bool IsPicture(const std::filesystem::path& path);
 
-/// Names of the folders in `folder`, sorted; hidden ones are an editor's or a tool's and are left
-/// out. Errors: NOT_FOUND naming it.
+/// Names of the folders in `folder`, sorted; hidden ones and others of a tool's are left out
+/// (core/passed_over.h). Errors: NOT_FOUND naming it.
 absl::StatusOr<std::vector<std::string>> ListFolders(const std::filesystem::path& folder);
 
-/// Pictures below `folder`, in the order of their paths. Errors: NOT_FOUND naming the folder.
+/// Pictures below `folder`, in the order of their paths; what is hidden or a tool's is left out
+/// (core/passed_over.h), so that nobody learns from thumbnails. Errors: NOT_FOUND naming the
+/// folder.
 absl::StatusOr<std::vector<std::filesystem::path>> ListPictures(
     const std::filesystem::path& folder);
 

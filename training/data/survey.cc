@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "core/printable.h"
 #include "training/data/groups.h"
 #include "training/data/parallel.h"
 
@@ -57,8 +58,8 @@ double Product(const std::vector<float>& a, const std::vector<float>& b) {
 /// "object/cat, train, data_batch_1.bin#17".
 std::string Describe(const PictureSet& set, size_t i) {
   const DomainClasses& domain = set.domains[set.labels[i].domain];
-  return absl::StrCat(domain.name, "/", domain.classes[set.labels[i].label], ", ",
-                      NameOf(set.sides[i]), ", ", set.names[i]);
+  return core::Printable(absl::StrCat(domain.name, "/", domain.classes[set.labels[i].label], ", ",
+                                      NameOf(set.sides[i]), ", ", set.names[i]));
 }
 
 }  // namespace
@@ -134,11 +135,14 @@ std::string StatisticsText(const PictureSet& set, size_t threads) {
   for (const DomainClasses& domain : set.domains) {
     for (const std::string& label : domain.classes) {
       const auto& [train, validation, test] = counts[flat++];
-      absl::StrAppendFormat(&text, "%-40s %8u %10u %8u\n", absl::StrCat(domain.name, "/", label),
-                            train, validation, test);
+      absl::StrAppendFormat(&text, "%-40s %8u %10u %8u\n",
+                            core::Printable(absl::StrCat(domain.name, "/", label)), train,
+                            validation, test);
     }
   }
-  for (const std::string& line : set.skipped) absl::StrAppend(&text, "left out: ", line, "\n");
+  for (const std::string& line : set.skipped) {
+    absl::StrAppend(&text, "left out: ", core::Printable(line), "\n");
+  }
   return text;
 }
 

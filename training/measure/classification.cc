@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "core/printable.h"
+
 namespace orchard::training {
 namespace {
 
@@ -57,8 +59,8 @@ std::string ToText(const Classification& figures, const std::vector<std::string>
   if (order.size() > kListed) order.resize(kListed);
   for (const size_t c : order) {
     const Hits& hits = figures.by_class[c];
-    absl::StrAppendFormat(&text, "  %-32s %.4f (%d of %d)\n", classes[c], hits.Share(), hits.hits,
-                          hits.total);
+    absl::StrAppendFormat(&text, "  %-32s %.4f (%d of %d)\n", core::Printable(classes[c]),
+                          hits.Share(), hits.hits, hits.total);
   }
   struct Pair {
     size_t label, answer, count;
@@ -73,8 +75,8 @@ std::string ToText(const Classification& figures, const std::vector<std::string>
   std::ranges::stable_sort(pairs, std::greater<>(), &Pair::count);
   if (pairs.size() > kListed) pairs.resize(kListed);
   for (const Pair& pair : pairs) {
-    absl::StrAppendFormat(&text, "  %s taken for %s: %d\n", classes[pair.label],
-                          classes[pair.answer], pair.count);
+    absl::StrAppendFormat(&text, "  %s taken for %s: %d\n", core::Printable(classes[pair.label]),
+                          core::Printable(classes[pair.answer]), pair.count);
   }
   return text;
 }

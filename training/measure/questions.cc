@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "core/printable.h"
 #include "core/status.h"
 #include "core/text.h"
 #include "training/data/dataset.h"
@@ -93,7 +94,9 @@ void RemarkOnSplit(const fs::path& data, const std::string& split, size_t asked,
 }
 
 void RemarkOnSkipped(const char* why, const std::vector<std::string>& skipped) {
-  for (const std::string& what : skipped) std::fprintf(stderr, "%s: %s\n", why, what.c_str());
+  for (const std::string& what : skipped) {
+    std::fprintf(stderr, "%s: %s\n", why, core::Printable(what).c_str());
+  }
 }
 
 /// Pictures in folders that are called as the model's domains and classes.

@@ -5,6 +5,8 @@
 #include "absl/strings/str_join.h"
 #include <nlohmann/json.hpp>
 
+#include "core/printable.h"
+
 namespace orchard::training {
 namespace {
 
@@ -84,7 +86,7 @@ std::string MissingText(const Report& report) {
   }
   if (!report.classes_without_pictures.empty()) {
     absl::StrAppend(&text, "classes without a picture: ",
-                    absl::StrJoin(report.classes_without_pictures, ", "), "\n");
+                    core::Printable(absl::StrJoin(report.classes_without_pictures, ", ")), "\n");
   }
   return text;
 }

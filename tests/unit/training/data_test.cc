@@ -54,6 +54,28 @@ TEST(ReadDatasetTest, FindsClassesInTheOrderOfTheirNames) {
   EXPECT_THAT(dataset->dropped, IsEmpty());
 }
 
+TEST(ListPicturesTest, PassesOverWhatToolsLeaveBesidePictures) {
+  const testing::TempDir data;
+  const std::filesystem::path broad = data / "leaf" / "broad";
+  for (const char* name :
+       {"0.jpg", "._0.jpg", ".cache/1.jpg", "__MACOSX/2.jpg", "@eaDir/3.jpg", "deep/4.jpg"}) {
+    WritePicture(broad / name, testing::DrawLeaf(20, 20, 1));
+  }
+  const auto pictures = ListPictures(broad);
+  ASSERT_THAT(pictures, IsOk());
+  EXPECT_THAT(*pictures, ElementsAre(broad / "0.jpg", broad / "deep" / "4.jpg"));
+  const auto folders = ListFolders(broad);
+  ASSERT_THAT(folders, IsOk());
+  EXPECT_THAT(*folders, ElementsAre("deep"));
+}
+
+TEST(ListPicturesTest, SaysWhichFolderIsMissing) {
+  const testing::TempDir data;
+  const auto missing = StatusIs(absl::StatusCode::kNotFound, HasSubstr("nowhere"));
+  EXPECT_THAT(ListPictures(data / "nowhere"), missing);
+  EXPECT_THAT(ListFolders(data / "nowhere"), missing);
+}
+
 TEST(ReadDatasetTest, SaysWhichFolderIsMissing) {
   const testing::TempDir data;
   EXPECT_THAT(ReadDataset(data.path(), TinyRecipe()).status(),

@@ -95,5 +95,18 @@ TEST(StatisticsTextTest, CountsClassesBySideAndSaysWhatWasLeftOut) {
             HasSubstr("left out: x.jpg: no picture\n")));
 }
 
+TEST(SurveyTextTest, ShowsNamesThatATerminalWouldObey) {
+  const vision::Image leaf = testing::DrawLeaf(32, 32, 1);
+  PictureSet set = SetOf({leaf, leaf}, {Side::kTrain, Side::kTest}, {0, 1});
+  set.domains[0].classes[0] = "b\x1b[31mroad";
+  set.names[0] = "a\nb\x1b]0;x.jpg";
+  set.skipped = {"\x1b[2Jc.jpg: no picture"};
+  const std::string statistics = StatisticsText(set, 1);
+  EXPECT_THAT(statistics, AllOf(HasSubstr("leaf/b\\x1b[31mroad"), HasSubstr("\\x1b[2Jc.jpg"),
+                                Not(HasSubstr("\x1b"))));
+  EXPECT_THAT(ScanText(set, 0.98, 1),
+              AllOf(HasSubstr("a\\nb\\x1b]0;x.jpg"), Not(HasSubstr("\x1b"))));
+}
+
 }  // namespace
 }  // namespace orchard::training

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include <ATen/Parallel.h>
 
+#include "core/printable.h"
 #include "core/status.h"
 #include "training/import.h"
 #include "training/log/say.h"
@@ -42,7 +43,7 @@ absl::Status CheckOptions(const RunPlaces& places, const FitOptions& options) {
 }
 
 void SayPictures(const PictureSet& set, size_t train, size_t validation) {
-  for (const std::string& skipped : set.skipped) Say("left out: " + skipped);
+  for (const std::string& skipped : set.skipped) Say("left out: " + core::Printable(skipped));
   Say(absl::StrCat(set.domains.size(), " domains; of ", set.size(), " pictures ", train,
                    " are drawn to train on, ", validation, " to validate"));
 }

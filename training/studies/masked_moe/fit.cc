@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "core/printable.h"
 #include "core/status.h"
 #include "router/profile.h"
 #include "training/data/split.h"
@@ -391,8 +392,12 @@ absl::Status Fit(const v1::Recipe& recipe, const RunPlaces& places, const FitOpt
   if (!go_on) {
     ORCHARD_RETURN_IF_ERROR(WriteSplit(places.work / kSplit, run.dataset, run.sides));
   }
-  for (const std::string& group : run.dataset.dropped) Say("two labels, left out: " + group);
-  for (const std::string& file : run.dataset.skipped) Say("no picture, skipped: " + file);
+  for (const std::string& group : run.dataset.dropped) {
+    Say("two labels, left out: " + core::Printable(group));
+  }
+  for (const std::string& file : run.dataset.skipped) {
+    Say("no picture, skipped: " + core::Printable(file));
+  }
   Say(absl::StrCat(run.dataset.domains.size(), " domains, ", TotalClasses(run.dataset.domains),
                    " classes, ", On(run.sides, Side::kTrain).size(), " pictures to train on, ",
                    On(run.sides, Side::kValidation).size(), " to validate, ",

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "core/printable.h"
 #include "core/status.h"
 #include "nets/parameter_count.h"
 #include "training/log/history.h"
@@ -183,7 +184,7 @@ class FitRun {
 };
 
 void SayPictures(const VitMoeRun& run) {
-  for (const std::string& skipped : run.set.skipped) Say("left out: " + skipped);
+  for (const std::string& skipped : run.set.skipped) Say("left out: " + core::Printable(skipped));
   Say(absl::StrCat(run.classes().size(), " classes, ", run.On(Side::kTrain).size(),
                    " pictures to train on, ", run.On(Side::kValidation).size(), " to validate, ",
                    run.On(Side::kTest).size(), " to test; ", nets::CountParameters(*run.network),
