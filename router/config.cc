@@ -184,14 +184,18 @@ void Declare(server::Settings& settings, Config& config) {
       .Must(CheckFormat)
       .Placeholder("FORMAT");
   settings.Section("Load");
-  settings.Add("in-flight", config.in_flight, "Requests in progress; one more is refused.")
+  settings
+      .Add(
+          "in-flight", config.in_flight,
+          "Requests in progress; one more is refused, or takes the place of one that waits and has "
+          "a lesser right to it.")
       .Range(1, 65536);
   settings.Add("queue", config.queue, "Requests that wait to be decoded; one more is refused.")
       .Range(1, 65536);
   settings
       .AddBytes("in-flight-bytes", config.in_flight_bytes,
-                "Files of the requests in progress; one that goes beyond is refused, unless it is "
-                "alone.")
+                "Files of the requests in progress, and decoded pictures that are kept for experts "
+                "that look at them; a file that goes beyond is refused, unless it is alone.")
       .Range(1024, std::uint64_t{1} << 42)
       .DefaultText("a quarter of the memory that the process may use");
   settings.Add("decode-workers", config.decode_workers, "Threads that decode.")
