@@ -5,10 +5,11 @@ import statistics
 import bench_runs
 
 
-def one_round(build, embedded, remote, threads, pictures):
+def one_round(build, embedded, half, remote, threads, pictures):
     """One figure a configuration, each measured once."""
     figures = {}
     figures |= bench_runs.of_server(build, "embedded", embedded, threads, pictures)
+    figures |= bench_runs.of_server(build, "half", half, threads, pictures)
     figures |= bench_runs.of_server(build, "remote", remote, threads, pictures)
     figures |= bench_runs.of_pipeline(build, "forward", threads, pictures)
     figures |= bench_runs.of_quiet_server(build, embedded, pictures)
@@ -23,9 +24,12 @@ def measure(build, rounds, threads, pictures):
         flags, experts = build.fleet()
         remote, router = build.router(*flags)
         (embedded, alone), start_s = bench_runs.timed(lambda: build.router(name="embedded"))
+        # The other way to divide the cores (server/cgroup.h): the default is a decoder an encoder.
+        half, _ = build.router("--decode-workers", str(max(1, threads // 2)), name="half-decoders")
         figures = []
         for number in range(rounds):
-            figures.append(one_round(build, embedded["grpc"], remote["grpc"], threads, pictures))
+            figures.append(one_round(build, embedded["grpc"], half["grpc"], remote["grpc"], threads,
+                                     pictures))
             bench_runs.say_round(number, rounds, figures[-1])
         memory = {
             "router": bench_runs.private_mib(router),
@@ -69,6 +73,8 @@ def table(build, rounds, threads, pictures):
                   "remote", "embedded"),
         ratio_row("embedded router over gRPC / reference loop", 1.20, figures, "embedded",
                   "reference"),
+        ratio_row("as many decode workers as encode workers / half as many", 1.00, figures,
+                  "embedded", "half"),
         f"| embedded router over gRPC | ≥ 250 pictures/s | {median(figures, 'embedded'):.0f} | "
         f"p50 {median(figures, 'embedded_p50'):.1f} ms, p99 {median(figures, 'embedded_p99'):.1f} ms |",
         f"| router with one process an expert | - | {median(figures, 'remote'):.0f} pictures/s | "

@@ -31,11 +31,11 @@ flag() { # the word behind $1 in the rest
 }
 """
 
-# At an address that says what it is: base:remote, new:embedded.
+# At an address that says what it is: base:remote, new:embedded, new:half.
 SERVER = HEAD + r"""
 note $$
 kind=embedded
-case "$*" in *--expert*) kind=remote ;; esac
+case "$*" in *--expert*) kind=remote ;; *--decode-workers*) kind=half ;; esac
 sleep 60 & trap 'kill $!; exit 0' TERM
 echo "${0##*/} ready grpc=$build:$kind http=x metrics=x"
 wait
@@ -200,7 +200,10 @@ class BudgetsTest(unittest.TestCase):
         self.assertEqual(row(page, "overhead of a routed answer at low load, without decode")[1:],
                          ["1.00 ms", "bare forward pass 5.00 ms; 1.25 experts asked"])
         both = 2 * (os.cpu_count() or 1)
-        self.assertEqual(in_flight, {f"new:embedded {both}", f"new:remote {both}", "new:embedded 1"})
+        self.assertEqual(row(page, "as many decode workers as encode workers / half as many")[1:],
+                         ["0.50 (0.50 to 0.50)", "50 against 100 pictures/s"])
+        self.assertEqual(in_flight, {f"new:embedded {both}", f"new:half {both}",
+                                     f"new:remote {both}", "new:embedded 1"})
 
 
 class WordsTest(unittest.TestCase):
