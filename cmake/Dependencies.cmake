@@ -18,6 +18,7 @@ find_package(CLI11 CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto SSL)
 find_package(JPEG REQUIRED)
+find_package(SQLite3 REQUIRED)
 
 # The config of Debian's oneDNN wants OpenCL's headers, which only its GPU part needs. Another LibTorch
 # has a oneDNN of its own inside, whose dynamic symbols are in part those of Debian's

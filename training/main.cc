@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "model/torch_state.h"
 #include "nets/guarded.h"
 #include "server/allocator.h"
+#include "training/commands/runs.h"
 #include "training/data/picture_set.h"
 #include "training/data/survey.h"
 #include "training/import.h"
@@ -59,6 +61,8 @@ struct Settings {
   std::string split = "validation";
   std::string network = "best";
   std::string device = "cpu";
+  std::string run_log;  // Of fit.
+  RunsSettings runs;
   model::EncoderPrecision precision = model::EncoderPrecision::kAuto;
 
   RunPlaces Places() const {
@@ -97,11 +101,20 @@ absl::Status RunFit(const Settings& settings) {
                            ReadRecipe(settings.recipe, settings.overrides));
   ORCHARD_ASSIGN_OR_RETURN(const Study* study, StudyOf(recipe));
   ORCHARD_RETURN_IF_ERROR(CheckWeights(*study, study->needs_weights, settings));
-  return study->fit(recipe, settings.Places(),
-                    {.resume = settings.resume,
-                     .start_from = settings.start_from,
-                     .stop_after = settings.stop_after,
-                     .time_limit = settings.time_limit});
+  ORCHARD_ASSIGN_OR_RETURN(const std::unique_ptr<Recorder> log,
+                           MakeRecorder(settings.run_log, recipe, std::string(study->name),
+                                        settings.Places(), settings.resume));
+  const auto fit = [&] {
+    return study->fit(recipe, settings.Places(),
+                      {.resume = settings.resume,
+                       .start_from = settings.start_from,
+                       .stop_after = settings.stop_after,
+                       .time_limit = settings.time_limit,
+                       .log = log.get()});
+  };
+  const absl::Status status = nets::Guarded("fit", fit);
+  if (log != nullptr) log->End(status, fs::exists(settings.work / kFinal));
+  return status;
 }
 
 absl::Status RunExport(const Settings& settings) {
@@ -237,6 +250,9 @@ void Declare(CLI::App& app, Settings& s) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   DeclareDevice(*fit, s);
+  DeclareRunLog(*fit, s.run_log,
+                "where to write the run's history: a file, or none; default runs.sqlite beside the "
+                "work folder");
   DeclareThreads(*fit, s);
 
   CLI::App* measure = app.add_subcommand("measure", "Measure a run's network before it is a model");
@@ -324,6 +340,7 @@ absl::Status RunSubcommand(const CLI::App& app, const Settings& settings) {
   if (app.got_subcommand("self-test")) return SelfTestDevice(settings);
   if (app.got_subcommand("stats")) return RunStats(settings);
   if (app.got_subcommand("scan")) return RunScan(settings);
+  if (app.got_subcommand("runs")) return RunRuns(*app.get_subcommand("runs"), settings.runs);
   return RunEvaluation(settings);
 }
 
@@ -353,6 +370,7 @@ int Main(int argc, char** argv) {
   Settings settings;
   Declare(app, settings);
   DeclareSurveys(app, settings);
+  DeclareRuns(app, settings.runs);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -14,12 +14,15 @@
 
 namespace orchard::training {
 
+class RunLog;
+
 struct FitOptions {
   bool resume = false;  ///< go on from the work folder's checkpoint
   /// Another run's work folder, to begin with its network. Empty: begin with the imported encoder.
   std::filesystem::path start_from = {};
   size_t stop_after = 0;    ///< epochs of the recipe's after which to stop for now; 0: none
   double time_limit = 0.0;  ///< seconds; stops with the last epoch that fits, for now; 0: none
+  RunLog* log = nullptr;    ///< where the run's history goes; null: nowhere
 };
 
 struct ExportOptions {

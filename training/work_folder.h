@@ -19,6 +19,8 @@ inline constexpr const char* kRecipe = "recipe.textproto";  ///< with overrides 
 inline constexpr const char* kStartRecipe = "start_recipe.textproto";  ///< of the run begun with
 inline constexpr const char* kStartHash = "start.sha256";              ///< of its kFinal
 inline constexpr const char* kSplit = "split.tsv";                     ///< who is on which side
+inline constexpr const char* kRunId = "run_id.txt";  ///< in the run log, and how many pieces
+inline constexpr const char* kUnsentLog = "run_log_unsent.sqlite";  ///< what it did not take
 
 struct FitOptions;
 

@@ -1,13 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
-
-#include "absl/status/status.h"
-
-#include "training/loop/callback.h"
 
 namespace orchard::training {
 
@@ -26,39 +24,36 @@ struct EpochRecord {
   std::vector<std::vector<double>> expert_load;  ///< [layers][E]: shares of picks; may be empty
   double seconds = 0.0;                          ///< that the steps took
   double pictures_per_second = 0.0;
+  /// What a study says of its routers in words, by name: {"layer 3", "even"}.
+  std::vector<std::pair<std::string, std::string>> verdicts = {};
 };
 
-/// Where a run's history goes. An error of a log never ends a run: what it can't take it keeps.
+/// What holds for a whole run, or for one process's piece of it.
+struct Fact {
+  std::string topic;  ///< "data", "machine", "program"
+  std::string name;
+  std::variant<std::int64_t, std::string> value;
+
+  friend bool operator==(const Fact&, const Fact&) = default;
+};
+
+/// Where a run's history goes; record_epochs.h has the callbacks that write into one. An error of a
+/// log never ends a run: what it can't take it keeps.
 class RunLog {
  public:
   virtual ~RunLog() = default;
+
+  /// Once, when the work folder is there and the pictures are counted: `facts` of the data.
+  virtual void Begin(const std::vector<Fact>& /*facts*/) {}
   virtual void Epoch(const EpochRecord& record) = 0;
+  /// A file of the work folder was written, after `epoch` epochs; 0: it belongs to none.
+  virtual void File(const std::filesystem::path& /*file*/, size_t /*epoch*/) {}
 };
 
-/// Gives every epoch to a log. `log` outlives it.
-class RecordEpochs final : public Callback {
+/// The log of a run that wants none.
+class NoRunLog final : public RunLog {
  public:
-  explicit RecordEpochs(RunLog& log) : log_(log) {}
-
-  absl::Status AfterEpoch(LoopState& state) override {
-    log_.Epoch({.phase = state.title,
-                .epoch = state.epoch + 1,
-                .steps = state.steps,
-                .loss = state.mean_loss,
-                .terms = state.terms,
-                .rate_factor = state.rate_factor,
-                .gradient_norm = state.gradient_norm,
-                .validated = state.validated,
-                .validation = state.validation,
-                .measures = state.measures,
-                .expert_load = state.expert_load,
-                .seconds = state.seconds,
-                .pictures_per_second = state.pictures_per_second()});
-    return absl::OkStatus();
-  }
-
- private:
-  RunLog& log_;
+  void Epoch(const EpochRecord& /*record*/) override {}
 };
 
 }  // namespace orchard::training

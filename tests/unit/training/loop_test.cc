@@ -14,7 +14,7 @@
 #include "core/text.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
-#include "training/log/run_log.h"
+#include "training/log/record_epochs.h"
 #include "training/loop/callbacks.h"
 #include "training/loop/classifier.h"
 #include "training/loop/device.h"

@@ -10,6 +10,7 @@
 #include "core/status.h"
 #include "model/torch_state.h"
 #include "training/log/history.h"
+#include "training/log/record_epochs.h"
 #include "training/log/say.h"
 #include "training/loop/average.h"
 #include "training/loop/callbacks.h"

@@ -13,6 +13,7 @@
 #include "router/profile.h"
 #include "training/data/split.h"
 #include "training/data/undersample.h"
+#include "training/log/record_epochs.h"
 #include "training/log/say.h"
 #include "training/loop/average.h"
 #include "training/loop/callbacks.h"
@@ -50,10 +51,31 @@ RateOf Rates(const v1::Optimisation& o, double head_rate) {
   };
 }
 
+/// What a run log keeps of the pictures.
+std::vector<Fact> DataFacts(const Run& run) {
+  std::vector<Fact> facts;
+  const auto add = [&](const char* topic, const std::string& name, size_t count) {
+    facts.push_back({.topic = topic, .name = name, .value = static_cast<std::int64_t>(count)});
+  };
+  add("data", "domains", run.dataset.domains.size());
+  add("data", "classes", TotalClasses(run.dataset.domains));
+  add("data", "train", On(run.sides, Side::kTrain).size());
+  add("data", "validation", On(run.sides, Side::kValidation).size());
+  add("data", "test", On(run.sides, Side::kTest).size());
+  add("data", "groups_with_two_labels", run.dataset.dropped.size());
+  std::vector<size_t> train(run.dataset.domains.size());
+  for (const Label& label : run.Labels(On(run.sides, Side::kTrain))) ++train[label.domain];
+  for (size_t g = 0; g < train.size(); ++g) add("train", run.dataset.domains[g].name, train[g]);
+  return facts;
+}
+
 /// A run in progress: its phases share the pictures and the network.
 class FitRun {
  public:
-  FitRun(Run run, const FitOptions& options) : run_(std::move(run)), options_(options) {
+  FitRun(Run run, const FitOptions& options)
+      : run_(std::move(run)),
+        options_(options),
+        log_(options.log != nullptr ? *options.log : no_log_) {
     concept_of_ = ConceptOfClass(run_.recipe, run_.dataset.domains);
     first_trained_ = run_.recipe.masked_moe().frozen_blocks();
     train_ = On(run_.sides, Side::kTrain);
@@ -230,14 +252,15 @@ class FitRun {
                       .with_map = !phase.tails_as_linear});
     ShowProgress progress;
     FollowSchedule schedule({.steps = phase.epochs * task.steps(), .warmup = task.steps() / 2});
-    const std::array<Callback*, 2> callbacks = {&progress, &schedule};
+    RecordEpochs record(log_);
+    const std::array<Callback*, 3> callbacks = {&progress, &schedule, &record};
     ORCHARD_RETURN_IF_ERROR(RunLoop(task, model, optimiser, callbacks,
                                     {.title = phase.title,
                                      .epochs = phase.epochs,
                                      .gradient_norm = o.gradient_norm(),
                                      .seed = Mix(run_.recipe.seed(), phase.number),
                                      .device = run_.device}));
-    return Validate(phase.title + " trained").status();
+    return Validate(phase.title + " trained", /*state=*/nullptr).status();
   }
 
   /// New heads on what the averaged encoder makes of the served view.
@@ -248,7 +271,9 @@ class FitRun {
                                            (run_.places.work / kCheckpoint).string()));
     if (m.start_share() > 0.0) ORCHARD_RETURN_IF_ERROR(MixWithStart(m.start_share()));
     if (m.refit_epochs() > 0) ORCHARD_RETURN_IF_ERROR(RefitHeads());
-    return WriteSnapshot(run_.places.work / kFinal, StateOfModule(*run_.network));
+    ORCHARD_RETURN_IF_ERROR(WriteSnapshot(run_.places.work / kFinal, StateOfModule(*run_.network)));
+    log_.File(run_.places.work / kFinal, /*epoch=*/0);
+    return absl::OkStatus();
   }
 
   /// encoder ← (1 - share) · encoder + share · the encoder that the run began with. Source:
@@ -333,12 +358,16 @@ class FitRun {
     Averaging averaging(average);
     Validation validation(
         {.every = o.validate_every(), .after = o.validate_after(), .last = o.epochs()}, &average,
-        [&](const LoopState& state) {
+        [&](LoopState& state) {
           return Validate(absl::StrFormat("epoch %d of %d, loss %.4f", state.epoch + 1, o.epochs(),
-                                          state.mean_loss));
+                                          state.mean_loss),
+                          &state);
         });
-    const std::array<Callback*, 6> callbacks = {&progress,   &schedule, &averaging,
-                                                &validation, &early,    &checkpoint};
+    RecordEpochs record(log_);
+    RecordFile record_checkpoint(log_, run_.places.work / kCheckpoint);
+    const std::array<Callback*, 8> callbacks = {
+        &progress, &schedule, &averaging,  &validation,
+        &early,    &record,   &checkpoint, &record_checkpoint};
     ORCHARD_RETURN_IF_ERROR(RunLoop(task, model, optimiser, callbacks,
                                     {.title = "epoch",
                                      .first_epoch = first,
@@ -351,8 +380,9 @@ class FitRun {
     return last || early.stopped();
   }
 
-  /// The mean accuracy of the network as it is; nothing without validation pictures.
-  absl::StatusOr<std::optional<double>> Validate(const std::string& what) {
+  /// The mean accuracy of the network as it is; nothing without validation pictures. Every figure
+  /// to `state`, which may be null.
+  absl::StatusOr<std::optional<double>> Validate(const std::string& what, LoopState* state) {
     if (validation_.empty()) return std::optional<double>();
     ShardedEncoder encoder(run_.network->encoder, PreprocessingOf(run_.recipe), EncoderOptions());
     const nets::EncoderFeatures features = encoder.Encode(validation_pixels_);
@@ -362,6 +392,7 @@ class FitRun {
     const Accuracy accuracy =
         Measure(*run_.network, logits, run_.Labels(validation_), Temperatures{}, concept_of_);
     Say(absl::StrCat(what, ": ", ToText(accuracy, run_.dataset.domains)));
+    if (state != nullptr) state->measures = Measures(accuracy, run_.dataset.domains);
     return std::optional<double>(accuracy.Mean());
   }
 
@@ -373,6 +404,8 @@ class FitRun {
 
   Run run_;
   FitOptions options_;
+  NoRunLog no_log_;
+  RunLog& log_;
   std::vector<size_t> concept_of_;
   int64_t first_trained_ = 0;
   std::vector<size_t> train_, validation_;
@@ -392,6 +425,7 @@ absl::Status Fit(const v1::Recipe& recipe, const RunPlaces& places, const FitOpt
   if (!go_on) {
     ORCHARD_RETURN_IF_ERROR(WriteSplit(places.work / kSplit, run.dataset, run.sides));
   }
+  if (options.log != nullptr) options.log->Begin(DataFacts(run));
   for (const std::string& group : run.dataset.dropped) {
     Say("two labels, left out: " + core::Printable(group));
   }

@@ -49,6 +49,20 @@ Accuracy Measure(const MaskedMoeImpl& network, const Logits& logits,
   return accuracy;
 }
 
+std::vector<std::pair<std::string, double>> Measures(const Accuracy& accuracy,
+                                                     const std::vector<DomainClasses>& domains) {
+  std::vector<std::pair<std::string, double>> measures = {
+      {"gate1", accuracy.branch.Share()},
+      {"domain", accuracy.domain.Share()},
+      {"mean", accuracy.Mean()},
+      {"mean_by_concept", accuracy.MeanByConcept()},
+      {"mean_oracle", MeanShare(accuracy.oracle)}};
+  for (size_t g = 0; g < domains.size(); ++g) {
+    measures.emplace_back("routed/" + domains[g].name, accuracy.routed[g].Share());
+  }
+  return measures;
+}
+
 std::string ToText(const Accuracy& accuracy, const std::vector<DomainClasses>& domains) {
   std::string text =
       absl::StrFormat("gate1 %.4f  domain %.4f  mean %.4f  mean by concept %.4f  (%d pictures)\n ",

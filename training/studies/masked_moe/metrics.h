@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "training/measure/concepts.h"
@@ -23,6 +24,10 @@ struct Accuracy {
 Accuracy Measure(const MaskedMoeImpl& network, const Logits& logits,
                  const std::vector<Label>& labels, const Temperatures& temperatures,
                  const std::vector<size_t>& concept_of);
+
+/// The means and each domain's `routed`, by name: what a run log keeps of an epoch.
+std::vector<std::pair<std::string, double>> Measures(const Accuracy& accuracy,
+                                                     const std::vector<DomainClasses>& domains);
 
 /// A line with the means and a line with each domain.
 std::string ToText(const Accuracy& accuracy, const std::vector<DomainClasses>& domains);

@@ -11,6 +11,7 @@
 #include "core/status.h"
 #include "nets/parameter_count.h"
 #include "training/log/history.h"
+#include "training/log/record_epochs.h"
 #include "training/log/say.h"
 #include "training/loop/average.h"
 #include "training/loop/callbacks.h"
