@@ -19,6 +19,10 @@ find_package(nlohmann_json CONFIG REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto SSL)
 find_package(JPEG REQUIRED)
 find_package(SQLite3 REQUIRED)
+option(ORCHARD_MONGODB "Run logs in MongoDB as well (libmongoc)" ON)
+if(ORCHARD_MONGODB)
+  find_package(mongoc-1.0 CONFIG REQUIRED)
+endif()
 
 # The config of Debian's oneDNN wants OpenCL's headers, which only its GPU part needs. Another LibTorch
 # has a oneDNN of its own inside, whose dynamic symbols are in part those of Debian's

@@ -251,8 +251,8 @@ void Declare(CLI::App& app, Settings& s) {
       ->capture_default_str();
   DeclareDevice(*fit, s);
   DeclareRunLog(*fit, s.run_log,
-                "where to write the run's history: a file, or none; default runs.sqlite beside the "
-                "work folder");
+                "where to write the run's history: a file, mongodb://HOST:PORT/DATABASE, or none; "
+                "default runs.sqlite beside the work folder");
   DeclareThreads(*fit, s);
 
   CLI::App* measure = app.add_subcommand("measure", "Measure a run's network before it is a model");

@@ -55,7 +55,8 @@ void DeclareRunLog(CLI::App& app, std::string& where, const std::string& what) {
 }
 
 void DeclareRuns(CLI::App& app, RunsSettings& s) {
-  constexpr const char* kWhere = "the file; default runs.sqlite here or in runs/";
+  constexpr const char* kWhere =
+      "file or mongodb://HOST:PORT/DATABASE; default runs.sqlite here or in runs/";
   CLI::App* runs = app.add_subcommand("runs", "What the run log knows of trainings");
   runs->require_subcommand(1);
   CLI::App* list = runs->add_subcommand("list", "Every run, newest first");

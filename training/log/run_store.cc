@@ -4,14 +4,18 @@
 #include "absl/strings/str_cat.h"
 
 #include "core/status.h"
+#include "training/log/mongo_store.h"
 #include "training/log/sqlite_store.h"
 
 namespace orchard::training {
 
 absl::StatusOr<std::unique_ptr<RunStore>> MakeRunStore(const std::string& where) {
+  if (absl::StartsWith(where, "mongodb://") || absl::StartsWith(where, "mongodb+srv://")) {
+    return MakeMongoStore(where);
+  }
   if (absl::StrContains(where, "://")) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("run log ", where, ": the name of a file or \"none\" is wanted"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "run log ", where, ": a file, mongodb://HOST:PORT/DATABASE or none is wanted"));
   }
   return std::make_unique<SqliteStore>(where);
 }

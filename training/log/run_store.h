@@ -39,8 +39,9 @@ class RunStore {
   virtual absl::Status Remove(const std::string& id) = 0;
 };
 
-/// The store that `where` names, a file. Nothing is opened before it is asked for something.
-/// Errors: INVALID_ARGUMENT for a URI.
+/// The store that `where` names: "mongodb://…", "mongodb+srv://…", or a file. Nothing is opened
+/// before it is asked for something. Errors: INVALID_ARGUMENT for a URI that is none, or one of
+/// MongoDB where the program was built without.
 absl::StatusOr<std::unique_ptr<RunStore>> MakeRunStore(const std::string& where);
 
 /// The file that holds the runs of the folders beside `work`: runs.sqlite.
