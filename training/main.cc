@@ -21,6 +21,7 @@
 #include "model/torch_state.h"
 #include "nets/guarded.h"
 #include "server/allocator.h"
+#include "training/commands/report.h"
 #include "training/commands/runs.h"
 #include "training/data/picture_set.h"
 #include "training/data/survey.h"
@@ -63,6 +64,7 @@ struct Settings {
   std::string device = "cpu";
   std::string run_log;  // Of fit.
   RunsSettings runs;
+  ReportSettings report;
   model::EncoderPrecision precision = model::EncoderPrecision::kAuto;
 
   RunPlaces Places() const {
@@ -340,6 +342,7 @@ absl::Status RunSubcommand(const CLI::App& app, const Settings& settings) {
   if (app.got_subcommand("self-test")) return SelfTestDevice(settings);
   if (app.got_subcommand("stats")) return RunStats(settings);
   if (app.got_subcommand("scan")) return RunScan(settings);
+  if (app.got_subcommand("report")) return RunReport(settings.report);
   if (app.got_subcommand("runs")) return RunRuns(*app.get_subcommand("runs"), settings.runs);
   return RunEvaluation(settings);
 }
@@ -371,6 +374,7 @@ int Main(int argc, char** argv) {
   Declare(app, settings);
   DeclareSurveys(app, settings);
   DeclareRuns(app, settings.runs);
+  DeclareReport(app, settings.report);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

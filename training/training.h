@@ -31,7 +31,8 @@
 ///   models.h, run.h, fit.h (the training), calibrate.h, encoder_only.h, provenance.h, export.h;
 ///   studies/vit_moe/: statements.h, model.h, answers.h, run.h, fit.h, router_health.h, measure.h,
 ///   export.h; studies/gates/: statements.h, pictures.h, learn.h, run.h, fit.h, experts.h,
-///   answers.h, provenance.h, export.h; new_recipe.h, self_test.h, main.cc.
+///   answers.h, provenance.h, export.h; report/: gnuplot.h, predictions.h, run_page.h (a run as a
+///   page); new_recipe.h, self_test.h, commands/, main.cc.
 /// Conventions: everything is seeded; a label is an index; domains are in the recipe's order,
 /// classes of a domain in the order of their names; logarithms are natural.
 
