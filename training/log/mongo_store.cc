@@ -1,7 +1,10 @@
 #include "training/log/mongo_store.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
+#include <memory>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <variant>
@@ -30,7 +33,8 @@ using Uri = std::unique_ptr<mongoc_uri_t, Destroy<mongoc_uri_destroy>>;
 using Client = std::unique_ptr<mongoc_client_t, Destroy<mongoc_client_destroy>>;
 using Collection = std::unique_ptr<mongoc_collection_t, Destroy<mongoc_collection_destroy>>;
 using Cursor = std::unique_ptr<mongoc_cursor_t, Destroy<mongoc_cursor_destroy>>;
-using Bson = std::unique_ptr<bson_t, Destroy<bson_destroy>>;
+// By the struct's name: that of the typedef carries an alignment, which a template would drop.
+using Bson = std::unique_ptr<_bson_t, Destroy<bson_destroy>>;
 
 constexpr const char* kDot = "\uFF0E";
 constexpr const char* kDollar = "\uFF04";

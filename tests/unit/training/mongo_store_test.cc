@@ -1,11 +1,15 @@
 // The run log in a server that speaks MongoDB's protocol: FerretDB, a process of its own.
 #include "training/log/mongo_store.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -59,7 +63,7 @@ class Server {
   /// At a free port, and when it comes again at the same one.
   void Start() {
     child_.emplace(std::vector<std::string>{program_, address_, data_.path().string()});
-    const std::string said = child_->ReadOutUntil("/\n");
+    const std::string said = child_->ReadOutUntil("mongodb://");
     const size_t at = said.find("mongodb://") + 10;
     address_ = said.substr(at, said.find('/', at) - at);
   }
