@@ -23,9 +23,9 @@
 ///   batch.h (from pictures to batches), statements.h, table.h, parallel.h; loop/: task.h, model.h,
 ///   loop.h (a step), callback.h, callbacks.h (what happens beside it), optimiser.h, schedule.h,
 ///   average.h, checkpoint.h, picture_task.h, feature_task.h, classifier.h, gates.h,
-///   standardise.h, device.h; log/: progress.h, say.h, run_log.h, record_epochs.h, history.h (what
-///   a run says of itself), records.h, run_store.h, recorder.h (where it stays); measure/:
-///   statistics.h, hits.h, calibration.h, classification.h, concepts.h, questions.h,
+///   standardise.h, device.h; log/: progress.h, say.h, run_log.h, record_epochs.h, picture_facts.h,
+///   history.h (what a run says of itself), records.h, run_store.h, recorder.h (where it stays);
+///   measure/: statistics.h, hits.h, calibration.h, classification.h, concepts.h, questions.h,
 ///   served_encoder.h, served.h, evaluate.h, report.h, record.h; head_checks.h;
 ///   studies/masked_moe/: masked_moe.h, folded.h, sharded_encoder.h (network and loss), features.h,
 ///   models.h, run.h, fit.h (the training), calibrate.h, encoder_only.h, provenance.h, export.h;

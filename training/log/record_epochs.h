@@ -8,6 +8,7 @@
 
 #include "training/log/run_log.h"
 #include "training/loop/callback.h"
+#include "training/loop/callbacks.h"
 
 namespace orchard::training {
 
@@ -35,6 +36,25 @@ class RecordEpochs final : public Callback {
 
  private:
   RunLog& log_;
+};
+
+/// Tells a log of the file that `best` has just written, if it has. Stands behind `best`, which it
+/// asks: a network that is small may be written twice before the file's time moves. `log` and
+/// `best` outlive it.
+class RecordBest final : public Callback {
+ public:
+  RecordBest(RunLog& log, std::filesystem::path file, const KeepBest& best)
+      : log_(log), file_(std::move(file)), best_(best) {}
+
+  absl::Status AfterEpoch(LoopState& state) override {
+    if (best_.epoch() == state.epoch + 1) log_.File(file_, best_.epoch());
+    return absl::OkStatus();
+  }
+
+ private:
+  RunLog& log_;
+  std::filesystem::path file_;
+  const KeepBest& best_;
 };
 
 /// Tells a log of a file whenever an epoch has written it anew. Stands behind Checkpointing; `log`

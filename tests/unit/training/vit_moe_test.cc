@@ -7,6 +7,7 @@
 #include "core/digest.h"
 #include "core/text.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/unit/training/kept_log.h"
 #include "tests/unit/training/pictures_on_disk.h"
 #include "training/loop/checkpoint.h"
 #include "training/measure/evaluate.h"
@@ -33,6 +34,10 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Key;
+using ::testing::Not;
+using ::testing::Pair;
+using ::testing::SizeIs;
 
 constexpr size_t kPictures = 12;  ///< a class
 
@@ -165,6 +170,28 @@ TEST_F(VitMoeTest, OnOneThreadAStoppedRunGoesOnToTheSameBits) {
   EXPECT_TRUE(lines[0]["measures"].contains("nll"));
   ASSERT_EQ(lines[0]["expert_load"].size(), 2U);  // Layers.
   EXPECT_EQ(lines[0]["expert_load"][0].size(), 4U);
+}
+
+TEST_F(VitMoeTest, ItsRunLogHasPicturesEpochsAndFiles) {
+  const v1::Recipe recipe = TinyRecipe();
+  KeptLog log;
+  ASSERT_THAT(FitVitMoe(recipe, Places("work"), {.stop_after = 2, .log = &log}), IsOk());
+  ASSERT_THAT(log.begun, SizeIs(1));
+  const Fact train = {.topic = "data", .name = "train", .value = std::int64_t{18}};
+  EXPECT_THAT(log.begun[0], Contains(train));  // Half of each class.
+  ASSERT_THAT(log.epochs, SizeIs(2));
+  EXPECT_EQ(log.epochs[1].phase, "epoch");
+  EXPECT_EQ(log.epochs[1].epoch, 2U);
+  EXPECT_TRUE(log.epochs[1].validated);
+  EXPECT_THAT(log.epochs[1].measures, Contains(Key("nll")));
+  EXPECT_THAT(log.epochs[1].expert_load, SizeIs(2));  // Layers.
+  EXPECT_THAT(log.files, Contains(Pair(kBest, 1U)));
+  EXPECT_THAT(log.files, Not(Contains(Key(kFinal))));
+  ASSERT_THAT(FitVitMoe(recipe, Places("work"), {.resume = true, .log = &log}), IsOk());
+  EXPECT_THAT(log.begun, SizeIs(2));
+  ASSERT_THAT(log.epochs, SizeIs(3));
+  EXPECT_EQ(log.epochs[2].epoch, 3U);
+  EXPECT_THAT(log.files.back(), Pair(kFinal, 0U));
 }
 
 TEST_F(VitMoeTest, ATimeLimitStopsAfterAnEpochAndSaves) {

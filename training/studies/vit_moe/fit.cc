@@ -11,6 +11,7 @@
 #include "core/status.h"
 #include "nets/parameter_count.h"
 #include "training/log/history.h"
+#include "training/log/picture_facts.h"
 #include "training/log/record_epochs.h"
 #include "training/log/say.h"
 #include "training/loop/average.h"
@@ -53,6 +54,7 @@ class FitRun {
       : run_(std::move(run)),
         options_(options),
         begun_(begun),
+        log_(options.log != nullptr ? *options.log : no_log_),
         standardise_(PreprocessingOf(run_.recipe), run_.device) {}
 
   absl::Status Go() {
@@ -87,7 +89,9 @@ class FitRun {
       return absl::OkStatus();
     }
     const Averaged averaged(average);
-    return WriteNetwork(work / kFinal, *run_.network);
+    ORCHARD_RETURN_IF_ERROR(WriteNetwork(work / kFinal, *run_.network));
+    log_.File(work / kFinal, /*epoch=*/0);
+    return absl::OkStatus();
   }
 
  private:
@@ -137,10 +141,12 @@ class FitRun {
       return std::chrono::duration<double>(Clock::now() - begun_).count();
     });
     SayEpoch say;
-    RecordEpochs record(history);
-    const std::array<Callback*, 10> callbacks = {&progress, &schedule,  &averaging, &validation,
+    RecordEpochs record(history), log_epoch(log_);
+    RecordBest log_best(log_, run_.places.work / kBest, best);
+    // Logs before the checkpoint: what a killed run did not save it does, and says, again.
+    const std::array<Callback*, 12> callbacks = {&progress, &schedule,  &averaging, &validation,
                                                  &best,     &early,     &limit,     &say,
-                                                 &record,   &checkpoint};
+                                                 &record,   &log_epoch, &log_best,  &checkpoint};
     ORCHARD_RETURN_IF_ERROR(RunLoop(task, model, optimiser, callbacks,
                                     {.title = "epoch",
                                      .first_epoch = first,
@@ -178,6 +184,8 @@ class FitRun {
   VitMoeRun run_;
   FitOptions options_;
   Clock::time_point begun_;
+  NoRunLog no_log_;
+  RunLog& log_;
   Standardise standardise_;
   torch::Tensor validation_pixels_;  // uint8 [V, side, side, 3]; undefined: nothing to validate on
   std::vector<size_t> validation_labels_;
@@ -207,6 +215,7 @@ absl::Status FitVitMoe(const v1::Recipe& recipe, const RunPlaces& places,
   ORCHARD_ASSIGN_OR_RETURN(VitMoeRun run, PrepareVitMoeRun(recipe, places, go_on));
   ORCHARD_RETURN_IF_ERROR(BeginWorkFolder(recipe, places.work, options));
   if (!go_on) ORCHARD_RETURN_IF_ERROR(WriteSplit(places.work / kSplit, run.set));
+  if (options.log != nullptr) options.log->Begin(PictureFacts(run.set));
   SayPictures(run);
   return FitRun(std::move(run), options, begun).Go();
 }
