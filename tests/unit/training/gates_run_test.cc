@@ -9,6 +9,7 @@
 #include "model/manifest.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/tiny_model.h"
+#include "tests/unit/training/kept_log.h"
 #include "tests/unit/training/pictures_on_disk.h"
 #include "training/data/split.h"
 #include "training/measure/questions.h"
@@ -27,9 +28,12 @@ namespace wire = orchard::v1;
 using ::orchard::testing::IsOk;
 using ::orchard::testing::StatusIs;
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Key;
 using ::testing::Not;
+using ::testing::Pair;
 using ::testing::SizeIs;
 
 constexpr size_t kPictures = 8;  ///< a class
@@ -103,7 +107,7 @@ class GatesRunTest : public ::testing::Test {
       ASSERT_THAT(ExportVitMoe(places, {.out = Expert(domain), .name = domain, .version = "3"}),
                   IsOk());
     }
-    ASSERT_THAT(FitGates(GatesRecipe(), Places("gates"), {}), IsOk());
+    ASSERT_THAT(FitGates(GatesRecipe(), Places("gates"), {.log = &log_}), IsOk());
     ASSERT_THAT(ExportGates(Places("gates"), Options("model")), IsOk());
   }
   static void TearDownTestSuite() { root_.reset(); }
@@ -128,6 +132,7 @@ class GatesRunTest : public ::testing::Test {
   }
 
   static inline std::unique_ptr<testing::TempDir> root_;
+  static inline KeptLog log_;
 };
 
 TEST_F(GatesRunTest, ExpertsKeepTheirBytesAndTheGatesHaveTheEncoderTheyLearnedOn) {
@@ -191,6 +196,17 @@ TEST_F(GatesRunTest, WhatAnExpertWasTrainedOnCountsAsTrainingPictures) {
     ASSERT_THAT(own, IsOk());
     for (const auto& [content, side] : *own) EXPECT_EQ(sides->at(content), side);
   }
+}
+
+TEST_F(GatesRunTest, ItsRunLogHasPicturesEpochsAndFiles) {
+  ASSERT_THAT(log_.begun, SizeIs(1));
+  const Fact leaf = {.topic = "train", .name = "leaf", .value = std::int64_t{6}};
+  const Fact drawn = {.topic = "drawn", .name = "validation", .value = std::int64_t{12}};
+  EXPECT_THAT(log_.begun[0], AllOf(Contains(leaf), Contains(drawn)));
+  ASSERT_THAT(log_.epochs, SizeIs(20));
+  EXPECT_EQ(log_.epochs[19].phase, "gates");
+  EXPECT_THAT(log_.files, Contains(Key(kBest)));
+  EXPECT_THAT(log_.files.back(), Pair(kFinal, 0U));
 }
 
 TEST_F(GatesRunTest, SaysWhereItComesFrom) {

@@ -12,6 +12,7 @@
 #include "tests/testing/temp_dir.h"
 #include "tests/testing/tiny_model.h"
 #include "tests/testing/tiny_vit.h"
+#include "tests/unit/training/kept_log.h"
 #include "training/loop/callbacks.h"
 #include "training/recipe.h"
 #include "training/studies/gates/experts.h"
@@ -33,6 +34,7 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Key;
 using ::testing::Not;
 using ::testing::SizeIs;
 
@@ -200,7 +202,10 @@ TEST(LearnGatesTest, GatesLearnCloudsApartTheSameWayEveryTime) {
     fs::create_directories(dir / work);
     const auto gates = NewGates(recipe, TinyDomains());
     ASSERT_THAT(gates, IsOk());
-    ASSERT_THAT(LearnGates(recipe, **gates, train, validation, dir / work), IsOk());
+    KeptLog log;
+    ASSERT_THAT(LearnGates(recipe, **gates, train, validation, dir / work, log), IsOk());
+    EXPECT_THAT(log.epochs, SizeIs(4));
+    ASSERT_THAT(log.files, Contains(Key(kBest)));
     const GateFigures figures = MeasureGates(**gates, validation);
     EXPECT_EQ(figures.branch.hits, 60U);
     EXPECT_EQ(figures.domain.hits, 60U);
@@ -227,7 +232,9 @@ TEST(LearnGatesTest, GateTwoAloneDecidesWhereThereIsOneBranch) {
     EXPECT_THAT(item.key(), HasSubstr("domain.all."));
   }
   const GateSide validation = Clouds(domains, 20, 2);
-  ASSERT_THAT(LearnGates(recipe, **gates, Clouds(domains, 64, 1), validation, dir.path()), IsOk());
+  KeptLog log;
+  ASSERT_THAT(LearnGates(recipe, **gates, Clouds(domains, 64, 1), validation, dir.path(), log),
+              IsOk());
   EXPECT_EQ(MeasureGates(**gates, validation).domain.hits, 60U);
 }
 

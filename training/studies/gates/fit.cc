@@ -1,11 +1,16 @@
 #include "training/studies/gates/fit.h"
 
+#include <cstdint>
+#include <string>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include <ATen/Parallel.h>
 
 #include "core/printable.h"
 #include "core/status.h"
 #include "training/import.h"
+#include "training/log/picture_facts.h"
 #include "training/log/say.h"
 #include "training/loop/callbacks.h"
 #include "training/parts.h"
@@ -61,6 +66,15 @@ wire::ModelManifest OutlineOf(const v1::Recipe& recipe, const PictureSet& set) {
   return outline;
 }
 
+/// What a run log keeps of the pictures; of those that there are, gates learn from some.
+std::vector<Fact> FactsOf(const PictureSet& set, size_t train, size_t validation) {
+  std::vector<Fact> facts = PictureFacts(set);
+  facts.push_back({.topic = "drawn", .name = "train", .value = static_cast<std::int64_t>(train)});
+  facts.push_back(
+      {.topic = "drawn", .name = "validation", .value = static_cast<std::int64_t>(validation)});
+  return facts;
+}
+
 /// What a run before it may have left of what this one will write.
 absl::Status RemoveOld(const fs::path& work) {
   std::error_code error;
@@ -91,6 +105,9 @@ absl::Status FitGates(const v1::Recipe& recipe, const RunPlaces& places,
   ORCHARD_RETURN_IF_ERROR(BeginWorkFolder(recipe, places.work, options));
   ORCHARD_RETURN_IF_ERROR(RemoveOld(places.work));
   ORCHARD_RETURN_IF_ERROR(WriteSplit(places.work / kSplit, set));
+  NoRunLog no_log;
+  RunLog& log = options.log != nullptr ? *options.log : no_log;
+  log.Begin(FactsOf(set, of_train.size(), of_validation.size()));
   SayPictures(set, of_train.size(), of_validation.size());
 
   wire::ModelManifest outline = OutlineOf(recipe, set);
@@ -106,8 +123,10 @@ absl::Status FitGates(const v1::Recipe& recipe, const RunPlaces& places,
       const GateSide validation,
       EncodeSide(*encoder, recipe, set, of_validation, places.threads, "validation, served"));
   ORCHARD_ASSIGN_OR_RETURN(const auto gates, NewGates(recipe, set.domains));
-  ORCHARD_RETURN_IF_ERROR(LearnGates(recipe, *gates, train, validation, places.work));
-  return WriteNetwork(places.work / kFinal, *gates);
+  ORCHARD_RETURN_IF_ERROR(LearnGates(recipe, *gates, train, validation, places.work, log));
+  ORCHARD_RETURN_IF_ERROR(WriteNetwork(places.work / kFinal, *gates));
+  log.File(places.work / kFinal, /*epoch=*/0);
+  return absl::OkStatus();
 }
 
 }  // namespace orchard::training

@@ -71,7 +71,8 @@ GateFigures MeasureGates(GatesImpl& gates, const GateSide& side) {
 }
 
 absl::Status LearnGates(const v1::Recipe& recipe, GatesImpl& gates, const GateSide& train,
-                        const GateSide& validation, const std::filesystem::path& work) {
+                        const GateSide& validation, const std::filesystem::path& work,
+                        RunLog& log) {
   const v1::Optimisation& o = recipe.optimisation();
   GatesModel model(gates, o.head_rate());
   AdamW optimiser(model.Parameters(), o.weight_decay());
@@ -91,9 +92,10 @@ absl::Status LearnGates(const v1::Recipe& recipe, GatesImpl& gates, const GateSi
   KeepBest best(work / kBest, gates, &average);
   EarlyStop early(o.patience());
   SayEpoch say;
-  RecordEpochs record(history);
-  const std::array<Callback*, 7> callbacks = {&schedule, &averaging, &validate, &best,
-                                              &early,    &say,       &record};
+  RecordEpochs record(history), log_epoch(log);
+  RecordBest log_best(log, work / kBest, best);
+  const std::array<Callback*, 9> callbacks = {&schedule, &averaging, &validate,  &best,    &early,
+                                              &say,      &record,    &log_epoch, &log_best};
   ORCHARD_RETURN_IF_ERROR(RunLoop(task, model, optimiser, callbacks,
                                   {.title = "gates",
                                    .epochs = o.epochs(),

@@ -13,6 +13,8 @@
 
 namespace orchard::training {
 
+class RunLog;
+
 /// Pictures as gates see them.
 struct GateSide {
   FeatureTable features;      ///< pooled alone
@@ -30,8 +32,9 @@ GateFigures MeasureGates(GatesImpl& gates, const GateSide& side);
 /// Trains `gates` by cross-entropy of branch and domain, as the recipe's optimisation says, and
 /// leaves in them the weights of the epoch whose most probable domain was most often right on
 /// `validation`, the later one of equals, as FP16 keeps them. Writes kHistory and kBest into
-/// `work`. Errors: RunLoop's; UNAVAILABLE naming a file.
+/// `work`, and tells `log` of every epoch and of kBest. Errors: RunLoop's; UNAVAILABLE naming a
+/// file.
 absl::Status LearnGates(const v1::Recipe& recipe, GatesImpl& gates, const GateSide& train,
-                        const GateSide& validation, const std::filesystem::path& work);
+                        const GateSide& validation, const std::filesystem::path& work, RunLog& log);
 
 }  // namespace orchard::training
