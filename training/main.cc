@@ -4,6 +4,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -115,7 +116,8 @@ absl::Status RunFit(const Settings& settings) {
                        .log = log.get()});
   };
   const absl::Status status = nets::Guarded("fit", fit);
-  if (log != nullptr) log->End(status, fs::exists(settings.work / kFinal));
+  std::error_code error;
+  if (log != nullptr) log->End(status, fs::exists(settings.work / kFinal, error));
   return status;
 }
 
