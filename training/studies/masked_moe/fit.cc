@@ -63,6 +63,7 @@ std::vector<Fact> DataFacts(const Run& run) {
   add("data", "validation", On(run.sides, Side::kValidation).size());
   add("data", "test", On(run.sides, Side::kTest).size());
   add("data", "groups_with_two_labels", run.dataset.dropped.size());
+  add("data", "skipped", run.dataset.skipped.size());
   std::vector<size_t> train(run.dataset.domains.size());
   for (const Label& label : run.Labels(On(run.sides, Side::kTrain))) ++train[label.domain];
   for (size_t g = 0; g < train.size(); ++g) add("train", run.dataset.domains[g].name, train[g]);
