@@ -25,6 +25,15 @@ Rank RankOf(const Candidate& candidate) {
 
 }  // namespace
 
+void ForgetDebts(std::span<Candidate> candidates) {
+  std::int64_t most = 0;
+  for (const Candidate& candidate : candidates) most = std::max(most, candidate.given);
+  for (Candidate& candidate : candidates) {
+    const bool in_turn = candidate.usable && RankOf(candidate) == Rank::kReady;
+    if (!in_turn || candidate.given == kNeverGiven) candidate.given = most;
+  }
+}
+
 bool Fits(const Candidate& candidate, AttemptRecord::Kind kind) {
   switch (kind) {
     case AttemptRecord::Kind::kFirst:

@@ -19,8 +19,10 @@ struct Candidate {
   bool up = true;          ///< EndpointState::kUp
   bool resting = false;    ///< EndpointLoad::Resting(): after the others that are connected
   double cost = 0.0;       ///< EndpointLoad::Cost()
-  std::int64_t given = 0;  ///< rows that it was given lately
+  std::int64_t given = 0;  ///< rows that it was given lately; kNeverGiven: it is new
 };
+
+inline constexpr std::int64_t kNeverGiven = -1;
 
 /// Costs that differ by less are one: below it is the noise of measuring.
 inline constexpr double kEqualCosts = 1.25;
@@ -28,6 +30,11 @@ inline constexpr double kEqualCosts = 1.25;
 /// What one address may have been given less than the one that is chosen: so much it catches up.
 /// More is forgotten, or an address that was away would get everything when it comes back.
 inline constexpr std::int64_t kMostBehind = 48;
+
+/// Those that could not be given anything now, and those that are new, stand where the one that was
+/// given most stands: who comes, or comes back, is owed nothing for the time when it was not there.
+/// Before calls that went there or not change what is usable.
+void ForgetDebts(std::span<Candidate> candidates);
 
 /// Whether a call may go there for that reason. An extra try is no use where patience was asked
 /// for, and a hedge none where a connection must be made first.

@@ -203,27 +203,28 @@ void ExpertClient::ProbeEnded(Endpoint& endpoint, bool answered) {
   if (!stopped_) Review();
 }
 
-experts::Candidate ExpertClient::AsCandidate(const Endpoint& endpoint, const Call& call,
-                                             Kind kind) const {
+experts::Candidate ExpertClient::AsCandidate(const Endpoint& endpoint) const {
   const Clock::time_point now = events_.now();
   const bool busy_trial = endpoint.state == EndpointState::kEjected && endpoint.ejection.bad() &&
                           endpoint.load.calls() > 0;
-  experts::Candidate candidate{.usable = endpoint.usable && !busy_trial,
-                               .connected = endpoint.link == Link::kUp,
-                               .up = endpoint.state == EndpointState::kUp,
-                               .resting = endpoint.load.Resting(now),
-                               .cost = endpoint.load.Cost(now),
-                               .given = endpoint.given};
-  const bool tried = std::ranges::any_of(
-      call.tries, [&](const Try& attempt) { return attempt.endpoint.get() == &endpoint; });
-  candidate.usable = candidate.usable && !tried && experts::Fits(candidate, kind);
-  return candidate;
+  return {.usable = endpoint.usable && !busy_trial,
+          .connected = endpoint.link == Link::kUp,
+          .up = endpoint.state == EndpointState::kUp,
+          .resting = endpoint.load.Resting(now),
+          .cost = endpoint.load.Cost(now),
+          .given = endpoint.given};
 }
 
 ExpertClient::EndpointPtr ExpertClient::Choose(const Call& call, Kind kind) {
   absl::InlinedVector<experts::Candidate, 32> candidates;
-  for (const EndpointPtr& endpoint : set_) {
-    candidates.push_back(AsCandidate(*endpoint, call, kind));
+  for (const EndpointPtr& endpoint : set_) candidates.push_back(AsCandidate(*endpoint));
+  experts::ForgetDebts({candidates.data(), candidates.size()});
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    const EndpointPtr& endpoint = set_[i];
+    endpoint->given = candidates[i].given;
+    const bool tried = std::ranges::any_of(
+        call.tries, [&](const Try& attempt) { return attempt.endpoint == endpoint; });
+    candidates[i].usable = candidates[i].usable && !tried && experts::Fits(candidates[i], kind);
   }
   const std::optional<size_t> picked = experts::Pick(candidates, experts::Chance(choices_++));
   if (!picked) return nullptr;

@@ -68,7 +68,7 @@ class ExpertClient final : public Attempt::Caller {
     Link link = Link::kConnecting;
     experts::EndpointState state = experts::EndpointState::kConnecting;
     bool usable = true;
-    std::int64_t given = 0;
+    std::int64_t given = experts::kNeverGiven;
     bool silent = false;
     bool renewed = false;
     bool failed = false;
@@ -107,7 +107,7 @@ class ExpertClient final : public Attempt::Caller {
   void Review();
   void Probe(const EndpointPtr& endpoint);
   void ProbeEnded(Endpoint& endpoint, bool answered);
-  experts::Candidate AsCandidate(const Endpoint& endpoint, const Call& call, Kind kind) const;
+  experts::Candidate AsCandidate(const Endpoint& endpoint) const;
   EndpointPtr Choose(const Call& call, Kind kind);
   void Send(CallId id, Call& call, EndpointPtr endpoint, Kind kind);
   void TryEnded(CallId id, Call& call, Try& attempt, const End& end);

@@ -137,10 +137,13 @@ std::shared_ptr<Endpoint> Domain::Choose(size_t rows, const std::vector<std::str
   const Clock::time_point now = Clock::now();
   const auto endpoints = board_.Snapshot();
   absl::InlinedVector<Candidate, 16> candidates;
-  for (const auto& endpoint : *endpoints) {
-    Candidate& candidate = candidates.emplace_back(endpoint->AsCandidate(now));
-    const bool tried = std::ranges::find(except, endpoint->address()) != except.end();
-    candidate.usable = candidate.usable && !tried && Fits(candidate, kind);
+  for (const auto& endpoint : *endpoints) candidates.push_back(endpoint->AsCandidate(now));
+  ForgetDebts({candidates.data(), candidates.size()});
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    Endpoint& endpoint = *(*endpoints)[i];
+    endpoint.CatchUp(candidates[i].given);
+    const bool tried = std::ranges::find(except, endpoint.address()) != except.end();
+    candidates[i].usable = candidates[i].usable && !tried && Fits(candidates[i], kind);
   }
   const std::uint64_t count = choices_.fetch_add(1, std::memory_order_relaxed);
   const std::optional<size_t> picked = Pick(candidates, Chance(count));

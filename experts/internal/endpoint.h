@@ -79,7 +79,7 @@ class Endpoint {
     const auto more = static_cast<std::int64_t>(rows);
     return given_.fetch_add(more) + more;
   }
-  /// Another one was, which has been given kMostBehind more than `least`.
+  /// It counts as given `least` rows, if it was given less.
   void CatchUp(std::int64_t least) {
     std::int64_t given = given_;
     while (given < least && !given_.compare_exchange_weak(given, least)) {
@@ -140,7 +140,7 @@ class Endpoint {
 
   std::atomic<EndpointState> state_ = EndpointState::kConnecting;
   std::atomic<bool> usable_ = true;
-  std::atomic<std::int64_t> given_ = 0;
+  std::atomic<std::int64_t> given_ = kNeverGiven;
 
   mutable core::Mutex mutex_;
   EndpointLoad load_ ABSL_GUARDED_BY(mutex_);

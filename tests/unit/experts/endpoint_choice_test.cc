@@ -1,6 +1,7 @@
 #include "experts/endpoint_choice.h"
 
 #include <cmath>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <queue>
@@ -18,6 +19,7 @@ namespace orchard::experts {
 namespace {
 
 using core::Clock;
+using ::testing::ElementsAre;
 using namespace std::chrono_literals;
 
 TEST(PickTest, TakesTheCheaperOfTwoWhateverChanceSays) {
@@ -37,6 +39,29 @@ TEST(PickTest, CostsWithinAQuarterAreOneAndChanceDecides) {
 TEST(PickTest, OfTwoThatCostTheSameTheOneThatWasGivenLess) {
   const std::vector<Candidate> endpoints = {{.cost = 1.0, .given = 40}, {.cost = 1.1, .given = 30}};
   for (std::uint64_t count = 0; count < 50; ++count) EXPECT_EQ(Pick(endpoints, Chance(count)), 1U);
+}
+
+std::vector<std::int64_t> GivenAfterForgetting(std::vector<Candidate> candidates) {
+  ForgetDebts(candidates);
+  std::vector<std::int64_t> given;
+  for (const Candidate& candidate : candidates) given.push_back(candidate.given);
+  return given;
+}
+
+TEST(ForgetDebtsTest, WhoComesOrComesBackIsOwedNothing) {
+  const Candidate most{.given = 900};
+  EXPECT_THAT(GivenAfterForgetting({most, {.given = kNeverGiven}}), ElementsAre(900, 900));
+  EXPECT_THAT(GivenAfterForgetting({most, {.usable = false, .given = 860}}), ElementsAre(900, 900));
+  EXPECT_THAT(GivenAfterForgetting({most, {.connected = false, .given = 860}}),
+              ElementsAre(900, 900));
+  EXPECT_THAT(GivenAfterForgetting({{.resting = true, .given = 860}, most}), ElementsAre(900, 900));
+}
+
+TEST(ForgetDebtsTest, WhoWasThereAllTheTimeIsOwedWhatItIsBehind) {
+  EXPECT_THAT(GivenAfterForgetting({{.given = 900}, {.given = 860}}), ElementsAre(900, 860));
+  EXPECT_THAT(GivenAfterForgetting({{.given = kNeverGiven}, {.given = kNeverGiven}}),
+              ElementsAre(0, 0));
+  EXPECT_THAT(GivenAfterForgetting({}), ElementsAre());
 }
 
 TEST(PickTest, LeavesOutWhatIsNotUsable) {
