@@ -29,6 +29,7 @@ class HungExpert {
   std::string address() const { return host_->address().ToString(); }
   int calls() const { return service_.calls; }
   int cancelled() const { return service_.cancelled; }
+  int probes() const { return service_.probes; }
   void Heal() { service_.Heal(); }
 
  private:
@@ -77,6 +78,7 @@ class HungExpert {
     }
     grpc::ServerUnaryReactor* Describe(grpc::CallbackServerContext*, const v1::DescribeRequest*,
                                        v1::ExpertDescription* response) override {
+      ++probes;
       const ExpertSpec spec = testing::SampleSpec();
       v1::ExpertDomain& domain = *response->add_domains();
       domain.set_domain(spec.domain);
@@ -101,7 +103,7 @@ class HungExpert {
       const std::lock_guard lock(mutex_);
       std::erase(waiting_, call);
     }
-    std::atomic<int> calls = 0, cancelled = 0;
+    std::atomic<int> calls = 0, cancelled = 0, probes = 0;
 
    private:
     const bool alive_;

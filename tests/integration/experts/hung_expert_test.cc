@@ -67,6 +67,28 @@ TEST(HungExpertTest, ALoneOneIsMissingAtOnceAfterFiveAndBackWhenItAnswers) {
   }
 }
 
+/// How long one that hung, and was probed in vain three times, is not asked after it is well again,
+/// by the figures of a router.
+core::Clock::duration TimeUntilItIsBack() {
+  HungExpert hung(/*alive=*/false);
+  const auto expert = *RemoteExpert::Create(testing::SampleSpec(), {hung.address()}, {});
+  EXPECT_TRUE(Eventually([&] { return expert->Endpoints()[0].state == EndpointState::kUp; }));
+  FailFiveTimes(*expert);
+  EXPECT_TRUE(Eventually([&] { return expert->Unavailable() == MissingReason::kEjected; }));
+  const int probes = hung.probes();
+  EXPECT_TRUE(Eventually([&] { return hung.probes() >= probes + 3; }));
+  const core::Clock::time_point healed = core::Clock::now();
+  hung.Heal();
+  EXPECT_TRUE(Eventually([&] { return Ask(*expert, OneRow(), 20s).get().ok(); }));
+  return core::Clock::now() - healed;
+}
+
+TEST(HungExpertTest, ALoneOneIsBackWithinTwoSecondsOfItsHealth) {
+  core::Clock::duration best = core::Clock::duration::max();
+  for (int round = 0; round < 3 && best > 2s; ++round) best = std::min(best, TimeUntilItIsBack());
+  EXPECT_LE(best, 2s);
+}
+
 TEST(HungExpertTest, OneOfTwoIsEjectedAndTheOtherAnswers) {
   HungExpert hung(/*alive=*/false);
   ExpertServer well;
