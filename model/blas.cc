@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <dlfcn.h>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <system_error>
 #include <unistd.h>
@@ -34,10 +35,11 @@ core::BlasKernels LoadedKernels() {
 
 }  // namespace
 
-core::KernelAdvice SettleBlasKernels(char** argv) {
+core::KernelAdvice SettleBlasKernels(char** argv, const std::function<void()>& before_restart) {
   const core::BlasKernels kernels = LoadedKernels();
   core::KernelAdvice advice = core::AdviseOnKernels(kernels, core::ThisCpu());
   if (!advice.restart) return advice;
+  if (before_restart) before_restart();
   setenv(kCoreType, advice.better.c_str(), /*overwrite=*/1);
   setenv(kRestartedFrom, kernels.core.c_str(), /*overwrite=*/1);
   // By its own path, so that the process keeps its name where processes are listed; that path is of

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include "core/blas_kernels.h"
 
 namespace orchard::model {
@@ -9,7 +11,10 @@ namespace orchard::model {
 /// and returns. Call it in main before any thread is started and before anything is computed;
 /// `argv` is main's. docs/decisions/0011-openblas-gets-kernels-of-the-cpus-age.md says why.
 ///
+/// `before_restart` puts away what libraries left outside the process when they were loaded.
+///
 /// What comes back is settled: its message, when there is one, belongs into the log, once.
-core::KernelAdvice SettleBlasKernels(char** argv);
+core::KernelAdvice SettleBlasKernels(char** argv,
+                                     const std::function<void()>& before_restart = nullptr);
 
 }  // namespace orchard::model

@@ -27,6 +27,7 @@
 #include "training/data/picture_set.h"
 #include "training/data/survey.h"
 #include "training/import.h"
+#include "training/log/mongo_store.h"
 #include "training/loop/device.h"
 #include "training/measure/evaluate.h"
 #include "training/measure/record.h"
@@ -382,7 +383,8 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return ParseFailure(app, error);
   }
-  const core::KernelAdvice kernels = model::SettleBlasKernels(argv);  // May start us again.
+  // May start us again.
+  const core::KernelAdvice kernels = model::SettleBlasKernels(argv, PutMongoAway);
   if (!kernels.message.empty()) {
     std::fprintf(stderr, "orchard-train: %s\n", kernels.message.c_str());
   }

@@ -282,4 +282,6 @@ absl::StatusOr<std::unique_ptr<RunStore>> MakeMongoStore(const std::string& text
   return std::make_unique<MongoStore>(std::move(client), database, place);
 }
 
+void PutMongoAway() { mongoc_cleanup(); }
+
 }  // namespace orchard::training

@@ -20,4 +20,9 @@ namespace orchard::training {
 /// Errors: INVALID_ARGUMENT for a URI that is none, or where the program was built without MongoDB.
 absl::StatusOr<std::unique_ptr<RunStore>> MakeMongoStore(const std::string& uri);
 
+/// Removes what libmongoc put into /dev/shm when it was loaded (its counters, a file by the
+/// process's id): a program that starts again in place would find it there, complain, and leave it.
+/// There is no store after it.
+void PutMongoAway();
+
 }  // namespace orchard::training

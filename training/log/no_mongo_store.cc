@@ -7,4 +7,6 @@ absl::StatusOr<std::unique_ptr<RunStore>> MakeMongoStore(const std::string& /*ur
       "this program was built without MongoDB (ORCHARD_MONGODB=OFF); name a file with --run-log");
 }
 
+void PutMongoAway() {}
+
 }  // namespace orchard::training
