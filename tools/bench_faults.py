@@ -194,11 +194,13 @@ def shed(metrics):
 
 
 def overload_step(build, bound, router, rate, deadline, prefix, seconds):
-    """What an open loop of `rate` pictures a second gets, after a second in which it isn't counted."""
+    """What an open loop of `rate` pictures a second gets, once it is steady. The line fills for a
+    deadline, and pictures of that time are answered in the next one: were they left out and their
+    answers' time counted, a flood would seem to cost up to a deadline of goodput."""
     before = shed(bound["metrics"])
     result = build.load(bound["grpc"], "--rate", f"{rate:.1f}", "--timeout", deadline, "--slo",
                         deadline, "--duration", f"{seconds}s", "--max-outstanding", "20000",
-                        prefix=prefix)
+                        prefix=prefix, warm_up="3s")
     after = shed(bound["metrics"])
     return {"goodput": result["goodput_per_second"], "ok": result["ok"],
             "planned": result["planned"], "p50": result["latency_ms"]["p50"],

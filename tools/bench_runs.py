@@ -87,9 +87,9 @@ class Build:
         return [self.client, "bench", "--json", "--server", server, "--warmup", warm_up, *flags,
                 str(self.images)]
 
-    def load(self, server, *flags, prefix=()):
+    def load(self, server, *flags, prefix=(), warm_up="1s"):
         """What `orchard bench` says of `server` (docs/clients.md), failures and all."""
-        return run_json([*prefix, *self.command(server, *flags)])
+        return run_json([*prefix, *self.command(server, *flags, warm_up=warm_up)])
 
     def closed_loop(self, server, in_flight, pictures):
         """The same for `pictures` pictures, each of which must be answered by all its experts."""
