@@ -78,7 +78,9 @@ function(orchard_test name)
   endif()
   add_test(NAME ${name} COMMAND ${target})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}"
-                       ENVIRONMENT "ORCHARD_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};ORCHARD_SOURCE_DIR=${CMAKE_SOURCE_DIR}")
+                       ENVIRONMENT "ORCHARD_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};ORCHARD_SOURCE_DIR=${CMAKE_SOURCE_DIR}"
+                       # Runs of tests are nothing for a user's log.
+                       ENVIRONMENT_MODIFICATION "ORCHARD_RUN_LOG=unset:")
 endfunction()
 
 # What libraries choose by the CPU, and numeric tests must not depend on: OpenBLAS's kernels, and

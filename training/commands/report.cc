@@ -2,14 +2,18 @@
 
 #include <cstdio>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "core/status.h"
 #include "core/text.h"
 #include "training/commands/runs.h"
 #include "training/report/run_page.h"
+#include "training/work_folder.h"
 
 namespace orchard::training {
 namespace {
@@ -26,11 +30,29 @@ std::string SplitToShow(const fs::path& work, const std::string& wanted) {
   return {};
 }
 
+/// Whether the folder is another run's by now: a new one in it writes over the predictions.
+bool IsOfAnother(const fs::path& work, const std::string& id) {
+  const absl::StatusOr<std::string> text = core::ReadFile(work / kRunId);
+  return text.ok() && !absl::StartsWith(*text, id);
+}
+
 absl::Status WriteCharts(const std::vector<Chart>& charts, const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) return absl::UnavailableError(absl::StrCat(folder.string(), ": ", error.message()));
   return Draw(charts, ChartFormat::kPng, folder);
+}
+
+/// Of a run's name only what stays one file's name.
+std::string FileNameOf(const RunHistory& run) {
+  std::string name = absl::StrCat(run.run.name, "-", run.run.id);
+  for (char& character : name) {
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(character)) && character != '-' &&
+        character != '.') {
+      character = '_';
+    }
+  }
+  return name + ".html";
 }
 
 }  // namespace
@@ -52,7 +74,12 @@ absl::Status RunReport(const ReportSettings& settings) {
   ORCHARD_ASSIGN_OR_RETURN(const auto store, LogToRead(settings.log));
   ORCHARD_ASSIGN_OR_RETURN(const RunHistory run, ReadRun(*store, settings.run));
   const fs::path work = settings.work.empty() ? fs::path(run.run.work) : settings.work;
-  const std::string split = SplitToShow(work, settings.split);
+  std::string split = SplitToShow(work, settings.split);
+  if (settings.work.empty() && !split.empty() && IsOfAnother(work, run.run.id)) {
+    std::fprintf(stderr, "orchard-train: %s is another run's by now: no predictions are shown\n",
+                 work.c_str());
+    split.clear();
+  }
   std::optional<std::vector<Prediction>> predictions;
   if (!split.empty()) {
     ORCHARD_ASSIGN_OR_RETURN(predictions,
@@ -60,9 +87,7 @@ absl::Status RunReport(const ReportSettings& settings) {
   }
   ORCHARD_ASSIGN_OR_RETURN(const std::string page,
                            RunPage(run, predictions, {.data = settings.data, .split = split}));
-  const fs::path out = settings.out.empty()
-                           ? fs::path(absl::StrCat(run.run.name, "-", run.run.id, ".html"))
-                           : settings.out;
+  const fs::path out = settings.out.empty() ? fs::path(FileNameOf(run)) : settings.out;
   ORCHARD_RETURN_IF_ERROR(core::WriteFile(out, page));
   std::printf("%s (%s)\n", out.c_str(), core::HumanBytes(page.size()).c_str());
   if (settings.png.empty()) return absl::OkStatus();

@@ -98,7 +98,7 @@ std::string StateOf(const RunHistory& history, const ProcessId& self,
 const EpochEntry* BestEpoch(const RunHistory& history) {
   const EpochEntry* best = nullptr;
   for (const EpochEntry& entry : history.epochs) {
-    if (!entry.epoch.validated) continue;
+    if (!entry.epoch.validated || std::isnan(entry.epoch.validation)) continue;
     if (best == nullptr || entry.epoch.validation > best->epoch.validation) best = &entry;
   }
   return best;

@@ -13,9 +13,11 @@ absl::StatusOr<std::unique_ptr<RunStore>> MakeRunStore(const std::string& where)
   if (absl::StartsWith(where, "mongodb://") || absl::StartsWith(where, "mongodb+srv://")) {
     return MakeMongoStore(where);
   }
-  if (absl::StrContains(where, "://")) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "run log ", where, ": a file, mongodb://HOST:PORT/DATABASE or none is wanted"));
+  const size_t scheme = where.find("://");
+  if (scheme != std::string::npos) {  // What follows may hold a password.
+    return absl::InvalidArgumentError(
+        absl::StrCat("run log ", where.substr(0, scheme),
+                     "://…: a file, mongodb://HOST:PORT/DATABASE or none is wanted"));
   }
   return std::make_unique<SqliteStore>(where);
 }

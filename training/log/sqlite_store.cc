@@ -415,11 +415,12 @@ absl::Status SqliteStore::Open(bool create) {
     return absl::UnavailableError(absl::StrCat(file_.string(), ": ", sqlite3_errstr(code)));
   }
   sqlite3_busy_timeout(opened, kWaitMilliseconds);
-  // Where it can't be (another program opens the file just now, or it may only be read), it is the
-  // file's mode already or works without.
+  ORCHARD_RETURN_IF_ERROR(core::Annotate(Prepare(opened, create), file_.string()));
+  // Not before it is known to be ours: the mode is written into the file. Where it can't be
+  // (another program opens the file just now, or it may only be read), it is the file's mode
+  // already or works without.
   Do(opened, "PRAGMA journal_mode = WAL").IgnoreError();
   Do(opened, "PRAGMA synchronous = NORMAL").IgnoreError();
-  ORCHARD_RETURN_IF_ERROR(core::Annotate(Prepare(opened, create), file_.string()));
   database_ = std::move(database);
   return absl::OkStatus();
 }

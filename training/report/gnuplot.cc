@@ -72,7 +72,11 @@ std::string LinesScript(const Chart& chart) {
       chart.areas ? StackedRows(chart.lines) : std::vector<std::string>{};
   for (size_t i = 0; i < chart.lines.size(); ++i) {
     const Line& line = chart.lines[i];
-    if (line.points.empty()) continue;
+    // gnuplot ends with an error where there is nothing at all to draw.
+    if (std::ranges::none_of(line.points,
+                             [](const auto& at) { return std::isfinite(at.second); })) {
+      continue;
+    }
     absl::StrAppend(&blocks, "$d", i, " << END\n", chart.areas ? stacked[i] : Rows(line.points),
                     "END\n");
     const std::string how =
@@ -82,7 +86,10 @@ std::string LinesScript(const Chart& chart) {
     plots.push_back(absl::StrCat("$d", i, " ", how, " title ", Quoted(line.name)));
   }
   if (chart.unit) plots.push_back("x with lines lc rgb '#999999' dt 2 notitle");
-  if (plots.empty()) return {};
+  if (plots.empty()) {
+    return "set xrange [0:1]\nset yrange [0:1]\nset label 'no values' at graph 0.5,0.5 center\n"
+           "plot -1 notitle\n";
+  }
   return absl::StrCat(blocks, chart.unit ? "set xrange [0:1]\nset yrange [0:1]\n" : "",
                       chart.areas ? "set yrange [0:1]\n" : "", "plot ", absl::StrJoin(plots, ", "),
                       "\n");

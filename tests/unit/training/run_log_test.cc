@@ -223,8 +223,10 @@ TEST(SqliteStoreTest, AFileOfSomethingElseIsLeftAlone) {
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("not a database")));
   EXPECT_EQ(*core::ReadFile(dir / "text"), std::string(5000, 'x'));
   Execute(dir / "foreign", "CREATE TABLE runs (x)");
+  const std::string foreign = *core::ReadFile(dir / "foreign");
   EXPECT_THAT(SqliteStore(dir / "foreign").Put("1", RecordsOf(run)),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("no run log")));
+  EXPECT_EQ(*core::ReadFile(dir / "foreign"), foreign);
   ASSERT_THAT(SqliteStore(dir / "newer").Put("1", RecordsOf(run)), IsOk());
   Execute(dir / "newer", "PRAGMA user_version = 2");
   EXPECT_THAT(SqliteStore(dir / "newer").Put("1", RecordsOf(run)),
@@ -232,8 +234,11 @@ TEST(SqliteStoreTest, AFileOfSomethingElseIsLeftAlone) {
 }
 
 TEST(RunStoreTest, AnUnknownSchemeIsRefused) {
-  EXPECT_THAT(MakeRunStore("postgres://x"),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("postgres://x")));
+  for (const char* where : {"postgres://me:secret@x", "MongoDB://me:secret@x"}) {
+    const absl::Status status = MakeRunStore(where).status();
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("mongodb://HOST")));
+    EXPECT_THAT(std::string(status.message()), ::testing::Not(HasSubstr("secret")));
+  }
   EXPECT_EQ(RunLogBeside("/a/runs/first"), "/a/runs/runs.sqlite");
   EXPECT_EQ(RunLogBeside("/a/runs/first/"), "/a/runs/runs.sqlite");
 }
