@@ -4,8 +4,11 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include <google/protobuf/text_format.h>
 
+#include "core/printable.h"
 #include "core/status.h"
 #include "training/log/show_runs.h"
 
@@ -14,17 +17,27 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void Print(const std::string& text) { std::fputs(text.c_str(), stdout); }
+/// Names and messages come from logs that others write to: they are shown, and not obeyed.
+void Print(bool json, const std::string& text) {
+  if (json) {
+    std::fputs(core::PrintableJson(text).c_str(), stdout);
+    return;
+  }
+  for (const absl::string_view line : absl::StrSplit(absl::StripSuffix(text, "\n"), '\n')) {
+    std::printf("%s\n", core::Printable({line.data(), line.size()}).c_str());
+  }
+}
 
 absl::Status List(RunStore& store, const RunsSettings& settings) {
   ORCHARD_ASSIGN_OR_RETURN(const auto runs, store.Read(/*id=*/"", RunStore::Detail::kSummary));
-  Print(settings.json ? ListJson(runs, ThisProcess()) : ListText(runs, ThisProcess()));
+  Print(settings.json,
+        settings.json ? ListJson(runs, ThisProcess()) : ListText(runs, ThisProcess()));
   return absl::OkStatus();
 }
 
 absl::Status Show(RunStore& store, const RunsSettings& settings) {
   ORCHARD_ASSIGN_OR_RETURN(const RunHistory run, ReadRun(store, settings.run));
-  Print(settings.json ? ShowJson(run, ThisProcess()) : ShowText(run, ThisProcess()));
+  Print(settings.json, settings.json ? ShowJson(run, ThisProcess()) : ShowText(run, ThisProcess()));
   return absl::OkStatus();
 }
 
@@ -34,7 +47,8 @@ absl::Status Compare(RunStore& store, const RunsSettings& settings) {
     ORCHARD_ASSIGN_OR_RETURN(RunHistory run, ReadRun(store, word));
     runs.push_back(std::move(run));
   }
-  Print(settings.json ? CompareJson(runs, ThisProcess()) : CompareText(runs, ThisProcess()));
+  Print(settings.json,
+        settings.json ? CompareJson(runs, ThisProcess()) : CompareText(runs, ThisProcess()));
   return absl::OkStatus();
 }
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 
 #include "core/digest.h"
+#include "core/printable.h"
 #include "core/status.h"
 #include "core/text.h"
 #include "training/log/sqlite_store.h"
@@ -20,7 +21,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void Say(const std::string& what) { std::fprintf(stderr, "run log %s\n", what.c_str()); }
+void Say(const std::string& what) {
+  std::fprintf(stderr, "run log %s\n", core::Printable(what).c_str());
+}
 
 std::string NewId(absl::Time now) {
   return absl::StrFormat("%s-%04x", absl::FormatTime("%Y%m%d-%H%M%S", now, absl::UTCTimeZone()),

@@ -15,6 +15,8 @@
 #include "tests/testing/eventually.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/training/tiny_run.h"
+#include "training/log/records.h"
+#include "training/log/sqlite_store.h"
 
 namespace orchard::training {
 namespace {
@@ -136,6 +138,20 @@ TEST_F(RunsTest, ALogThatCannotBeWrittenEndsNoRun) {
                            {"OPENBLAS_CORETYPE=HASWELL"});
   EXPECT_EQ(none.code, 0) << none.err;
   EXPECT_FALSE(std::filesystem::exists(root_ / "second" / kRunId));
+}
+
+TEST_F(RunsTest, NamesInALogAreShownAndNotObeyed) {
+  RunHistory run;
+  run.run.id = "1";
+  run.run.name = "\x1b[31mred\xc2\x9b";
+  ASSERT_THAT(SqliteStore(log_).Put("1", RecordsOf(run)), IsOk());
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"list"}, {"show", "1"}, {"list", "--json"}}) {
+    const Finished shown = Runs(words);
+    EXPECT_EQ(shown.code, 0) << shown.err;
+    EXPECT_THAT(shown.out, HasSubstr("[31mred"));
+    EXPECT_EQ(shown.out.find_first_of("\x1b\x9b"), std::string::npos) << words[0];
+  }
 }
 
 TEST_F(RunsTest, FaultsAreOneLine) {
