@@ -135,6 +135,7 @@ size_t ScoreQueue::Process(const std::vector<PendingScore*>& calls) {
       gone.push_back(call);
       continue;
     }
+    metrics_.Waited(begin - call->arrived());
     rows += call->rows();
     batch.push_back(call);
   }
@@ -165,7 +166,6 @@ size_t ScoreQueue::Run(const std::vector<PendingScore*>& calls, size_t rows) {
   std::vector<PendingScore*> sound;
   size_t sound_rows = 0;
   for (PendingScore* const call : calls) {
-    metrics_.Waited(started - call->arrived());
     const std::span<float> part(features + sound_rows * width, call->rows() * width);
     if (const absl::Status read = ReadFeatures(call->features(), part); !read.ok()) {
       call->Fail(read, {.queue = started - call->arrived()});  // The next one takes its place.
@@ -178,6 +178,9 @@ size_t ScoreQueue::Run(const std::vector<PendingScore*>& calls, size_t rows) {
 
   absl::StatusOr<model::ScoreBatch> scores = core::WithoutThrowing(
       spec_.domain, [&] { return scorer_({features, sound_rows * width}, sound_rows); });
+  if (absl::IsResourceExhausted(scores.status()) && sound.size() > 1) {
+    return RunEach(sound, scores.status(), started);
+  }
   if (scores.ok()) {
     if (absl::Status sane = CheckScores(*scores, sound_rows, spec_.classes.size()); !sane.ok()) {
       scores = std::move(sane);

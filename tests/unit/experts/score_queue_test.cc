@@ -183,6 +183,18 @@ TEST_F(ScoreQueueTest, WithoutMemoryForABatchItsCallsAreComputedOneByOne) {
   EXPECT_THAT(runs_, ElementsAre(kRows, kRows));
 }
 
+TEST_F(ScoreQueueTest, WhatAHeadHasNoMemoryForTogetherItComputesOneByOne) {
+  scorer_ = [](auto features, size_t rows) {
+    if (rows > 2) throw std::bad_alloc();
+    return SampleScores(features, rows);
+  };
+  FakeCall small(1), medium(2), large(3);
+  RunTogether({&small, &medium, &large}, {.max_batch = 6});
+  EXPECT_THAT(*small.answer, IsOk());
+  EXPECT_THAT(*medium.answer, IsOk());
+  EXPECT_THAT(*large.answer, StatusIs(absl::StatusCode::kResourceExhausted, "apple: no memory"));
+}
+
 TEST_F(ScoreQueueTest, WithoutMemoryForACallTheCallerIsToldAndTheWorkerGoesOn) {
   constexpr size_t kRows = 200;
   FakeCall large(kRows), small(1);
