@@ -34,28 +34,27 @@ size_t FairShare::InFlightOf(std::string_view caller) const {
   return found == nullptr ? 0 : found->all();
 }
 
-FairShare::Decision FairShare::Enter(const Ask& ask) {
+FairShare::Judgement FairShare::Judge(const Ask& ask) const {
   const Caller* const own = Find(ask.caller);
   const Full full = WhatIsFull(ask, own);
-  if (full == Full::kNothing) return {.id = Add(ask)};
-  Decision decision;
-  const std::optional<Evicted> victim = Victim(ask, own, full);
-  if (!victim) {
-    decision.reason = ReasonOf(ask, own, full);
-    return decision;
-  }
-  Remove(victim->id);
-  decision.evicted.push_back(*victim);
-  decision.id = Add(ask);
-  return decision;
+  if (full == Full::kNothing) return {};
+  if (const std::optional<Evicted> victim = Victim(ask, own, full)) return {.victim = victim};
+  return {.refused = ReasonOf(ask, own, full)};
 }
 
-std::optional<Shed> FairShare::WouldRefuse(const Ask& ask) const {
-  const Caller* const own = Find(ask.caller);
-  const Full full = WhatIsFull(ask, own);
-  if (full == Full::kNothing) return std::nullopt;
-  if (Victim(ask, own, full)) return std::nullopt;
-  return ReasonOf(ask, own, full);
+FairShare::Decision FairShare::Enter(const Ask& ask) {
+  const Judgement judgement = Judge(ask);
+  Decision decision;
+  if (judgement.refused) {
+    decision.reason = *judgement.refused;
+    return decision;
+  }
+  if (judgement.victim) {
+    Remove(judgement.victim->id);
+    decision.evicted.push_back(*judgement.victim);
+  }
+  decision.id = Add(ask);
+  return decision;
 }
 
 /// The newest request that waits of whoever has more than its share; one whose going makes room.

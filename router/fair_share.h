@@ -79,7 +79,7 @@ class FairShare {
   Decision Enter(const Ask& ask);
 
   /// Why Enter() would refuse; nothing when it would let in.
-  std::optional<Shed> WouldRefuse(const Ask& ask) const;
+  std::optional<Shed> WouldRefuse(const Ask& ask) const { return Judge(ask).refused; }
 
   /// Whose turn it is: from now on it is worked on. Nothing when nobody waits.
   std::optional<Id> Next();
@@ -120,6 +120,13 @@ class FairShare {
   /// What is missing for one more.
   enum class Full : std::uint8_t { kNothing, kInFlight, kCaller, kWaiting, kBytes };
 
+  /// What becomes of one who comes: refused, let in for somebody else, or just let in.
+  struct Judgement {
+    std::optional<Shed> refused = std::nullopt;
+    std::optional<Evicted> victim = std::nullopt;
+  };
+
+  Judgement Judge(const Ask& ask) const;
   Full WhatIsFull(const Ask& ask, const Caller* own) const;
   std::optional<Evicted> Victim(const Ask& ask, const Caller* own, Full full) const;
   Shed ReasonOf(const Ask& ask, const Caller* own, Full full) const;

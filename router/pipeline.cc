@@ -90,9 +90,10 @@ void Pipeline::Start(Job job, Done done) {
 
 absl::Status Pipeline::Foresee(const Job& job) const {
   // To an idle line all come: whom it refuses, it learns from.
-  if (room_.load().in_flight == 0) return absl::OkStatus();
+  const auto load = room_.load();
+  if (load.in_flight == 0) return absl::OkStatus();
   const Clock::time_point now = Clock::now();
-  const Backlog ahead = Ahead(room_.AheadOf(job.caller, job.priority));
+  const Backlog ahead = Ahead(room_.AheadOf(job.caller, job.priority), load);
   ORCHARD_RETURN_IF_ERROR(CheckBudget(now, GiveUpAt(job, now), estimates_.OfUnseen(ahead).all()));
   const std::optional<Shed> full =
       room_.WouldRefuse({.caller = job.caller, .priority = job.priority, .bytes = 1});
@@ -136,12 +137,12 @@ absl::Status Pipeline::CheckAdmission(Request& request, const FairShare::Ask& as
                         request.image.size(), settings_.limits.max_bytes));
   }
   ORCHARD_RETURN_IF_ERROR(request.CheckWorthIt(now, Clock::duration::zero()));
-  const Backlog ahead = Ahead(room_.AheadOf(ask.caller, ask.priority));
+  const auto load = room_.load();
+  const Backlog ahead = Ahead(room_.AheadOf(ask.caller, ask.priority), load);
   request.judged_wait = estimates_.WaitBehind(ahead, request.image.size());
   const absl::Status worth = request.CheckWorthIt(
       now, estimates_.OfNew(ahead, request.image.size(), request.model->place()).all());
-  const bool alone = room_.load().in_flight == 0;
-  if (absl::IsDeadlineExceeded(worth) && alone) estimates_.Refused();
+  if (absl::IsDeadlineExceeded(worth) && load.in_flight == 0) estimates_.Refused();
   return worth;
 }
 
@@ -170,8 +171,7 @@ absl::Status Pipeline::RefusalFor(Shed reason) const {
       case Shed::kCallerShare:
         return absl::StrFormat(
             "this caller has its share of the %d places for requests in progress, among %d "
-            "callers; "
-            "retry later",
+            "callers; retry later",
             settings_.in_flight, load.callers);
       case Shed::kBatchPriority:
         return absl::StrFormat(
@@ -190,12 +190,12 @@ absl::Status Pipeline::RefusalFor(Shed reason) const {
     return "the deadline can't be kept";
   };
   const FairShare::Ahead all{.requests = load.waiting, .bytes = load.waiting_bytes};
-  return Refusal(reason, say(), estimates_.OfNew(Ahead(all), 1).all() / 2);
+  return Refusal(reason, say(), estimates_.OfNew(Ahead(all, load), 1).all() / 2);
 }
 
-Backlog Pipeline::Ahead(FairShare::Ahead ahead) const {
+Backlog Pipeline::Ahead(FairShare::Ahead ahead, const WaitingRoom<RequestPtr>::Load& load) const {
   const size_t decoded = encode_.Waiting();
-  const size_t before_the_encoder = room_.load().ahead;
+  const size_t before_the_encoder = load.ahead;
   return {.waiting = ahead.requests,
           .waiting_bytes = ahead.bytes,
           .decoding = before_the_encoder - std::min(before_the_encoder, decoded),

@@ -133,7 +133,7 @@ class Pipeline {
                               core::Clock::time_point now);
   void Enter(RequestPtr request, const FairShare::Ask& ask);
   absl::Status RefusalFor(Shed reason) const;
-  Backlog Ahead(FairShare::Ahead ahead) const;
+  Backlog Ahead(FairShare::Ahead ahead, const WaitingRoom<RequestPtr>::Load& load) const;
 
   const Settings settings_;
   const Observers observers_;

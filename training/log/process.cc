@@ -2,7 +2,6 @@
 
 #include <array>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 #include <string>
 #include <sys/utsname.h>
@@ -27,13 +26,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A file of /proc, which says of none how long it is; empty where it isn't there.
-std::string Contents(const std::string& file) {
-  std::ifstream in(file);
-  std::ostringstream all;
-  all << in.rdbuf();
-  return all.str();
-}
+/// Empty where it can't be read.
+std::string Contents(const std::string& file) { return core::ReadFile(file).value_or(""); }
 
 /// Field 22 of /proc/PID/stat (proc(5)), counted behind the name, which may hold anything; and
 /// whether it is a process that still runs (no zombie). 0: there is no such process.

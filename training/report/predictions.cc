@@ -9,10 +9,9 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 
 #include "core/status.h"
-#include "core/text.h"
+#include "training/data/table.h"
 
 namespace orchard::training {
 namespace {
@@ -21,15 +20,14 @@ constexpr std::array<const char*, 5> kColumns = {"picture", "label", "answer", "
                                                  "log_probability_of_label"};
 
 /// Where each of kColumns stands.
-absl::StatusOr<std::array<size_t, 5>> PlacesOf(const std::vector<std::string>& head,
-                                               const std::string& file) {
+absl::StatusOr<std::array<size_t, 5>> PlacesOf(const Table& table, const std::string& file) {
   std::array<size_t, 5> places{};
   for (size_t i = 0; i < kColumns.size(); ++i) {
-    const auto found = std::ranges::find(head, kColumns[i]);
-    if (found == head.end()) {
+    const auto found = table.columns.find(kColumns[i]);
+    if (found == table.columns.end()) {
       return absl::InvalidArgumentError(absl::StrCat(file, ":1: no column \"", kColumns[i], "\""));
     }
-    places[i] = static_cast<size_t>(found - head.begin());
+    places[i] = found->second;
   }
   return places;
 }
@@ -37,18 +35,14 @@ absl::StatusOr<std::array<size_t, 5>> PlacesOf(const std::vector<std::string>& h
 }  // namespace
 
 absl::StatusOr<std::vector<Prediction>> ReadPredictions(const std::filesystem::path& file) {
-  ORCHARD_ASSIGN_OR_RETURN(const std::string text, core::ReadFile(file));
-  std::vector<std::string> lines = absl::StrSplit(text, '\n');
-  const std::vector<std::string> head = absl::StrSplit(lines.front(), '\t');
-  ORCHARD_ASSIGN_OR_RETURN(const auto places, PlacesOf(head, file.string()));
+  ORCHARD_ASSIGN_OR_RETURN(const Table table, ReadTable(file, '\t', /*needed=*/{}));
+  ORCHARD_ASSIGN_OR_RETURN(const auto places, PlacesOf(table, file.string()));
   std::vector<Prediction> predictions;
-  for (size_t i = 1; i < lines.size(); ++i) {
-    if (lines[i].empty()) continue;
-    const std::vector<std::string> cells = absl::StrSplit(lines[i], '\t');
-    const std::string where = absl::StrCat(file.string(), ":", i + 1, ": ");
-    if (cells.size() != head.size()) {
+  for (const auto& [line, cells] : table.rows) {
+    const std::string where = absl::StrCat(file.string(), ":", line, ": ");
+    if (cells.size() != table.columns.size()) {
       return absl::InvalidArgumentError(
-          absl::StrCat(where, cells.size(), " columns, ", head.size(), " in the head"));
+          absl::StrCat(where, cells.size(), " columns, ", table.columns.size(), " in the head"));
     }
     Prediction& one = predictions.emplace_back();
     one.picture = cells[places[0]];

@@ -5,6 +5,7 @@
 #include <future>
 #include <latch>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -70,6 +71,19 @@ Engine::Config TwoPlaces() {
   return config;
 }
 
+/// Two calls that have come one after the other, and wait.
+struct TwoThatWait {
+  TwoThatWait(RunningRouter& router, v1::Classifier::Stub& stub, const std::string& priority)
+      : first(stub, priority) {
+    AwaitWaiting(router, 1);
+    second.emplace(stub, priority);
+    AwaitWaiting(router, 2);
+  }
+
+  Call first;
+  std::optional<Call> second;
+};
+
 /// Keeps the one decoder of a router busy until its end, so that what comes has to wait.
 class BusyDecoder {
  public:
@@ -96,17 +110,14 @@ class BusyDecoder {
 TEST(AdmissionTest, BatchYieldsToInteractive) {
   RunningRouter router(TwoPlaces());
   auto busy = std::make_unique<BusyDecoder>(router);
-  Call first(router.stub(), "batch");
-  AwaitWaiting(router, 1);
-  Call second(router.stub(), "batch");
-  AwaitWaiting(router, 2);
+  TwoThatWait two(router, router.stub(), "batch");
   Call urgent(router.stub(), "interactive");
-  EXPECT_THAT(second.Wait(), StatusIs(absl::StatusCode::kResourceExhausted,
-                                      AllOf(HasSubstr("limit of 2"), HasSubstr("yield"))));
-  EXPECT_TRUE(second.HasPushback());
+  EXPECT_THAT(two.second->Wait(), StatusIs(absl::StatusCode::kResourceExhausted,
+                                           AllOf(HasSubstr("limit of 2"), HasSubstr("yield"))));
+  EXPECT_TRUE(two.second->HasPushback());
   busy.reset();
   EXPECT_THAT(urgent.Wait(), IsOk());
-  EXPECT_THAT(first.Wait(), IsOk());
+  EXPECT_THAT(two.first.Wait(), IsOk());
 }
 
 /// Callers of one address, who are told by what their certificates say.
@@ -141,17 +152,14 @@ class CallersTest : public ::testing::Test {
 TEST_F(CallersTest, AnotherNameGetsAPlaceOfTheOneWhoHasThemAll) {
   Start(ca_.cert());
   const auto greedy = Connect("greedy.farm");
-  Call first(*greedy, "interactive");
-  AwaitWaiting(*router_, 1);
-  Call second(*greedy, "interactive");
-  AwaitWaiting(*router_, 2);
+  TwoThatWait two(*router_, *greedy, "interactive");
   const auto modest = Connect("modest.farm");
   Call other(*modest, "interactive");
-  const absl::Status evicted = second.Wait();
+  const absl::Status evicted = two.second->Wait();
   EXPECT_THAT(evicted, StatusIs(absl::StatusCode::kResourceExhausted, ::testing::_));
   EXPECT_EQ(ShedBy(evicted), Shed::kCallerShare);
   busy_.reset();
-  EXPECT_THAT(first.Wait(), IsOk());
+  EXPECT_THAT(two.first.Wait(), IsOk());
   EXPECT_THAT(other.Wait(), IsOk());
 }
 
@@ -159,16 +167,13 @@ TEST_F(CallersTest, AnotherNameGetsAPlaceOfTheOneWhoHasThemAll) {
 /// that wait are answered.
 void ExpectOneCaller(RunningRouter& router, v1::Classifier::Stub& here, v1::Classifier::Stub& there,
                      std::unique_ptr<BusyDecoder>& busy) {
-  Call first(here, "interactive");
-  AwaitWaiting(router, 1);
-  Call second(here, "interactive");
-  AwaitWaiting(router, 2);
+  TwoThatWait two(router, here, "interactive");
   Call third(there, "interactive");
   EXPECT_THAT(third.Wait(),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("limit of 2")));
   busy.reset();
-  EXPECT_THAT(first.Wait(), IsOk());
-  EXPECT_THAT(second.Wait(), IsOk());
+  EXPECT_THAT(two.first.Wait(), IsOk());
+  EXPECT_THAT(two.second->Wait(), IsOk());
 }
 
 TEST_F(CallersTest, ANameIsOneCallerOverAllItsConnections) {
@@ -222,17 +227,14 @@ class BareCall {
 TEST(AdmissionTest, WhoIsRefusedIsToldWithoutHavingSentThePicture) {
   RunningRouter router(TwoPlaces());
   auto busy = std::make_unique<BusyDecoder>(router);
-  Call first(router.stub(), "interactive");
-  AwaitWaiting(router, 1);
-  Call second(router.stub(), "interactive");
-  AwaitWaiting(router, 2);
+  TwoThatWait two(router, router.stub(), "interactive");
   EXPECT_THAT(BareCall(router).Wait(),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("limit of 2")));
   const std::string metrics = prometheus::TextSerializer().Serialize(router.registry().Collect());
   EXPECT_THAT(metrics, HasSubstr("orchard_shed_total{reason=\"in_flight\"} 1"));
   busy.reset();
-  EXPECT_THAT(first.Wait(), IsOk());
-  EXPECT_THAT(second.Wait(), IsOk());
+  EXPECT_THAT(two.first.Wait(), IsOk());
+  EXPECT_THAT(two.second->Wait(), IsOk());
 }
 
 TEST(AdmissionTest, ACallWithoutARequestIsNamed) {
