@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ostream>
 #include <string>
 
 #include "absl/status/status.h"
@@ -8,6 +9,24 @@
 
 /// \file
 /// Matchers for absl::Status and absl::StatusOr.
+
+namespace testing::internal {
+
+/// Prints what it holds as GoogleTest prints it. abseil would by <<, which LibTorch 2.6 (Debian 13)
+/// declares for every container, also where the elements have none.
+template <typename T>
+class UniversalPrinter<absl::StatusOr<T>> {
+ public:
+  static void Print(const absl::StatusOr<T>& value, std::ostream* out) {
+    if (value.ok()) {
+      UniversalPrint(*value, out);
+    } else {
+      *out << value.status();
+    }
+  }
+};
+
+}  // namespace testing::internal
 
 namespace orchard::testing {
 
