@@ -25,7 +25,7 @@ SUFFIX = re.compile(r"_(bucket|sum|count)$")  # what Prometheus makes of a histo
 
 # Words of the build that look like metrics: CMake's functions and targets.
 BUILD_WORDS = re.compile(
-    r"orchard_(library|binary|test|bench|opencv|proto|core|rpc|vision|moe|nets|model|server"
+    r"orchard_(library|binary|test|read_torch_once|bench|opencv|proto|core|rpc|vision|moe|nets|model|server"
     r"|experts|router|training|clients)$")
 
 
