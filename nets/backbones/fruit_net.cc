@@ -94,15 +94,21 @@ FruitNetImpl::FruitNetImpl(const FruitNetOptions& options) : options_(options) {
 }
 
 torch::Tensor FruitNetImpl::forward(const torch::Tensor& x) {
+  if (!OnEveryStage(options_.attention)) return AfterTrunk(trunk->Map(x, nullptr));
   const size_t last = trunk->StageChannels().size() - 1;
-  const auto attend = [&](size_t stage, const torch::Tensor& map) {
-    const bool every = OnEveryStage(options_.attention);
-    if (attention->is_empty() || (!every && stage != last)) return map;
-    return attention->ptr(every ? stage : 0)->as<MapAttentionImpl>()->forward(map);
+  const auto between = [&](size_t stage, const torch::Tensor& map) {
+    return stage < last ? attention->ptr(stage)->as<MapAttentionImpl>()->forward(map) : map;
   };
-  const torch::Tensor map = trunk->Map(x, attend);
+  return AfterTrunk(trunk->Map(x, between));
+}
+
+torch::Tensor FruitNetImpl::AfterTrunk(const torch::Tensor& map) {
+  torch::Tensor y = map;
+  if (!attention->is_empty()) {  // The last one is the last stage's.
+    y = attention->ptr(attention->size() - 1)->as<MapAttentionImpl>()->forward(y);
+  }
   const bool flat = options_.trunk == BackboneKind::kSimpleCnn;
-  const torch::Tensor rows = flat ? map.flatten(1) : map.mean({2, 3});
+  const torch::Tensor rows = flat ? y.flatten(1) : y.mean({2, 3});
   return head(drop(torch::relu(hidden(rows))));  // [N, classes]
 }
 

@@ -50,6 +50,10 @@ struct FruitNetImpl final : torch::nn::Module {
   explicit FruitNetImpl(const FruitNetOptions& options);  ///< without faults
   torch::Tensor forward(const torch::Tensor& x);
 
+  /// The last part of forward: the trunk's last map [N, C, h, w], as `trunk->Map(x, nullptr)` gives
+  /// it where no attention is between stages → logits.
+  torch::Tensor AfterTrunk(const torch::Tensor& map);
+
   Backbone trunk;
   torch::nn::ModuleList attention{nullptr};  ///< of MapAttentionImpl, one a stage that has some
   torch::nn::Linear hidden{nullptr}, head{nullptr};

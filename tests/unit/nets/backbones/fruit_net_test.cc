@@ -135,6 +135,17 @@ TEST_P(FruitNetTest, EveryArmOfTheFactorialGivesLogits) {
   EXPECT_EQ(net->attention->size(), want);
 }
 
+TEST_P(FruitNetTest, WhatComesAfterTheTrunkIsTheRestOfForward) {
+  torch::manual_seed(1);
+  const auto [trunk, attention] = GetParam();
+  if (attention == TrunkAttention::kSeStages || attention == TrunkAttention::kCbamStages) return;
+  FruitNet net(FruitNetOptions{.trunk = trunk, .attention = attention, .classes = 3, .side = 64});
+  net->eval();
+  const torch::NoGradGuard guard;
+  const torch::Tensor x = torch::randn({2, 3, 64, 64});
+  EXPECT_TRUE(torch::equal(net->AfterTrunk(net->trunk->Map(x, nullptr)), net->forward(x)));
+}
+
 std::string NameOfArm(const ::testing::TestParamInfo<FruitNetTest::ParamType>& arm) {
   return absl::StrCat(std::string(NameOf(std::get<0>(arm.param))), "_",
                       std::string(NameOf(std::get<1>(arm.param))));
