@@ -22,6 +22,7 @@
 #include "model/torch_state.h"
 #include "nets/guarded.h"
 #include "server/allocator.h"
+#include "training/commands/compare.h"
 #include "training/commands/report.h"
 #include "training/commands/runs.h"
 #include "training/data/picture_set.h"
@@ -65,6 +66,7 @@ struct Settings {
   std::string network = "best";
   std::string device = "cpu";
   std::string run_log;  // Of fit.
+  CompareSettings compare;
   RunsSettings runs;
   ReportSettings report;
   model::EncoderPrecision precision = model::EncoderPrecision::kAuto;
@@ -242,7 +244,8 @@ void Declare(CLI::App& app, Settings& s) {
   fit->add_option("--recipe", s.recipe, "text proto, see training/recipes/")->required();
   fit->add_option("--data", s.data, "folder of <domain>/<class>/ pictures")->required();
   fit->add_option("--weights", s.weights,
-                  "folder with torchvision's MobileNetV2, or a model whose encoder is taken");
+                  "folder with torchvision's MobileNetV2 (or VGG16's convolutions, if the recipe "
+                  "begins with them), or a model whose encoder is taken");
   fit->add_option("--work,--out", s.work, "folder for checkpoints and records")->required();
   fit->add_option("--set", s.overrides, "field=value of the recipe, repeatable");
   fit->add_flag("--resume", s.resume, "go on from the work folder's checkpoint");
@@ -345,6 +348,7 @@ absl::Status RunSubcommand(const CLI::App& app, const Settings& settings) {
   if (app.got_subcommand("self-test")) return SelfTestDevice(settings);
   if (app.got_subcommand("stats")) return RunStats(settings);
   if (app.got_subcommand("scan")) return RunScan(settings);
+  if (app.got_subcommand("compare")) return RunCompare(settings.compare);
   if (app.got_subcommand("report")) return RunReport(settings.report);
   if (app.got_subcommand("runs")) return RunRuns(*app.get_subcommand("runs"), settings.runs);
   return RunEvaluation(settings);
@@ -378,6 +382,7 @@ int Main(int argc, char** argv) {
   DeclareSurveys(app, settings);
   DeclareRuns(app, settings.runs);
   DeclareReport(app, settings.report);
+  DeclareCompare(app, settings.compare);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

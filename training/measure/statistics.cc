@@ -86,6 +86,20 @@ double Paired::McNemar() const {
   return std::min(1.0, 2.0 * sum);
 }
 
+std::vector<double> Holm(std::span<const double> p) {
+  std::vector<size_t> order(p.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, {}, [&](size_t i) { return p[i]; });
+  std::vector<double> adjusted(p.size());
+  double before = 0.0;
+  for (size_t k = 0; k < order.size(); ++k) {
+    const double times = static_cast<double>(order.size() - k);
+    before = std::max(before, std::min(1.0, times * p[order[k]]));
+    adjusted[order[k]] = before;
+  }
+  return adjusted;
+}
+
 double EqualMassCalibrationError(std::span<const double> confidence, std::span<const int> correct,
                                  size_t bins) {
   std::vector<size_t> order(confidence.size());

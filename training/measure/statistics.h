@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <span>
+#include <vector>
 
 /// \file
 /// Figures with their uncertainty. Pure functions in float64. Source: models.md sections 1.1,
@@ -32,6 +33,11 @@ struct Paired {
   /// Exact two-sided McNemar test: min(1, 2 · Σ_{k <= min} C(n, k) / 2^n); 1 for n = 0.
   double McNemar() const;
 };
+
+/// Holm's adjusted p-values, in the order of `p`: with m tests the k-th smallest is times m - k +
+/// 1, at least as large as the one before and at most 1. Those below .05 are significant with an
+/// error of the family of at most .05. Source: Holm 1979, Scandinavian Journal of Statistics 6.
+std::vector<double> Holm(std::span<const double> p);
 
 /// Expected calibration error over `bins` bins of (nearly) equally many pictures, ordered by
 /// confidence. `correct` is 0 or 1, same length.
