@@ -4,6 +4,9 @@
 #include "absl/strings/str_join.h"
 
 #include "training/recipe_checks.h"
+#include "training/studies/fruit_nets/fit.h"
+#include "training/studies/fruit_nets/measure.h"
+#include "training/studies/fruit_nets/statements.h"
 #include "training/studies/gates/export.h"
 #include "training/studies/gates/fit.h"
 #include "training/studies/gates/statements.h"
@@ -51,6 +54,12 @@ const std::vector<Study>& Studies() {
        .write_model = &ExportGates,
        .takes_experts = true,
        .measure = nullptr},
+      {.name = "fruit_nets",
+       .faults = &FruitNetsFaults,
+       .fit = &FitFruitNets,
+       .needs_weights = false,  // Fit asks for them where a recipe begins with a pretrained trunk.
+       .write_model = nullptr,
+       .measure = &MeasureFruitNets},
   };
   return studies;
 }

@@ -120,18 +120,6 @@ std::vector<Side> Deal(const Gathered& gathered, const v1::Recipe& recipe) {
   return sides;
 }
 
-/// What split.cc reads and writes, without the pixels.
-Dataset Listing(const PictureSet& set) {
-  Dataset dataset{.domains = set.domains, .pictures = {}, .dropped = {}};
-  for (size_t i = 0; i < set.size(); ++i) {
-    dataset.pictures.push_back({.path = set.names[i],
-                                .label = set.labels[i],
-                                .content = set.contents[i],
-                                .group = set.groups[i]});
-  }
-  return dataset;
-}
-
 }  // namespace
 
 bool HasTestSide(const v1::Domain& domain) {
@@ -176,6 +164,17 @@ absl::StatusOr<PictureSet> ReadPictureSet(const fs::path& data, const v1::Recipe
   }
   ORCHARD_RETURN_IF_ERROR(CheckClassesAreTrained(set.domains, set.labels, set.sides));
   return set;
+}
+
+Dataset Listing(const PictureSet& set) {
+  Dataset dataset{.domains = set.domains, .pictures = {}, .dropped = {}};
+  for (size_t i = 0; i < set.size(); ++i) {
+    dataset.pictures.push_back({.path = set.names[i],
+                                .label = set.labels[i],
+                                .content = set.contents[i],
+                                .group = set.groups[i]});
+  }
+  return dataset;
 }
 
 absl::Status WriteSplit(const fs::path& file, const PictureSet& set) {

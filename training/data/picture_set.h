@@ -45,6 +45,9 @@ bool HasTestSide(const v1::Domain& domain);
 absl::StatusOr<PictureSet> ReadPictureSet(const std::filesystem::path& data,
                                           const v1::Recipe& recipe, size_t threads);
 
+/// The set as split.h deals it and writes it: without the pixels, its paths being the set's names.
+Dataset Listing(const PictureSet& set);
+
 /// As WriteSplit and WriteSides of a Dataset: which picture is on which side.
 absl::Status WriteSplit(const std::filesystem::path& file, const PictureSet& set);
 absl::Status WriteSides(const std::filesystem::path& file, const PictureSet& set);

@@ -22,12 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Pictures of one group, and the hash that orders it.
-struct Group {
-  std::string hash;
-  std::vector<size_t> pictures;
-};
-
 std::string HashOf(const Dataset& dataset, const std::vector<size_t>& pictures) {
   std::vector<std::string> contents;
   for (const size_t i : pictures) contents.push_back(dataset.pictures[i].content);
@@ -35,22 +29,6 @@ std::string HashOf(const Dataset& dataset, const std::vector<size_t>& pictures) 
   core::Sha256 hash;
   for (const std::string& content : contents) hash.Add(content);
   return hash.Hex();
-}
-
-/// The groups of each class (by flat index), ordered by hash.
-std::map<size_t, std::vector<Group>> GroupsByClass(const Dataset& dataset) {
-  std::map<std::string, std::vector<size_t>> groups;
-  for (size_t i = 0; i < dataset.pictures.size(); ++i) {
-    groups[dataset.pictures[i].group].push_back(i);
-  }
-  std::map<size_t, std::vector<Group>> classes;
-  for (auto& [name, pictures] : groups) {
-    const Label& label = dataset.pictures[pictures.front()].label;  // One label a group.
-    classes[FlatIndex(dataset.domains, label)].push_back(
-        {.hash = HashOf(dataset, pictures), .pictures = std::move(pictures)});
-  }
-  for (auto& [index, members] : classes) std::ranges::sort(members, {}, &Group::hash);
-  return classes;
 }
 
 /// A group of a class with its place in [0, 1).
@@ -61,9 +39,9 @@ struct HashedGroup {
 };
 
 /// The groups in the order of their places.
-std::vector<HashedGroup> Hashed(const Dataset& dataset, const std::vector<Group>& groups) {
+std::vector<HashedGroup> Hashed(const Dataset& dataset, const std::vector<SplitGroup>& groups) {
   std::vector<HashedGroup> hashed;
-  for (const Group& group : groups) {
+  for (const SplitGroup& group : groups) {
     std::string least;
     for (const size_t i : group.pictures) {
       const std::string& content = dataset.pictures[i].content;
@@ -139,6 +117,21 @@ absl::Status CheckClasses(const fs::path& file, const Dataset& dataset,
 }
 
 }  // namespace
+
+std::map<size_t, std::vector<SplitGroup>> GroupsByClass(const Dataset& dataset) {
+  std::map<std::string, std::vector<size_t>> groups;
+  for (size_t i = 0; i < dataset.pictures.size(); ++i) {
+    groups[dataset.pictures[i].group].push_back(i);
+  }
+  std::map<size_t, std::vector<SplitGroup>> classes;
+  for (auto& [name, pictures] : groups) {
+    const Label& label = dataset.pictures[pictures.front()].label;  // One label a group.
+    classes[FlatIndex(dataset.domains, label)].push_back(
+        {.hash = HashOf(dataset, pictures), .pictures = std::move(pictures)});
+  }
+  for (auto& [index, members] : classes) std::ranges::sort(members, {}, &SplitGroup::hash);
+  return classes;
+}
 
 const char* NameOf(Side side) { return kSides[static_cast<size_t>(side)]; }
 
@@ -250,13 +243,13 @@ std::vector<Side> Split(const Dataset& dataset, double validation_share, double 
   std::vector<Side> sides(dataset.pictures.size(), Side::kTrain);
   for (const auto& [index, groups] : GroupsByClass(dataset)) {
     size_t total = 0;
-    for (const Group& group : groups) total += group.pictures.size();
+    for (const SplitGroup& group : groups) total += group.pictures.size();
     const auto room = [&](double share) {
       return static_cast<size_t>(std::lround(share * static_cast<double>(total)));
     };
     size_t test = room(test_share);
     size_t validation = room(validation_share);
-    for (const Group& group : groups) {
+    for (const SplitGroup& group : groups) {
       const size_t size = group.pictures.size();
       Side side = Side::kTrain;
       if (size <= test) {

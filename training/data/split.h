@@ -18,6 +18,15 @@ namespace orchard::training {
 
 enum class Side : std::uint8_t { kTrain, kValidation, kTest };
 
+/// The pictures of one group, and what orders the groups of a class: the SHA-256 of their contents.
+struct SplitGroup {
+  std::string hash;
+  std::vector<size_t> pictures;  ///< indices
+};
+
+/// The groups of each class (by flat index), ordered by hash.
+std::map<size_t, std::vector<SplitGroup>> GroupsByClass(const Dataset& dataset);
+
 /// "train", "validation" or "test", as files and commands call a side.
 const char* NameOf(Side side);
 /// The side of that name; nothing for another one.
