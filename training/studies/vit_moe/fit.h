@@ -7,10 +7,8 @@
 
 namespace orchard::training {
 
-/// Trains a ViT-MoE from random weights. Leaves in the work folder: the recipe, split.tsv,
-/// history.jsonl (a line an epoch), checkpoint.safetensors (what --resume goes on from),
-/// best.safetensors (the average with the best validation accuracy so far; matrices in FP16) and,
-/// when all epochs are done, final.safetensors (the last average, likewise).
+/// Trains a ViT-MoE from random weights. Leaves in the work folder the recipe, split.tsv and what
+/// FitClassifier leaves.
 ///
 /// With `resume` it goes on to the same weights, bit by bit on one thread of a CPU. Errors, before
 /// anything is written: those of CheckWorkFolder and PrepareVitMoeRun; INVALID_ARGUMENT when
