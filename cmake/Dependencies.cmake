@@ -24,6 +24,27 @@ if(ORCHARD_MONGODB)
   find_package(mongoc-1.0 CONFIG REQUIRED)
 endif()
 
+# Another LibTorch has ONNX's messages inside, beside a protobuf of its own: such a build goes without ours.
+if(ORCHARD_LIBTORCH)
+  set(onnx OFF)
+else()
+  set(onnx ON)
+endif()
+option(ORCHARD_ONNX "Networks as ONNX files, and orchard-train graph (libonnx)" ${onnx})
+if(ORCHARD_ONNX)
+  # The config of Debian's package asks for parts that the package doesn't hold.
+  add_library(orchard_onnx INTERFACE)
+  foreach(part IN ITEMS onnx onnx_proto)
+    find_library(ORCHARD_LIB_${part} ${part} REQUIRED)
+    target_link_libraries(orchard_onnx INTERFACE ${ORCHARD_LIB_${part}})
+  endforeach()
+  find_path(ORCHARD_ONNX_INCLUDE onnx/onnx_pb.h REQUIRED)
+  target_include_directories(orchard_onnx SYSTEM INTERFACE ${ORCHARD_ONNX_INCLUDE})
+  target_compile_definitions(orchard_onnx INTERFACE ONNX_NAMESPACE=onnx ONNX_ML=1)
+  target_link_libraries(orchard_onnx INTERFACE protobuf::libprotobuf)
+  add_library(orchard::onnx ALIAS orchard_onnx)
+endif()
+
 # The config of Debian's oneDNN wants OpenCL's headers, which only its GPU part needs. Another LibTorch
 # has a oneDNN of its own inside, whose dynamic symbols are in part those of Debian's
 # (std::call_once<…gemm_info_t…>): in one process one of the two would initialise the other.

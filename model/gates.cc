@@ -13,6 +13,7 @@
 
 #include "core/log_space.h"
 #include "core/status.h"
+#include "model/internal/choices.h"
 #include "model/internal/networks.h"
 #include "model/store.h"
 #include "model/unknown_score.h"
@@ -23,35 +24,7 @@
 namespace orchard::model {
 namespace {
 
-/// One choice: the branch, or the domain inside a branch.
-struct Choice {
-  std::string prefix;           // of its tensors
-  std::vector<size_t> options;  // index of each output: branches, or domains of the model
-  double temperature = 1.0;
-
-  /// With one option there is nothing to learn: its log-probability is 0, and it has no tensors.
-  bool HasNetwork() const { return options.size() > 1; }
-};
-
-/// Gate1 first, then Gate2 of each branch.
-std::vector<Choice> ChoicesOf(const v1::ModelManifest& manifest) {
-  const v1::GatesPart& part = manifest.gates();
-  std::vector<Choice> choices(1);
-  choices[0] = {.prefix = "branch.", .options = {}, .temperature = part.branch_temperature()};
-  for (int b = 0; b < part.branches_size(); ++b) {
-    choices[0].options.push_back(static_cast<size_t>(b));
-    Choice domains{.prefix = absl::StrCat("domain.", part.branches(b), "."),
-                   .options = {},
-                   .temperature = part.domain_temperatures(b)};
-    for (int g = 0; g < manifest.experts_size(); ++g) {
-      if (manifest.experts(g).branch() == part.branches(b)) {
-        domains.options.push_back(static_cast<size_t>(g));
-      }
-    }
-    choices.push_back(std::move(domains));
-  }
-  return choices;
-}
+using internal::Choice;
 
 /// Tensors that belong to no gate and no score.
 absl::Status CheckNames(const TensorMap& tensors, const std::vector<Choice>& choices,
@@ -187,7 +160,7 @@ absl::StatusOr<std::unique_ptr<Gates>> Gates::Load(const std::filesystem::path& 
   ORCHARD_RETURN_IF_ERROR(internal::CheckFingerprint(file, part.encoder_fingerprint(),
                                                      manifest.encoder().fingerprint()));
   ORCHARD_ASSIGN_OR_RETURN(const TensorMap tensors, ReadPart(version_dir, part.file()));
-  std::vector<Choice> choices = ChoicesOf(manifest);
+  std::vector<Choice> choices = internal::ChoicesOf(manifest);
   ORCHARD_RETURN_IF_ERROR(CheckNames(tensors, choices, file));
   return nets::Guarded(file, [&]() -> absl::StatusOr<std::unique_ptr<Gates>> {
     ORCHARD_ASSIGN_OR_RETURN(auto networks, LoadNetworks(part, tensors, choices, file));

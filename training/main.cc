@@ -23,6 +23,7 @@
 #include "nets/guarded.h"
 #include "server/allocator.h"
 #include "training/commands/compare.h"
+#include "training/commands/onnx.h"
 #include "training/commands/report.h"
 #include "training/commands/runs.h"
 #include "training/data/picture_set.h"
@@ -65,8 +66,10 @@ struct Settings {
   std::string split = "validation";
   std::string network = "best";
   std::string device = "cpu";
-  std::string run_log;  // Of fit.
+  std::string run_log;           // Of fit.
+  std::string format = "model";  // Of export.
   CompareSettings compare;
+  GraphOptions graph;
   RunsSettings runs;
   ReportSettings report;
   model::EncoderPrecision precision = model::EncoderPrecision::kAuto;
@@ -125,6 +128,12 @@ absl::Status RunFit(const Settings& settings) {
 }
 
 absl::Status RunExport(const Settings& settings) {
+  const bool onnx = settings.format == "onnx";
+  if (!settings.model.empty()) {
+    if (onnx) return RunOnnxExport(settings.model, settings.out, settings.overwrite);
+    return absl::InvalidArgumentError(
+        "--model: a model is exported as ONNX files alone, with --format onnx");
+  }
   ORCHARD_ASSIGN_OR_RETURN(const v1::Recipe recipe, ReadRecipe(settings.work / kRecipe, {}));
   ORCHARD_ASSIGN_OR_RETURN(const Study* study, StudyOf(recipe));
   if (study->write_model == nullptr) {
@@ -136,11 +145,13 @@ absl::Status RunExport(const Settings& settings) {
     return absl::InvalidArgumentError(
         absl::StrCat("--expert: study ", std::string(study->name), " has experts of its own"));
   }
-  return study->write_model(settings.Places(), {.out = settings.out,
-                                                .name = settings.name,
-                                                .version = settings.version,
-                                                .overwrite = settings.overwrite,
-                                                .experts = settings.experts});
+  const fs::path folder = onnx ? settings.out / "model" : settings.out;
+  ORCHARD_RETURN_IF_ERROR(study->write_model(settings.Places(), {.out = folder,
+                                                                 .name = settings.name,
+                                                                 .version = settings.version,
+                                                                 .overwrite = settings.overwrite,
+                                                                 .experts = settings.experts}));
+  return onnx ? RunOnnxExport(folder, settings.out, settings.overwrite) : absl::OkStatus();
 }
 
 absl::Status RunMeasurement(const Settings& settings) {
@@ -278,12 +289,22 @@ void Declare(CLI::App& app, Settings& s) {
   DeclareDevice(*measure, s);
   DeclareThreads(*measure, s);
 
-  CLI::App* out = app.add_subcommand("export", "Calibrate a run and write a version folder");
-  out->add_option("--work", s.work, "folder of the run")->required();
-  out->add_option("--data", s.data, "folder of the run's pictures")->required();
+  CLI::App* out = app.add_subcommand(
+      "export", "Calibrate a run and write a version folder, or a model's parts as ONNX files");
+  CLI::Option_group* from = out->add_option_group("from");
+  CLI::Option* work = from->add_option("--work", s.work, "folder of the run");
+  from->add_option("--model", s.model, "for --format onnx: a finished model instead");
+  from->require_option(1);
+  work->needs(out->add_option("--data", s.data, "folder of the run's pictures"));
+  out->add_option("--format", s.format, "what is written: a version folder, or ONNX files")
+      ->check(CLI::IsMember({"model", "onnx"}))
+      ->capture_default_str();
   out->add_option("--weights", s.weights,
                   "folder with torchvision's MobileNetV2, or a model whose encoder is taken");
-  out->add_option("--out", s.out, "version folder, for example models/default/1")->required();
+  out->add_option("--out", s.out,
+                  "version folder, for example models/default/1; a run's, with --format onnx, is "
+                  "model/ in it")
+      ->required();
   out->add_option("--name", s.name, "name of the model")->capture_default_str();
   out->add_option("--model-version", s.version, "its version")->capture_default_str();
   out->add_flag("--overwrite", s.overwrite, "replace a model that is there");
@@ -349,6 +370,7 @@ absl::Status RunSubcommand(const CLI::App& app, const Settings& settings) {
   if (app.got_subcommand("stats")) return RunStats(settings);
   if (app.got_subcommand("scan")) return RunScan(settings);
   if (app.got_subcommand("compare")) return RunCompare(settings.compare);
+  if (app.got_subcommand("graph")) return RunGraph(settings.graph);
   if (app.got_subcommand("report")) return RunReport(settings.report);
   if (app.got_subcommand("runs")) return RunRuns(*app.get_subcommand("runs"), settings.runs);
   return RunEvaluation(settings);
@@ -380,6 +402,7 @@ int Main(int argc, char** argv) {
   Settings settings;
   Declare(app, settings);
   DeclareSurveys(app, settings);
+  DeclareGraph(app, settings.graph);
   DeclareRuns(app, settings.runs);
   DeclareReport(app, settings.report);
   DeclareCompare(app, settings.compare);

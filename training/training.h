@@ -34,7 +34,7 @@
 ///   export.h; studies/gates/: statements.h, pictures.h, learn.h, run.h, fit.h, experts.h,
 ///   answers.h, provenance.h, export.h; studies/fruit_nets/: statements.h, run.h, answers.h,
 ///   model.h, fit.h, measure.h; report/: gnuplot.h, predictions.h, run_page.h (a run as a page),
-///   arms.h; new_recipe.h, self_test.h, commands/, main.cc.
+///   arms.h; onnx/onnx.h (networks as files); new_recipe.h, self_test.h, commands/, main.cc.
 /// Conventions: everything is seeded; a label is an index; domains are in the recipe's order,
 /// classes of a domain in the order of their names; logarithms are natural.
 

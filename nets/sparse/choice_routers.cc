@@ -7,11 +7,13 @@
 
 namespace orchard::nets {
 
+// Of groups [.., n, E] as well: all pictures of a batch at once, each by itself.
 Assignment ChooseTokens(const torch::Tensor& scores, int64_t k) {
-  const torch::Tensor best = SelectTopK(scores.t(), k).indices;  // [E, k] tokens
+  const torch::Tensor best = SelectTopK(scores.transpose(-2, -1), k).indices;  // [.., E, k] tokens
   const torch::Tensor chosen =
-      torch::zeros_like(scores, torch::kBool).scatter_(0, best.t().contiguous(), true);  // [n, E]
-  const torch::Tensor column = torch::arange(scores.size(1), best.options()).expand_as(scores);
+      torch::zeros_like(scores, torch::kBool)
+          .scatter(-2, best.transpose(-2, -1).contiguous(), true);  // [.., n, E]
+  const torch::Tensor column = torch::arange(scores.size(-1), best.options()).expand_as(scores);
   return {.experts = torch::where(chosen, column, torch::full_like(column, -1)),
           .weights = scores * chosen.to(scores.scalar_type())};
 }
@@ -27,13 +29,11 @@ Routing ExpertChoiceRouter::forward(const torch::Tensor& x) {
   const auto wanted = static_cast<int64_t>(std::floor(static_cast<double>(group) * options.choices /
                                                       static_cast<double>(options.experts)));
   const int64_t k = std::clamp<int64_t>(wanted, std::min<int64_t>(1, group), group);
-  std::vector<torch::Tensor> experts, weights;
-  for (const torch::Tensor& scores : routing.probabilities.split(std::max<int64_t>(group, 1))) {
-    Assignment chosen = ChooseTokens(scores, k);
-    experts.push_back(std::move(chosen.experts));
-    weights.push_back(std::move(chosen.weights));
-  }
-  routing.assignment = {.experts = torch::cat(experts), .weights = torch::cat(weights)};
+  const int64_t groups = group == 0 ? 0 : routing.logits.size(0) / group;
+  const Assignment chosen =
+      ChooseTokens(routing.probabilities.view({groups, group, options.experts}), k);
+  routing.assignment = {.experts = chosen.experts.view({-1, options.experts}),
+                        .weights = chosen.weights.view({-1, options.experts})};
   return routing;
 }
 

@@ -4,8 +4,12 @@
 
 #include <torch/torch.h>
 
+#include "nets/sparse/every_expert.h"
+
 namespace orchard::nets {
 namespace {
+
+thread_local bool every_expert = false;
 
 /// Runs `expert` on rows [m, D], in pieces of exactly `tile` rows where that is wanted.
 torch::Tensor RunExpert(int64_t e, const torch::Tensor& rows, const ExpertFunction& expert,
@@ -22,6 +26,10 @@ torch::Tensor RunExpert(int64_t e, const torch::Tensor& rows, const ExpertFuncti
 }
 
 }  // namespace
+
+EveryExpert::EveryExpert() : before_(every_expert) { every_expert = true; }
+EveryExpert::~EveryExpert() { every_expert = before_; }
+bool EveryExpert::Wanted() { return every_expert; }
 
 TopK SelectTopK(const torch::Tensor& scores, int64_t k) {
   const auto [values, indices] = torch::sort(scores, /*stable=*/true, /*dim=*/-1,
@@ -45,6 +53,7 @@ std::vector<int64_t> CountTokens(const torch::Tensor& experts, int64_t count) {
 torch::Tensor Dispatch(const torch::Tensor& x, const Assignment& assignment, int64_t experts,
                        int64_t width, const ExpertFunction& expert,
                        const DispatchOptions& options) {
+  if (EveryExpert::Wanted()) return DispatchDense(x, assignment, experts, expert);
   const int64_t n = x.size(0);
   const int64_t k = assignment.experts.size(1);
   const std::vector<int64_t> counts = CountTokens(assignment.experts, experts);

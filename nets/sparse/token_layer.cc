@@ -2,6 +2,8 @@
 
 #include <torch/torch.h>
 
+#include "nets/sparse/every_expert.h"
+
 namespace orchard::nets {
 namespace {
 
@@ -62,7 +64,8 @@ torch::Tensor RunTogether(const torch::nn::ModuleList& experts, const torch::Ten
 TokenLayerOutput SparseFfn::forward(const torch::Tensor& x) {
   TokenLayerOutput output{.y = {}, .routing = router->forward(x)};
   const torch::Tensor tokens = x.reshape({-1, x.size(-1)});  // [n, D]
-  if (way == ExpertWay::kTogether || (way == ExpertWay::kByDevice && !x.device().is_cpu())) {
+  const bool apart = x.device().is_cpu() && !EveryExpert::Wanted();
+  if (way == ExpertWay::kTogether || (way == ExpertWay::kByDevice && !apart)) {
     output.y = RunTogether(experts, tokens,
                            FullWeights(output.routing.assignment, router->options.experts))
                    .view(x.sizes());

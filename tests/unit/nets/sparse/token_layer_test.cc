@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include "nets/sparse/every_expert.h"
+
 namespace orchard::nets {
 namespace {
 
@@ -74,6 +76,25 @@ TEST(SparseFfnTest, OnTheCpuOnlyTheChosenExpertsRun) {
     if (ffn->fc1->weight.grad().defined()) ++with_gradient;
   }
   EXPECT_EQ(with_gradient, 1U);
+}
+
+TEST(SparseFfnTest, WhereEveryExpertIsWantedAllRunAndTheAnswerStays) {
+  torch::manual_seed(3);
+  SparseFfn layer(*MakeTokenRouter({.kind = RouterKind::kLinear, .width = 8, .experts = 5}),
+                  /*hidden=*/12, /*dropout=*/0.0);
+  layer.to(torch::kFloat64);
+  const torch::Tensor x = torch::randn({1, 1, 8}, torch::kFloat64);
+  torch::Tensor all;
+  {
+    const EveryExpert wanted;
+    all = layer.forward(x).y;
+    all.sum().backward();
+  }
+  for (size_t e = 0; e < 5; ++e) {
+    EXPECT_TRUE(layer.experts->ptr(e)->as<FfnImpl>()->fc1->weight.grad().defined()) << e;
+  }
+  EXPECT_FALSE(EveryExpert::Wanted());
+  EXPECT_LE((all - layer.forward(x).y).abs().max().item<double>(), 1e-12);
 }
 
 TEST(RunTogetherTest, DropsUnitsOfTheSumWhileTrainingAlone) {

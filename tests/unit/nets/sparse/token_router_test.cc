@@ -216,6 +216,17 @@ TEST(ExpertChoiceTest, EveryExpertTakesItsBestTokens) {
       chosen.weights, torch::tensor({{.9, 0.}, {.8, 0.}, {0., .7}, {0., .6}}, torch::kFloat64)));
 }
 
+TEST(ExpertChoiceTest, PicturesOfABatchChooseEachForItself) {
+  torch::manual_seed(3);
+  const torch::Tensor scores = torch::rand({4, 6, 3});
+  const Assignment all = ChooseTokens(scores, /*k=*/2);
+  for (int64_t picture = 0; picture < 4; ++picture) {
+    const Assignment alone = ChooseTokens(scores[picture], /*k=*/2);
+    EXPECT_TRUE(torch::equal(all.experts[picture], alone.experts));
+    EXPECT_TRUE(torch::equal(all.weights[picture], alone.weights));
+  }
+}
+
 // Check 19.
 TEST(SoftRouterTest, MixesBySoftmaxesOfTokensAndOfSlots) {
   const SoftRouting mix = MixSoftly(torch::eye(2, torch::kFloat64).unsqueeze(0));
