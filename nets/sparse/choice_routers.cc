@@ -12,7 +12,7 @@ Assignment ChooseTokens(const torch::Tensor& scores, int64_t k) {
   const torch::Tensor best = SelectTopK(scores.transpose(-2, -1), k).indices;  // [.., E, k] tokens
   const torch::Tensor chosen =
       torch::zeros_like(scores, torch::kBool)
-          .scatter(-2, best.transpose(-2, -1).contiguous(), true);  // [.., n, E]
+          .scatter(-2, best.transpose(-2, -1).contiguous(), 1);  // [.., n, E]
   const torch::Tensor column = torch::arange(scores.size(-1), best.options()).expand_as(scores);
   return {.experts = torch::where(chosen, column, torch::full_like(column, -1)),
           .weights = scores * chosen.to(scores.scalar_type())};

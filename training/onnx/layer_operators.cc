@@ -7,6 +7,11 @@
 namespace orchard::training {
 namespace {
 
+/// Of both directions: LibTorch takes one number for two equal ones.
+std::vector<int64_t> Both(const std::vector<int64_t>& values) {
+  return values.size() == 1 ? std::vector<int64_t>(2, values[0]) : values;
+}
+
 std::vector<int64_t> Twice(std::vector<int64_t> values) {
   const std::vector<int64_t> once = values;
   values.insert(values.end(), once.begin(), once.end());
@@ -20,9 +25,9 @@ void Convolve(const Step& step, size_t dilation, size_t groups) {
   if (!step.IsNone(2)) inputs.push_back(step.In(2));
   step.Give(step.Add("Conv", inputs,
                      {{"kernel_shape", weight.sizes().slice(2).vec()},
-                      {"strides", step.Ints(3)},
-                      {"pads", Twice(step.Ints(4))},  // All before, then all after.
-                      {"dilations", step.Ints(dilation)},
+                      {"strides", Both(step.Ints(3))},
+                      {"pads", Twice(Both(step.Ints(4)))},  // All before, then all after.
+                      {"dilations", Both(step.Ints(dilation))},
                       {"group", step.Int(groups)}}));
 }
 
@@ -68,13 +73,13 @@ void LayerNorm(const Step& step) {
 }
 
 void MaxPool(const Step& step) {
-  const std::vector<int64_t> kernel = step.Ints(1);
+  const std::vector<int64_t> kernel = Both(step.Ints(1));
   const std::vector<int64_t> stride = step.Ints(2);
   step.Give(step.Add("MaxPool", {step.In(0)},
                      {{"kernel_shape", kernel},
-                      {"strides", stride.empty() ? kernel : stride},
-                      {"pads", Twice(step.Ints(3))},
-                      {"dilations", step.Ints(4)},
+                      {"strides", stride.empty() ? kernel : Both(stride)},
+                      {"pads", Twice(Both(step.Ints(3)))},
+                      {"dilations", Both(step.Ints(4))},
                       {"ceil_mode", int64_t{step.Bool(5)}}}));
 }
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include <onnx/checker.h>
+#include <onnx/shape_inference/implementation.h>
 
 #include "core/version.h"
 
@@ -162,6 +163,11 @@ absl::StatusOr<onnx::ModelProto> OnnxGraph::Finish(
   }
   try {
     onnx::checker::check_model(model_);
+    // Its types and shapes as well, against those that Describe has said.
+    onnx::ModelProto inferred = model_;
+    onnx::shape_inference::InferShapes(
+        inferred, onnx::OpSchemaRegistry::Instance(),
+        {/*check_type=*/true, /*strict_mode=*/1, /*data_prop=*/false});
   } catch (const std::exception& error) {
     return absl::InternalError(
         absl::StrCat(model_.graph().name(), ": ONNX's checker: ", error.what()));

@@ -1,5 +1,6 @@
 #include "tests/unit/training/onnx/onnx_cases.h"
 
+#include <cmath>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -35,10 +36,13 @@ void Liven(torch::nn::Module& module, bool matrices) {
     if (buffer.key().find("running_var") != std::string::npos) buffer.value().uniform_(0.6, 1.4);
   }
   for (auto& parameter : module.named_parameters()) {
-    const bool shift = parameter.key().find("bias") != std::string::npos;
-    if (shift || parameter.value().dim() < 2)
-      parameter.value().add_(0.05 * torch::randn_like(parameter.value()));
-    if (matrices && !shift && parameter.value().dim() >= 2) parameter.value().normal_(0.0, 0.3);
+    torch::Tensor& value = parameter.value();
+    if (value.dim() < 2) {
+      value.add_(0.05 * torch::randn_like(value));
+    } else {
+      const auto fan_in = static_cast<double>(value.numel() / value.size(0));
+      value.normal_(0.0, matrices ? 0.3 : std::sqrt(2.0 / fan_in));
+    }
   }
 }
 

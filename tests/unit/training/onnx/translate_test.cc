@@ -71,10 +71,13 @@ TEST_P(EveryArchitectureTest, HoldsEveryWeightOnce) {
   }
   int64_t parameters = 0;
   for (const torch::Tensor& parameter : part.module->parameters()) parameters += parameter.numel();
-  // Statistics of norms and a few constants come to the parameters. What only training reads (a
-  // noisy router's noise) is left out.
-  const int64_t unread = GetParam() == "vit_noisy-topk" ? 2 * 24 * 5 : 0;
-  EXPECT_GE(numbers, parameters - unread);
+  // Statistics of norms and a few constants come to the parameters. Left out is what only training
+  // reads (a noisy router's noise), and what is done at once (the map of a router's keys), both in
+  // two layers.
+  const int64_t left_out = GetParam() == "vit_noisy-topk"        ? 2 * 24 * 5
+                           : GetParam() == "vit_cross-attention" ? 2 * 24 * 24
+                                                                 : 0;
+  EXPECT_GE(numbers, parameters - left_out);
   EXPECT_LE(numbers, parameters * 11 / 10 + 500);
 }
 
@@ -118,7 +121,8 @@ TEST(TranslateToOnnxTest, CallsNodesAndWeightsAfterTheModulesThatTheyAreOf) {
 
 TEST(TranslateToOnnxTest, NamesEveryStepThatItDoesNotKnow) {
   const auto model = TranslateToOnnx(
-      Small([](const torch::Tensor& y) { return torch::cummax(torch::sinh(y), 1); }), {});
+      Small([](const torch::Tensor& y) { return std::get<0>(torch::cummax(torch::sinh(y), 1)); }),
+      {});
   EXPECT_THAT(model.status(), StatusIs(absl::StatusCode::kUnimplemented,
                                        AllOf(HasSubstr("small"), HasSubstr("aten::sinh"),
                                              HasSubstr("aten::cummax"))));
