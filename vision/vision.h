@@ -11,7 +11,7 @@
 /// serving. Pure: no clock, no threads, no LibTorch. Read in this order:
 ///   sniff.h (which format, how large, from the header alone), decode.h (bytes → pixels),
 ///   preprocess.h (to the encoder's size); for training only: augment.h, rand_augment.h,
-///   recompress.h.
+///   recompress.h, weather.h.
 /// Conventions: pictures are NHWC, row-major, RGB, one byte a channel.
 
 namespace orchard::vision {

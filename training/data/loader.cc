@@ -6,9 +6,12 @@
 #include "core/random.h"
 #include "training/data/dataset.h"
 #include "vision/augment.h"
+#include "vision/weather.h"
 
 namespace orchard::training {
 namespace {
+
+constexpr std::uint64_t kSky = 2;  ///< tells the weather's seed from the view's and the mixing's
 
 vision::Augmentation ToVision(const v1::Augmentation& a, vision::Framing framing) {
   vision::Augmentation augmentation;
@@ -123,6 +126,10 @@ Batch Loader::Make(size_t index) const {
     if (mirrors != nullptr && mirrored.left_right) label.label = *mirrors->Of(label.label);
     if (core::Uniform(random) < augmentation.transpose()) {
       Transpose(out, side);
+    }
+    if (augmentation.weather() > 0.0) {  // Of numbers of its own: no other draw knows of it.
+      std::mt19937_64 sky(Mix(plan_.seed, place, kSky));
+      vision::RenderAny(augmentation.weather(), side, sky, out);
     }
     batch.labels.push_back(label);
   }

@@ -69,6 +69,7 @@ void CheckAugmentation(const v1::Augmentation& a, const std::string& owner,
   at_most(a.rand_augment().operations(), kMostOperations, "rand_augment.operations");
   at_most(a.rand_augment().magnitude(), vision::kMostMagnitude, "rand_augment.magnitude");
   CheckShare(a.jpeg(), owner + ".jpeg", faults);
+  CheckShare(a.weather(), owner + ".weather", faults);
   if (a.has_jpeg_quality() && (a.jpeg_quality() < 1 || a.jpeg_quality() > 100)) {
     faults.push_back(
         absl::StrCat(owner, ".jpeg_quality is ", a.jpeg_quality(), ", must be in [1, 100]"));

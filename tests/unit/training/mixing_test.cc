@@ -290,6 +290,8 @@ TEST(AugmentationStatementsTest, EachHasItsRange) {
        "rand_augment.operations is 9"},
       {[](auto& r) { r.mutable_augmentation()->set_jpeg(1.5); }, "augmentation.jpeg is 1.5"},
       {[](auto& r) { r.mutable_augmentation()->set_jpeg_quality(0); }, "jpeg_quality is 0"},
+      {[](auto& r) { r.mutable_augmentation()->set_weather(-0.5); },
+       "augmentation.weather is -0.5"},
       {[](auto& r) { r.mutable_augmentation()->set_erasing_max_area(0.01); },
        "erasing_min_area is 0.02, erasing_max_area 0.01"},
       {[](auto& r) {
