@@ -40,6 +40,16 @@ int64_t AttentionMultiplyAdds(const VitOptions& o) {
   return t * 4 * o.width * o.width + 2 * t * t * o.width;
 }
 
+/// The router's passes outside training, beside the one that every router makes (models.md section
+/// 6.2), over all tokens.
+int64_t PassMultiplyAdds(const VitOptions& o) {
+  const bool routes = o.layer == VitLayer::kExperts || o.layer == VitLayer::kModulated;
+  const bool many =
+      o.router.mode != UncertaintyMode::kOff && o.router.mode != UncertaintyMode::kMean;
+  if (!routes || o.router.kind != RouterKind::kUncertain || !many) return 0;
+  return o.router.passes * Tokens(o) * o.width * o.router.experts;
+}
+
 int64_t LayerMultiplyAdds(const VitOptions& o) {
   const int64_t t = Tokens(o);
   const int64_t ffn = 2 * o.width * o.hidden;
@@ -79,7 +89,8 @@ int64_t ActiveParameters(const VitOptions& options) {
 int64_t MultiplyAdds(const VitOptions& options) {
   const int64_t t = Tokens(options);
   const int64_t head = options.width * options.classes;
-  int64_t layer = AttentionMultiplyAdds(options) + LayerMultiplyAdds(options);
+  int64_t layer =
+      AttentionMultiplyAdds(options) + LayerMultiplyAdds(options) + PassMultiplyAdds(options);
   if (options.mode == VitMode::kParity) {
     const int64_t block = AttentionMultiplyAdds(options) + t * 2 * options.width * options.hidden;
     layer = options.router.experts * (block + t * options.width);

@@ -66,6 +66,17 @@ TEST(VitCountTest, MultiplyAddsAreThoseOfTheSpecification) {
   EXPECT_EQ(MultiplyAdds(VitOptions{.layer = VitLayer::kDense, .classes = 43}), 187'723'200);
 }
 
+// models.md section 6.2: the passes cost M · D · E of each token.
+TEST(VitCountTest, PassesOfARouterAreMultiplyAdds) {
+  VitOptions options{.layer = VitLayer::kModulated, .classes = 43};
+  const int64_t one_pass = MultiplyAdds(options);
+  options.router.kind = RouterKind::kUncertain;
+  options.router.mode = UncertaintyMode::kOff;
+  EXPECT_EQ(MultiplyAdds(options), one_pass);
+  options.router.mode = UncertaintyMode::kInvStd;
+  EXPECT_EQ(MultiplyAdds(options) - one_pass, 9 * 65 * 5 * 192 * 7);
+}
+
 TEST(VitCountTest, TheStemReplacesThePatchProjection) {
   VitOptions options{.layer = VitLayer::kDense, .classes = 10, .layers = 1};
   const int64_t plain = CountParameters(*Vit(options));
