@@ -30,11 +30,12 @@
 ///   record.h; fit_classifier.h; head_checks.h;
 ///   studies/masked_moe/: masked_moe.h, folded.h, sharded_encoder.h (network and loss), features.h,
 ///   models.h, run.h, fit.h (the training), calibrate.h, encoder_only.h, provenance.h, export.h;
-///   studies/vit_moe/: statements.h, model.h, answers.h, run.h, fit.h, router_health.h, measure.h,
-///   export.h; studies/gates/: statements.h, pictures.h, learn.h, run.h, fit.h, experts.h,
-///   answers.h, provenance.h, export.h; studies/fruit_nets/: statements.h, run.h, answers.h,
-///   model.h, fit.h, measure.h; report/: gnuplot.h, predictions.h, run_page.h (a run as a page),
-///   arms.h; onnx/onnx.h (networks as files); new_recipe.h, self_test.h, commands/, main.cc.
+///   studies/vit_moe/: statements.h, model.h, answers.h, run.h, fit.h, router_health.h,
+///   error_signals.h, weather.h, measure.h, export.h; studies/gates/: statements.h, pictures.h,
+///   learn.h, run.h, fit.h, experts.h, answers.h, provenance.h, export.h; studies/fruit_nets/:
+///   statements.h, run.h, answers.h, model.h, fit.h, measure.h; report/: gnuplot.h, predictions.h,
+///   run_page.h (a run as a page), arms.h; onnx/onnx.h (networks as files); new_recipe.h,
+///   self_test.h, commands/, main.cc.
 /// Conventions: everything is seeded; a label is an index; domains are in the recipe's order,
 /// classes of a domain in the order of their names; logarithms are natural.
 

@@ -8,7 +8,7 @@
 #include "core/text.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/training/kept_log.h"
-#include "tests/unit/training/pictures_on_disk.h"
+#include "tests/unit/training/tiny_vit.h"
 #include "training/loop/checkpoint.h"
 #include "training/measure/evaluate.h"
 #include "training/measure/questions.h"
@@ -39,91 +39,7 @@ using ::testing::Not;
 using ::testing::Pair;
 using ::testing::SizeIs;
 
-constexpr size_t kPictures = 12;  ///< a class
-
-v1::Recipe TinyRecipe() {
-  v1::Recipe recipe;
-  recipe.set_name("tiny");
-  recipe.set_seed(3);
-  v1::Domain& domain = *recipe.add_domains();
-  domain.set_name("plain");
-  domain.set_branch("sound");
-  recipe.mutable_data()->set_validation_share(0.25);
-  recipe.mutable_data()->set_test_share(0.25);
-  recipe.mutable_data()->set_epoch_pictures(16);
-  orchard::v1::Preprocessing& p = *recipe.mutable_preprocessing();
-  p.set_profile("tiny16");
-  p.set_shorter_side(16);
-  p.set_crop(16);
-  p.set_framing(orchard::v1::WHOLE_PICTURE);
-  for (int c = 0; c < 3; ++c) {
-    p.add_mean(0.5F);
-    p.add_std(0.25F);
-  }
-  v1::Optimisation& o = *recipe.mutable_optimisation();
-  o.set_epochs(3);
-  o.set_batch(4);
-  o.set_head_rate(3e-3);
-  o.set_weight_decay(0.05);
-  o.set_average_decay(0.5);
-  o.set_gradient_norm(1.0);
-  o.set_warmup_epochs(1);
-  recipe.mutable_augmentation()->set_min_area(0.8);
-  v1::VitMoe& study = *recipe.mutable_vit_moe();
-  orchard::v1::VitMoe& network = *study.mutable_network();
-  network.set_side(16);
-  network.set_width(16);
-  network.set_layers(2);
-  network.set_heads(4);
-  network.set_hidden(24);
-  network.set_experts(4);
-  network.set_top_k(2);
-  study.set_dropout(0.1);
-  study.set_drop_path(0.1);
-  study.set_label_smoothing(0.1);
-  study.mutable_router_losses()->set_balance(0.01);
-  study.mutable_router_losses()->set_z(0.001);
-  return recipe;
-}
-
-class VitMoeTest : public ::testing::Test {
- protected:
-  VitMoeTest() {
-    for (size_t i = 0; i < kPictures; ++i) {
-      const std::string name = std::to_string(i) + ".png";
-      const auto shade = static_cast<std::uint8_t>(40 + 15 * i);
-      WritePng("red" + ("/" + name), testing::DrawPlain(16, 16, shade, 20, 20));
-      WritePng("blue" + ("/" + name), testing::DrawPlain(16, 16, 20, 20, shade));
-      WritePng("grains" + ("/" + name), testing::DrawGrains(16, 16, 7 + i));
-    }
-    std::string list = "class\tid\tgroup\n";  // Each picture a group of its own.
-    for (const std::string label : {"red", "blue", "grains"}) {
-      for (size_t i = 0; i < kPictures; ++i) {
-        const std::string id = std::to_string(i);
-        list += label + "\t" + id + "\t" + label + id + "\n";
-      }
-    }
-    core::WriteFile(root_ / "data" / "plain.tsv", list).IgnoreError();
-  }
-
-  void WritePng(const std::string& name, const vision::Image& image) {
-    const fs::path file = root_ / "data" / "plain" / name;
-    fs::create_directories(file.parent_path());
-    core::WriteFile(file, testing::EncodePng(image)).IgnoreError();
-  }
-
-  RunPlaces Places(const std::string& work) const {
-    return {.data = root_ / "data", .weights = {}, .work = root_ / work, .threads = 1};
-  }
-
-  std::string Read(const fs::path& file) const {
-    const auto text = core::ReadFile(root_ / file);
-    EXPECT_THAT(text, IsOk());
-    return text.value_or("");
-  }
-
-  testing::TempDir root_;
-};
+using VitMoeTest = TinyVitTest;
 
 std::vector<nlohmann::json> Lines(const std::string& text) {
   std::vector<nlohmann::json> lines;
@@ -142,14 +58,14 @@ std::vector<nlohmann::json> WithoutTimes(std::vector<nlohmann::json> lines) {
 }
 
 TEST_F(VitMoeTest, BatchesMayBeMixed) {
-  v1::Recipe recipe = TinyRecipe();
+  v1::Recipe recipe = TinyVitRecipe();
   recipe.mutable_mixing()->set_cutmix(0.5);
   recipe.mutable_mixing()->set_mixup(0.5);
   EXPECT_THAT(FitVitMoe(recipe, Places("mixed"), {}), IsOk());
 }
 
 TEST_F(VitMoeTest, OnOneThreadAStoppedRunGoesOnToTheSameBits) {
-  const v1::Recipe recipe = TinyRecipe();
+  const v1::Recipe recipe = TinyVitRecipe();
   ASSERT_THAT(FitVitMoe(recipe, Places("whole"), {}), IsOk());
   ASSERT_THAT(FitVitMoe(recipe, Places("pieces"), {.stop_after = 1}), IsOk());
   EXPECT_FALSE(fs::exists(root_ / "pieces" / kFinal));
@@ -173,7 +89,7 @@ TEST_F(VitMoeTest, OnOneThreadAStoppedRunGoesOnToTheSameBits) {
 }
 
 TEST_F(VitMoeTest, ItsRunLogHasPicturesEpochsAndFiles) {
-  const v1::Recipe recipe = TinyRecipe();
+  const v1::Recipe recipe = TinyVitRecipe();
   KeptLog log;
   ASSERT_THAT(FitVitMoe(recipe, Places("work"), {.stop_after = 2, .log = &log}), IsOk());
   ASSERT_THAT(log.begun, SizeIs(1));
@@ -195,7 +111,7 @@ TEST_F(VitMoeTest, ItsRunLogHasPicturesEpochsAndFiles) {
 }
 
 TEST_F(VitMoeTest, ATimeLimitStopsAfterAnEpochAndSaves) {
-  v1::Recipe recipe = TinyRecipe();
+  v1::Recipe recipe = TinyVitRecipe();
   recipe.mutable_optimisation()->set_save_every(100);
   ASSERT_THAT(FitVitMoe(recipe, Places("whole"), {}), IsOk());
   size_t calls = 0;  // However slow the machine is, every call does one epoch.
@@ -209,7 +125,7 @@ TEST_F(VitMoeTest, ATimeLimitStopsAfterAnEpochAndSaves) {
 }
 
 TEST_F(VitMoeTest, GoesOnOnlyWithThePicturesItBeganWith) {
-  const v1::Recipe recipe = TinyRecipe();
+  const v1::Recipe recipe = TinyVitRecipe();
   ASSERT_THAT(FitVitMoe(recipe, Places("work"), {.stop_after = 1}), IsOk());
   fs::remove(root_ / "data" / "plain" / "red" / "3.png");
   EXPECT_THAT(FitVitMoe(recipe, Places("work"), {.resume = true}),
@@ -217,7 +133,7 @@ TEST_F(VitMoeTest, GoesOnOnlyWithThePicturesItBeganWith) {
 }
 
 TEST_F(VitMoeTest, LearnsAndIsMeasured) {
-  v1::Recipe recipe = TinyRecipe();
+  v1::Recipe recipe = TinyVitRecipe();
   recipe.mutable_optimisation()->set_epochs(30);
   recipe.mutable_optimisation()->set_validate_every(5);
   recipe.mutable_vit_moe()->set_dropout(0.0);
@@ -240,7 +156,7 @@ TEST_F(VitMoeTest, LearnsAndIsMeasured) {
 
 TEST_F(VitMoeTest, IsServedAsItWasMeasured) {
   const RunPlaces places = Places("run");
-  ASSERT_THAT(FitVitMoe(TinyRecipe(), places, {}), IsOk());
+  ASSERT_THAT(FitVitMoe(TinyVitRecipe(), places, {}), IsOk());
   const fs::path model = root_ / "model";
   ASSERT_THAT(ExportVitMoe(places, {.out = model, .name = "toys", .version = "7"}), IsOk());
 
@@ -278,7 +194,7 @@ TEST_F(VitMoeTest, IsServedAsItWasMeasured) {
 }
 
 TEST_F(VitMoeTest, ExportWantsPicturesToCalibrateOn) {
-  v1::Recipe recipe = TinyRecipe();
+  v1::Recipe recipe = TinyVitRecipe();
   recipe.mutable_data()->set_validation_share(0.0);
   ASSERT_THAT(FitVitMoe(recipe, Places("run"), {}), IsOk());
   fs::copy_file(root_ / "run" / kFinal, root_ / "run" / kBest,
@@ -289,7 +205,7 @@ TEST_F(VitMoeTest, ExportWantsPicturesToCalibrateOn) {
 }
 
 TEST_F(VitMoeTest, ExportRefusesARouterThatReadsTheBatch) {
-  v1::Recipe recipe = TinyRecipe();
+  v1::Recipe recipe = TinyVitRecipe();
   recipe.mutable_vit_moe()->mutable_network()->mutable_router()->set_kind(
       orchard::v1::TokenRouter::V_MOE_BPR);
   ASSERT_THAT(FitVitMoe(recipe, Places("run"), {}), IsOk());
@@ -312,7 +228,7 @@ std::string Records(size_t count, std::uint64_t seed) {
 }
 
 TEST_F(VitMoeTest, EvalReadsTheSourceThatTheRecipeNames) {
-  v1::Recipe recipe = TinyRecipe();
+  v1::Recipe recipe = TinyVitRecipe();
   recipe.mutable_domains(0)->mutable_cifar10()->set_folder("cifar");
   for (int i = 1; i <= 5; ++i) {
     const std::string name = "data_batch_" + std::to_string(i) + ".bin";
@@ -343,14 +259,14 @@ TEST_F(VitMoeTest, EvalReadsTheSourceThatTheRecipeNames) {
 }
 
 TEST_F(VitMoeTest, BeginsWithNoOthersNetwork) {
-  EXPECT_THAT(FitVitMoe(TinyRecipe(), Places("work"), {.start_from = root_ / "other"}),
+  EXPECT_THAT(FitVitMoe(TinyVitRecipe(), Places("work"), {.start_from = root_ / "other"}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--start-from")));
   EXPECT_FALSE(fs::exists(root_ / "work"));
 }
 
 TEST(VitMoeFaultsTest, AllComeAtOnce) {
-  EXPECT_THAT(Faults(TinyRecipe()), IsEmpty());
-  v1::Recipe recipe = TinyRecipe();
+  EXPECT_THAT(Faults(TinyVitRecipe()), IsEmpty());
+  v1::Recipe recipe = TinyVitRecipe();
   recipe.mutable_vit_moe()->set_label_smoothing(1.5);
   recipe.mutable_vit_moe()->set_drop_path(2.0);
   recipe.mutable_vit_moe()->mutable_network()->set_heads(5);
@@ -368,7 +284,7 @@ TEST(VitMoeFaultsTest, AllComeAtOnce) {
             Contains(HasSubstr("preprocessing.crop is 12, must be vit_moe.network.side 16")),
             Contains(HasSubstr("optimisation.head_rate is 0, must be above 0")),
             Contains(HasSubstr("optimisation.epochs is 0, must be at least 1"))));
-  recipe = TinyRecipe();
+  recipe = TinyVitRecipe();
   recipe.mutable_vit_moe()->mutable_network()->set_experts(0);
   *recipe.add_domains() = recipe.domains(0);
   recipe.mutable_domains(1)->set_name("second");
@@ -377,7 +293,7 @@ TEST(VitMoeFaultsTest, AllComeAtOnce) {
 }
 
 TEST(VitMoeModelTest, DecaysMatricesAloneUnlessAllAreAsked) {
-  v1::Recipe recipe = TinyRecipe();
+  v1::Recipe recipe = TinyVitRecipe();
   const auto decays = [&] {
     nets::Vit network(VitOptionsOf(recipe, 3));
     VitMoeModel model(network, recipe);
@@ -402,8 +318,8 @@ TEST(VitMoeModelTest, DecaysMatricesAloneUnlessAllAreAsked) {
 // costs nothing then.
 TEST(JudgeRoutersTest, CopiedExpertsAreFoundByDistanceAndShuffle) {
   torch::manual_seed(2);
-  nets::Vit network(VitOptionsOf(TinyRecipe(), 3));
-  const Standardise standardise(TinyRecipe().preprocessing(), torch::kCPU);
+  nets::Vit network(VitOptionsOf(TinyVitRecipe(), 3));
+  const Standardise standardise(TinyVitRecipe().preprocessing(), torch::kCPU);
   const torch::Tensor pixels = torch::randint(0, 256, {40, 16, 16, 3}, torch::kUInt8);
   std::vector<size_t> labels(40);
   for (size_t i = 0; i < labels.size(); ++i) labels[i] = i % 3;

@@ -14,6 +14,9 @@ namespace orchard::training {
 struct VitAnswers {
   torch::Tensor log_probabilities;           ///< [N, C] float32, on the host
   std::vector<nets::RoutingTotals> routing;  ///< of each layer that routes
+  /// [N] float64, on the host: of each picture the mean over tokens and layers of the routers'
+  /// uncertainty, tr S (models.md section 6.2). Undefined where no router has one.
+  torch::Tensor uncertainty{};
 };
 
 /// Runs `network` in evaluation mode, in FP32, on its own device. `pixels` uint8 [N, side, side,
