@@ -119,7 +119,8 @@ void Domain::Score(SubBatch batch, CallContext context, Expert::Done done) {
   }
   v1::ScoreRequest request;
   if (absl::Status status = WriteRequest(batch, spec_, options_.dtype, request); !status.ok()) {
-    return Fail(std::move(done), std::move(status), MissingReason::kFailed);
+    const MissingReason reason = ReasonOf(status);  // Without memory it is we who are overloaded.
+    return Fail(std::move(done), std::move(status), reason);
   }
   AddCallers(context.callers, request);
   {

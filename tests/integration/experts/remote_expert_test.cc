@@ -15,6 +15,7 @@
 #include "core/mutex.h"
 #include "experts/part_digest.h"
 #include "tests/integration/experts/expert_server.h"
+#include "tests/testing/allocations.h"
 #include "tests/testing/eventually.h"
 #include "tests/testing/expert_samples.h"
 #include "tests/testing/status_matchers.h"
@@ -76,6 +77,22 @@ TEST(RemoteExpertTest, TravelsInTwoBytesWhenTold) {
     EXPECT_NEAR(answer->energy[0], SampleScores(SampleFeatures(1)->Floats(), 1)->energy[0],
                 3 * 0x1p-9);
   }
+}
+
+TEST(RemoteExpertTest, WithoutMemoryForARequestItIsOverloadedAndHasNotFailed) {
+  constexpr size_t kWidth = size_t{1} << 18;  // Far more than anything else takes.
+  ExpertServer server;
+  ExpertSpec wide = SampleSpec();
+  wide.row_shape = {static_cast<std::int64_t>(kWidth)};
+  const auto expert = RemoteExpert::Create(wide, {server.address().ToString()}, Quick());
+  ASSERT_THAT(expert, IsOk());
+  ASSERT_THAT((*expert)->Warm(core::Clock::now() + 20s), IsOk());
+  const SubBatch batch = WholeBatch(std::make_shared<const core::View>(
+      std::make_shared<const core::ViewSpec>(wide.View()), std::vector<float>(kWidth)));
+  const testing::ShortMemory memory(kWidth * sizeof(float));
+  const FullyScored scored = AskFully(**expert, batch, Within(20s)).get();
+  EXPECT_THAT(scored.scores, StatusIs(absl::StatusCode::kResourceExhausted, "apple: no memory"));
+  EXPECT_EQ(scored.reason, MissingReason::kOverloaded);
 }
 
 TEST(RemoteExpertTest, RefusesAddressesThatAreNone) {
