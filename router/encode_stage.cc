@@ -53,13 +53,35 @@ void EncodeStage::Process(std::vector<RequestPtr> batch) {
   const Clock::time_point begin = Clock::now();
   for (const RequestPtr& request : batch) request->passage.Enter(Stage::kEncode, begin);
   encoding_.fetch_add(batch.size(), std::memory_order_relaxed);
+  Run(std::move(batch));
+}
+
+/// One pass for all.
+void EncodeStage::Run(std::vector<RequestPtr> batch) {
+  const Clock::time_point begin = Clock::now();
   absl::StatusOr<Encoded> encoded = Encode(batch);
+  if (!encoded.ok() && batch.size() > 1) return RunEach(std::move(batch));
   encoding_.fetch_sub(batch.size(), std::memory_order_relaxed);
-  if (!encoded.ok() && batch.size() > 1) return EncodeEach(std::move(batch));
   const Clock::time_point end = Clock::now();
   if (!encoded.ok()) return Fail(encoded.status(), std::move(batch.front()));
   Learn(batch, end - begin);
   GoOn(*std::move(encoded), std::move(batch), end);
+}
+
+/// After a pass that failed: whose picture was it? Rows do not depend on one another, so the others
+/// lose nothing but the time, which may have been all that they had. Where memory was short it may
+/// do for one.
+void EncodeStage::RunEach(std::vector<RequestPtr> batch) {
+  for (RequestPtr& request : batch) {
+    std::vector<RequestPtr> one;
+    one.push_back(std::move(request));
+    DropUnwanted(one);
+    if (one.empty()) {
+      encoding_.fetch_sub(1, std::memory_order_relaxed);
+      continue;
+    }
+    Run(std::move(one));
+  }
 }
 
 void EncodeStage::GoOn(Encoded encoded, std::vector<RequestPtr> batch, Clock::time_point now) {
@@ -71,28 +93,13 @@ void EncodeStage::GoOn(Encoded encoded, std::vector<RequestPtr> batch, Clock::ti
   next_(std::move(encoded), std::move(batch));
 }
 
-/// One pass for all. The one copy of pixels on the whole way, and none for a batch of one.
+/// The one copy of pixels on the whole way, and none for a batch of one.
 absl::StatusOr<Encoded> EncodeStage::Encode(std::span<const RequestPtr> batch) {
   return core::WithoutThrowing("encoding", [&] {
     const RequestPtr& first = batch.front();
     if (batch.size() == 1) return first->model->Run(first->pixels, 1);
     return first->model->Run(Join(batch), batch.size());
   });
-}
-
-/// After a pass that failed: whose picture was it? Rows do not depend on one another, so the others
-/// lose nothing but the time. Where memory was short it may do for one.
-void EncodeStage::EncodeEach(std::vector<RequestPtr> batch) {
-  for (RequestPtr& request : batch) {
-    absl::StatusOr<Encoded> encoded = Encode({&request, 1});
-    if (!encoded.ok()) {
-      Fail(encoded.status(), std::move(request));
-      continue;
-    }
-    std::vector<RequestPtr> one;
-    one.push_back(std::move(request));
-    GoOn(*std::move(encoded), std::move(one), Clock::now());
-  }
 }
 
 void EncodeStage::Learn(const std::vector<RequestPtr>& batch, Clock::duration took) {

@@ -36,14 +36,16 @@ class EncodeStage {
   absl::Status Submit(RequestPtr&& request) { return batcher_.Submit(std::move(request)); }
 
   size_t Waiting() const { return batcher_.Waiting(); }
-  /// Pictures in forward passes.
+  /// Pictures in forward passes; after one that failed, also those that are still to have their
+  /// own.
   size_t Encoding() const { return encoding_.load(std::memory_order_relaxed); }
 
  private:
   void Process(std::vector<RequestPtr> batch);
   void DropUnwanted(std::vector<RequestPtr>& batch);
+  void Run(std::vector<RequestPtr> batch);
   static absl::StatusOr<Encoded> Encode(std::span<const RequestPtr> batch);
-  void EncodeEach(std::vector<RequestPtr> batch);
+  void RunEach(std::vector<RequestPtr> batch);
   void Learn(const std::vector<RequestPtr>& batch, core::Clock::duration took);
   void GoOn(Encoded encoded, std::vector<RequestPtr> batch, core::Clock::time_point now);
   static void Fail(const absl::Status& status, RequestPtr request);

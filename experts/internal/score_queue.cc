@@ -145,7 +145,8 @@ size_t ScoreQueue::Process(const std::vector<PendingScore*>& calls) {
   return computed;
 }
 
-/// Where there is no memory for all of them together it may do for each alone.
+/// Where there is no memory for all of them together it may do for each alone. Their callers may
+/// have gone meanwhile.
 size_t ScoreQueue::RunEach(const std::vector<PendingScore*>& calls, const absl::Status& why,
                            Clock::time_point started) {
   if (calls.size() == 1) {
@@ -153,7 +154,13 @@ size_t ScoreQueue::RunEach(const std::vector<PendingScore*>& calls, const absl::
     return 0;
   }
   size_t computed = 0;
-  for (PendingScore* const call : calls) computed += Run({call}, call->rows());
+  for (PendingScore* const call : calls) {
+    if (call->StillWanted().ok()) {
+      computed += Run({call}, call->rows());
+    } else {
+      FailGone({call});
+    }
+  }
   return computed;
 }
 

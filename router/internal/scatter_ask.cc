@@ -55,17 +55,22 @@ void Scatter::PlanFor(size_t row, Clock::time_point now) {
   if (!picture.gather.waiting()) ready_.push_back(row);
 }
 
+/// Whether there is still somebody to ask experts for. Else its watch will tell us, or has.
+bool Scatter::IsWaitedFor(size_t row) const {
+  const RequestPtr& request = pictures_[row].request;
+  return request && !request->Cancelled();
+}
+
 /// The rows to ask about, ascending, but those that have gone on since they were planned.
 std::vector<size_t> Scatter::TakePlanned(size_t domain) {
   std::vector<size_t> rows;
   size_t gone = 0;
   for (; !planned_.empty() && planned_.back().domain == domain; planned_.pop_back()) {
     const size_t row = planned_.back().row;
-    const RequestPtr& request = pictures_[row].request;
-    if (request && !request->Cancelled()) {
+    if (IsWaitedFor(row)) {
       rows.push_back(row);
     } else {
-      ++gone;  // Its watch will tell us, or has.
+      ++gone;
     }
   }
   model_->experts().GiveBackPlaces(domain, gone);
@@ -105,13 +110,19 @@ absl::StatusOr<experts::SubBatch> Scatter::SubBatchOf(size_t domain,
   });
 }
 
-/// One call for all rows. Where there is no memory for what it takes, it may do for each alone; a
-/// row for which it does not goes on without the expert.
+/// One call for all rows. Where there is no memory for what it takes, it may do for each alone that
+/// is still waited for; a row for which it does not goes on without the expert.
 void Scatter::Send(size_t domain, std::vector<size_t> rows) {
   absl::StatusOr<experts::SubBatch> batch = SubBatchOf(domain, rows);
   if (batch.ok()) return MakeCall(domain, std::move(rows), *std::move(batch));
   if (rows.size() > 1) {
-    for (const size_t row : rows) Send(domain, {row});
+    for (const size_t row : rows) {
+      if (IsWaitedFor(row)) {
+        Send(domain, {row});
+      } else {
+        model_->experts().GiveBackPlaces(domain, 1);
+      }
+    }
     return;
   }
   const Request& request = *pictures_[rows.front()].request;

@@ -114,6 +114,7 @@ class Scatter : public std::enable_shared_from_this<Scatter> {
   void EndCall(Call& call, experts::Scored scored, core::Clock::time_point now);
   void Plan();
   void PlanFor(size_t row, core::Clock::time_point now);
+  bool IsWaitedFor(size_t row) const;
   std::vector<size_t> TakePlanned(size_t domain);
   void Ask();
   void Send(size_t domain, std::vector<size_t> rows);

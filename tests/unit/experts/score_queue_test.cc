@@ -195,6 +195,24 @@ TEST_F(ScoreQueueTest, WhatAHeadHasNoMemoryForTogetherItComputesOneByOne) {
   EXPECT_THAT(*large.answer, StatusIs(absl::StatusCode::kResourceExhausted, "apple: no memory"));
 }
 
+TEST_F(ScoreQueueTest, WhoHasGoneBetweenCallsThatAreComputedOneByOneIsNotComputed) {
+  FakeCall a(1), gone(2), c(1);
+  bool failed = false;  // The one worker's.
+  scorer_ = [&](auto features, size_t rows) {
+    if (rows > 2) {
+      failed = true;
+      throw std::bad_alloc();
+    }
+    if (failed) gone.Leave();
+    return SampleScores(features, rows);
+  };
+  RunTogether({&a, &gone, &c}, {.max_batch = 4});
+  EXPECT_THAT(runs_, ElementsAre(4, 1, 1));
+  EXPECT_THAT(*gone.answer, StatusIs(absl::StatusCode::kUnavailable, "gone"));
+  EXPECT_THAT(*a.answer, IsOk());
+  EXPECT_THAT(*c.answer, IsOk());
+}
+
 TEST_F(ScoreQueueTest, WithoutMemoryForACallTheCallerIsToldAndTheWorkerGoesOn) {
   constexpr size_t kRows = 200;
   FakeCall large(kRows), small(1);

@@ -2,6 +2,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <utility>
 #include <vector>
 
@@ -114,6 +115,34 @@ TEST(NoMemoryTest, ForTheViewsOfACallAsksAboutOneAtATime) {
   const auto asked = line.expert(kRiceDisease).asked();
   ASSERT_THAT(asked, SizeIs(2));
   for (const auto& call : asked) EXPECT_THAT(call.batch.rows, ElementsAre(0U));
+}
+
+TEST(NoMemoryTest, ForTheViewsOfACallDoesNotAskForWhoHasGoneMeanwhile) {
+  HeldEncoder encoder;
+  Line::Options options = RiceLooksClosely();
+  options.on_encode = encoder.Hook();
+  options.experts = {.in_flight = 2};
+  Line line(std::move(options));
+  std::stop_source gone;
+  line.expert(kRiceDisease).AnswerBy([&](const experts::SubBatch& batch, const auto&) {
+    gone.request_stop();
+    return testing::Scores(batch.rows.size(), /*classes=*/2, 0.9);
+  });
+  auto other = line.Start(1, Pinned("fruit"));
+  encoder.first_started.wait();
+  auto stays = line.Start(2, Pinned("rice_disease"));
+  testing::AwaitQueue(line.pipeline(), 1);  // So it is the first row.
+  auto goes = line.Start(3, Pinned("rice_disease"), std::nullopt, gone.get_token());
+  testing::AwaitQueue(line.pipeline(), 2);
+  const ShortMemory memory(2 * kBytes);
+  encoder.release.count_down();
+  EXPECT_THAT(other.get(), IsOk());
+  EXPECT_THAT(stays.get(), IsOk());
+  EXPECT_EQ(goes.get().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_THAT(line.expert(kRiceDisease).asked(), SizeIs(1));
+  for (int place = 0; place < 2; ++place) {
+    EXPECT_TRUE(line.model()->experts().TakePlace(kRiceDisease));
+  }
 }
 
 TEST(NoMemoryTest, ForAnExpertsViewGivesThePlacesBack) {
