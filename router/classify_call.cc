@@ -23,6 +23,11 @@ Job JobOf(const grpc::CallbackServerContext& context, const CallIds& ids,
           .cancelled = std::move(cancelled)};
 }
 
+absl::Status BrokenError() {
+  return absl::InvalidArgumentError(
+      "the call ended without one whole orchard.v1.ClassifyRequest within the size limit");
+}
+
 }  // namespace
 
 ClassifyCall::ClassifyCall(const CallServices& services, grpc::CallbackServerContext& context)
@@ -45,14 +50,13 @@ ClassifyCall::ClassifyCall(const CallServices& services, grpc::CallbackServerCon
 }
 
 void ClassifyCall::OnReadDone(bool ok) {
+  job_.arrived = core::Clock::now();
   if (!ok) {  // Nobody hears it where the caller has gone.
-    const absl::Status broken = absl::InvalidArgumentError(
-        "the call ended without one whole orchard.v1.ClassifyRequest within the size limit");
-    Finish(rpc::ToGrpc(ForCaller(broken, ids_.request_id, ids_.trace)));
+    broken_ = true;
+    Finish(rpc::ToGrpc(ForCaller(BrokenError(), ids_.request_id, ids_.trace)));
     return;
   }
   job_.image = request_.image();
-  job_.arrived = core::Clock::now();
   const absl::Status chosen = Choose(services_, request_, job_);
   if (!chosen.ok()) {
     Refuse(chosen);
@@ -60,6 +64,21 @@ void ClassifyCall::OnReadDone(bool ok) {
   }
   // `this` is safe in the callback: OnDone comes only after Finish, which it calls exactly once.
   services_.pipeline.Start(std::move(job_), [this](const auto& answer) { Answer(answer); });
+}
+
+void ClassifyCall::OnDone() {
+  if (broken_) TellOfBroken();
+  delete this;
+}
+
+/// Only now is it known which it was: a caller that sent none, or one that has gone. A message
+/// above the size limit looks like the latter: gRPC has refused it, and cancelled the call.
+void ClassifyCall::TellOfBroken() {
+  const absl::Status why =
+      cancelled_.stop_requested()
+          ? absl::CancelledError("the call was cancelled before its request had come")
+          : BrokenError();
+  services_.pipeline.Refuse(std::move(job_), why, [](const auto&) {});  // It has been answered.
 }
 
 void ClassifyCall::Refuse(const absl::Status& why) {

@@ -23,10 +23,11 @@ class ClassifyCall final
 
   void OnReadDone(bool ok) override;
   void OnCancel() override { cancelled_.request_stop(); }  // Answers, when an expert is waited for.
-  void OnDone() override { delete this; }
+  void OnDone() override;
 
  private:
   void Refuse(const absl::Status& why);
+  void TellOfBroken();
   void Answer(const absl::StatusOr<Classification>& answer);
 
   const CallServices& services_;
@@ -35,7 +36,8 @@ class ClassifyCall final
   std::stop_source cancelled_;
   v1::ClassifyRequest request_;
   v1::ClassifyResponse response_;
-  Job job_;  // Until it is handed over.
+  Job job_;              // Until it is handed over.
+  bool broken_ = false;  // No whole request has come.
 };
 
 }  // namespace orchard::router

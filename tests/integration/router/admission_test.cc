@@ -203,6 +203,7 @@ class BareCall {
   void SendNoMore() {
     Do([this](void* tag) { call_->WritesDone(tag); });
   }
+  void Cancel() { context_.TryCancel(); }
   absl::Status Wait() {
     grpc::Status status;
     Do([&](void* tag) { call_->Finish(&status, tag); });
@@ -237,7 +238,16 @@ TEST(AdmissionTest, WhoIsRefusedIsToldWithoutHavingSentThePicture) {
   EXPECT_THAT(two.second->Wait(), IsOk());
 }
 
-TEST(AdmissionTest, ACallWithoutARequestIsNamed) {
+/// Whether that many Classify calls have ended so. Those that brought no whole request are counted
+/// when they are over, and their callers may know before.
+bool Counted(RunningRouter& router, const std::string& code, int calls) {
+  const std::string want = "orchard_requests_total{code=\"" + code + "\",method=\"Classify\"} " +
+                           std::to_string(calls) + "\n";
+  return prometheus::TextSerializer().Serialize(router.registry().Collect()).find(want) !=
+         std::string::npos;
+}
+
+TEST(AdmissionTest, ACallWithoutARequestIsNamedAndCounted) {
   RunningRouter router;
   BareCall nothing(router);
   nothing.SendNoMore();
@@ -247,11 +257,26 @@ TEST(AdmissionTest, ACallWithoutARequestIsNamed) {
   garbage.Send("\xff\xff\xff");
   EXPECT_THAT(garbage.Wait(),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("ClassifyRequest")));
+  EXPECT_TRUE(Eventually([&] { return Counted(router, "INVALID_ARGUMENT", 2); }));
+  EXPECT_TRUE(Counted(router, "CANCELLED", 0));
   BareCall large(router);
   const size_t limit = router.engine().pipeline().settings().limits.max_bytes;
   large.Send(std::string(limit + (2U << 20U), 'x'));
   EXPECT_THAT(large.Wait(),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("larger than max")));
+  EXPECT_TRUE(Eventually([&] { return Counted(router, "CANCELLED", 1); }));
+  EXPECT_TRUE(Counted(router, "INVALID_ARGUMENT", 2));
+}
+
+TEST(AdmissionTest, ACallerThatGoesBeforeItsRequestHasComeIsCounted) {
+  RunningRouter router;
+  EXPECT_TRUE(Eventually([&] {  // One that is gone before the router has seen it is not.
+    BareCall call(router);
+    call.Cancel();
+    EXPECT_EQ(call.Wait().code(), absl::StatusCode::kCancelled);
+    return !Counted(router, "CANCELLED", 0);
+  }));
+  EXPECT_TRUE(Counted(router, "INVALID_ARGUMENT", 0));
 }
 
 TEST(AdmissionTest, AnUnknownPriorityIsNamed) {
