@@ -57,46 +57,45 @@ FairShare::Decision FairShare::Enter(const Ask& ask) {
   return decision;
 }
 
+const WaitingLine::Member* FairShare::Richest(const Ask& ask, const Caller* own, Full full,
+                                              size_t priority) const {
+  if (full == Full::kCaller) {  // Only one of its own makes room.
+    return own->of[priority].waiting() > 0 ? &own->of[priority] : nullptr;
+  }
+  const std::uint64_t left = limits_.bytes - std::min(limits_.bytes, bytes_);
+  return lines_[priority].Richest([&](Id newest) {
+    return full != Full::kBytes || ask.bytes <= left + entries_.at(newest).bytes;
+  });
+}
+
 /// The newest request that waits of whoever has more than its share; one whose going makes room.
 std::optional<FairShare::Evicted> FairShare::Victim(const Ask& ask, const Caller* own,
                                                     Full full) const {
-  const auto makes_room = [&](Id id) {
-    if (full == Full::kCaller) return entries_.at(id).caller == own;
-    return full != Full::kBytes ||
-           ask.bytes <= limits_.bytes - std::min(limits_.bytes, bytes_) + entries_.at(id).bytes;
-  };
-  // The caller with the most places of a priority, among those that have one to lose.
-  const auto richest = [&](size_t priority) -> const Caller* {
-    const Caller* most = nullptr;
-    for (const Caller* const caller : turns_[priority]) {
-      if (!makes_room(caller->waiting[priority].back())) continue;
-      if (most == nullptr || caller->in_flight[priority] > most->in_flight[priority]) most = caller;
-    }
-    return most;
-  };
   if (ask.priority == Priority::kInteractive &&
-      in_flight_[kBatch] > std::max<size_t>(1, limits_.in_flight / kBatchKeeps)) {
-    if (const Caller* const batch = richest(kBatch)) {
-      return Evicted{batch->waiting[kBatch].back(), Shed::kBatchPriority};
+      lines_[kBatch].in_flight() > std::max<size_t>(1, limits_.in_flight / kBatchKeeps)) {
+    if (const WaitingLine::Member* const batch = Richest(ask, own, full, kBatch)) {
+      return Evicted{batch->newest(), Shed::kBatchPriority};
     }
   }
   const auto priority = static_cast<size_t>(ask.priority);
-  const Caller* const most = richest(priority);
-  if (most == nullptr || most == own) return std::nullopt;
-  const size_t has = own == nullptr ? 0 : own->in_flight[priority];
-  if (most->in_flight[priority] < has + 2) return std::nullopt;
+  const WaitingLine::Member* const mine = own == nullptr ? nullptr : &own->of[priority];
+  const WaitingLine::Member* const most = Richest(ask, own, full, priority);
+  if (most == nullptr || most == mine) return std::nullopt;
+  const size_t has = mine == nullptr ? 0 : mine->in_flight();
+  if (most->in_flight() < has + 2) return std::nullopt;
   if (full == Full::kBytes) {  // By bytes as well it must have more than who comes.
+    const Entry& newest = entries_.at(most->newest());
     const std::uint64_t own_bytes = own == nullptr ? 0 : own->bytes;
-    const std::uint64_t freed = entries_.at(most->waiting[priority].back()).bytes;
-    if (most->bytes - freed < own_bytes + ask.bytes) return std::nullopt;
+    if (newest.caller->bytes - newest.bytes < own_bytes + ask.bytes) return std::nullopt;
   }
-  return Evicted{most->waiting[priority].back(), Shed::kCallerShare};
+  return Evicted{most->newest(), Shed::kCallerShare};
 }
 
 Shed FairShare::ReasonOf(const Ask& ask, const Caller* own, Full full) const {
   if (full == Full::kBytes) return Shed::kBytes;
   if (full == Full::kCaller) return Shed::kCallerShare;
-  if (ask.priority == Priority::kBatch && in_flight_[kInteractive] > 0) return Shed::kBatchPriority;
+  if (ask.priority == Priority::kBatch && lines_[kInteractive].in_flight() > 0)
+    return Shed::kBatchPriority;
   const bool has_its_share =
       own != nullptr && callers_.size() > 1 && own->all() * callers_.size() >= in_flight();
   if (has_its_share) return Shed::kCallerShare;
@@ -109,11 +108,7 @@ FairShare::Id FairShare::Add(const Ask& ask) {
   if (caller.name.empty()) caller.name = std::string(ask.caller);
   const Id id = ++last_;
   entries_.emplace(id, Entry{&caller, ask.priority, ask.bytes, true});
-  if (caller.waiting[priority].empty()) turns_[priority].push_back(&caller);
-  caller.waiting[priority].push_back(id);
-  ++caller.in_flight[priority];
-  ++in_flight_[priority];
-  ++waiting_[priority];
+  lines_[priority].Enter(caller.of[priority], id);
   caller.bytes += ask.bytes;
   bytes_ += ask.bytes;
   waiting_bytes_ += static_cast<double>(ask.bytes);
@@ -122,31 +117,15 @@ FairShare::Id FairShare::Add(const Ask& ask) {
 
 std::optional<FairShare::Id> FairShare::Next() {
   if (waiting() == 0) return std::nullopt;
+  const bool batch_waits = lines_[kBatch].waiting() > 0;
   const bool batch =
-      waiting_[kBatch] > 0 && (waiting_[kInteractive] == 0 || since_batch_ >= kTurnsBeforeBatch);
-  since_batch_ = batch || waiting_[kBatch] == 0 ? 0 : since_batch_ + 1;
-  return TakeTurn(batch ? kBatch : kInteractive);
-}
-
-FairShare::Id FairShare::TakeTurn(size_t priority) {
-  Caller& caller = *turns_[priority].front();
-  const Id id = caller.waiting[priority].front();
+      batch_waits && (lines_[kInteractive].waiting() == 0 || since_batch_ >= kTurnsBeforeBatch);
+  since_batch_ = batch || !batch_waits ? 0 : since_batch_ + 1;
+  const Id id = lines_[batch ? kBatch : kInteractive].Next();
   Entry& entry = entries_.at(id);
-  RemoveWaiting(id, entry);
   entry.waits = false;
-  if (!caller.waiting[priority].empty()) {  // Behind the others.
-    turns_[priority].splice(turns_[priority].end(), turns_[priority], turns_[priority].begin());
-  }
-  return id;
-}
-
-void FairShare::RemoveWaiting(Id id, const Entry& entry) {
-  const auto priority = static_cast<size_t>(entry.priority);
-  std::deque<Id>& waiting = entry.caller->waiting[priority];
-  waiting.erase(std::ranges::find(waiting, id));
-  if (waiting.empty()) turns_[priority].remove(entry.caller);
-  --waiting_[priority];
   waiting_bytes_ -= static_cast<double>(entry.bytes);
+  return id;
 }
 
 bool FairShare::Hold(Id id, std::uint64_t bytes) {
@@ -166,12 +145,11 @@ void FairShare::Leave(Id id) {
 
 void FairShare::Remove(Id id) {
   const Entry entry = entries_.at(id);
-  if (entry.waits) RemoveWaiting(id, entry);
   entries_.erase(id);
   const auto priority = static_cast<size_t>(entry.priority);
   Caller& caller = *entry.caller;
-  --caller.in_flight[priority];
-  --in_flight_[priority];
+  lines_[priority].Leave(caller.of[priority], id);
+  if (entry.waits) waiting_bytes_ -= static_cast<double>(entry.bytes);
   caller.bytes -= entry.bytes;
   bytes_ -= entry.bytes;
   if (caller.all() == 0) callers_.erase(std::string(caller.name));
@@ -180,15 +158,11 @@ void FairShare::Remove(Id id) {
 FairShare::Ahead FairShare::AheadOf(std::string_view caller, Priority asked) const {
   const auto priority = static_cast<size_t>(asked);
   const Caller* const own = Find(caller);
-  const size_t mine = own == nullptr ? 0 : own->waiting[priority].size();
-  size_t ahead = mine;
-  for (const Caller* const other : turns_[priority]) {
-    if (other != own) ahead += std::min(other->waiting[priority].size(), mine + 1);
-  }
+  size_t ahead = lines_[priority].Ahead(own == nullptr ? nullptr : &own->of[priority]);
   if (asked == Priority::kInteractive) {
-    ahead += std::min(waiting_[kBatch], (ahead + 1) / kTurnsBeforeBatch);
+    ahead += std::min(lines_[kBatch].waiting(), (ahead + 1) / kTurnsBeforeBatch);
   } else {
-    ahead += std::min(waiting_[kInteractive], (ahead + 1) * kTurnsBeforeBatch);
+    ahead += std::min(lines_[kInteractive].waiting(), (ahead + 1) * kTurnsBeforeBatch);
   }
   const double mean = waiting() == 0 ? 0.0 : waiting_bytes_ / static_cast<double>(waiting());
   return {.requests = ahead, .bytes = mean * static_cast<double>(ahead)};

@@ -3,9 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <limits>
-#include <list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +12,7 @@
 #include <vector>
 
 #include "router/refusal.h"
+#include "router/waiting_line.h"
 
 namespace orchard::router {
 
@@ -47,7 +46,7 @@ class FairShare {
     Priority priority = Priority::kInteractive;
     std::uint64_t bytes = 0;
   };
-  using Id = std::uint64_t;
+  using Id = WaitingLine::Id;
   /// Who had to go for somebody else, and the name of the reason.
   struct Evicted {
     Id id;
@@ -95,7 +94,7 @@ class FairShare {
 
   const Limits& limits() const { return limits_; }
   size_t in_flight() const { return entries_.size(); }
-  size_t waiting() const { return waiting_[0] + waiting_[1]; }
+  size_t waiting() const { return lines_[0].waiting() + lines_[1].waiting(); }
   std::uint64_t bytes() const { return bytes_; }
   double waiting_bytes() const { return waiting_bytes_; }
   size_t callers() const { return callers_.size(); }
@@ -105,11 +104,10 @@ class FairShare {
  private:
   struct Caller {
     std::string name;
-    std::array<size_t, kPriorities> in_flight = {};
-    std::array<std::deque<Id>, kPriorities> waiting;  // the next one first
+    std::array<WaitingLine::Member, kPriorities> of;  // by priority
     std::uint64_t bytes = 0;
 
-    size_t all() const { return in_flight[0] + in_flight[1]; }
+    size_t all() const { return of[0].in_flight() + of[1].in_flight(); }
   };
   struct Entry {
     Caller* caller;
@@ -133,16 +131,14 @@ class FairShare {
   const Caller* Find(std::string_view caller) const;
   Id Add(const Ask& ask);
   void Remove(Id id);
-  void RemoveWaiting(Id id, const Entry& entry);
-  /// An Id that waits, of `callers`'s `priority`, in the order of turns.
-  Id TakeTurn(size_t priority);
+  /// The caller whose newest request of `priority` goes first to make room for `ask`; null: none.
+  const WaitingLine::Member* Richest(const Ask& ask, const Caller* own, Full full,
+                                     size_t priority) const;
 
   const Limits limits_;
   std::unordered_map<std::string, Caller> callers_;
   std::unordered_map<Id, Entry> entries_;
-  std::array<std::list<Caller*>, kPriorities> turns_;  // callers that wait; the next one first
-  std::array<size_t, kPriorities> waiting_ = {};
-  std::array<size_t, kPriorities> in_flight_ = {};
+  std::array<WaitingLine, kPriorities> lines_;
   std::uint64_t bytes_ = 0;
   double waiting_bytes_ = 0.0;
   size_t since_batch_ = 0;  // interactive turns in a row while batch waited

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <algorithm>
-#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <optional>
+#include <stop_token>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -12,7 +12,6 @@
 
 #include "absl/base/thread_annotations.h"
 
-#include "core/clock.h"
 #include "core/mutex.h"
 #include "router/fair_share.h"
 #include "router/slot.h"
@@ -24,7 +23,10 @@ namespace orchard::router {
 /// encoder has `max_ahead` pictures before it, so that who comes late with a better right is behind
 /// few. Thread-safe; outlives every Slot it gave.
 ///
-/// `Item` is a pointer to something with a member `Slot slot` and `bool Cancelled() const`.
+/// Who waits and goes says so itself, and nothing that is asked or done here looks at all who wait:
+/// there may be thousands of them, and a flood asks for each call.
+///
+/// `Item` is a pointer to something with the members `Slot slot` and `std::stop_token cancelled`.
 template <typename Item>
 class WaitingRoom final : private Places {
  public:
@@ -50,24 +52,21 @@ class WaitingRoom final : private Places {
   Entered Enter(const FairShare::Ask& ask, Item&& item) ABSL_LOCKS_EXCLUDED(mutex_) {
     Entered entered;
     core::MutexLock lock(mutex_);
-    // Nobody who waits is to lose its place to save that of one who has gone. It takes a look at
-    // all who wait, so not for each of a flood.
-    if (!share_.HasRoomFor(ask) && LookIsDue()) entered.gone = TakeGone();
-    FairShare::Decision decision = share_.Enter(ask);
-    if (!decision.id && entered.gone.empty()) {
-      entered.gone = TakeGone();
-      if (!entered.gone.empty()) decision = share_.Enter(ask);
-    }
+    // Nobody who waits is to lose its place to save that of one who has gone.
+    if (!share_.HasRoomFor(ask)) entered.gone = TakeGone();
+    const FairShare::Decision decision = share_.Enter(ask);
     for (const FairShare::Evicted& evicted : decision.evicted) {
-      auto node = waiting_.extract(evicted.id);
-      entered.evicted.push_back({std::move(node.mapped()), evicted.reason});
+      entered.evicted.push_back({TakeOut(evicted.id), evicted.reason});
     }
     if (!decision.id) {
       entered.refused = decision.reason;
       return entered;
     }
     item->slot = Slot(this, *decision.id);
-    waiting_.emplace(*decision.id, std::move(item));
+    Waiting& waiting = waiting_[*decision.id];
+    waiting.item = std::move(item);
+    // It may have gone already: then this says so.
+    waiting.watch.emplace(waiting.item->cancelled, TellGone{this, *decision.id});
     changed_.notify_one();
     return entered;
   }
@@ -77,10 +76,7 @@ class WaitingRoom final : private Places {
   std::optional<Shed> WouldRefuse(const FairShare::Ask& ask) const ABSL_LOCKS_EXCLUDED(mutex_) {
     core::MutexLock lock(mutex_);
     const std::optional<Shed> reason = share_.WouldRefuse(ask);
-    if (!reason) return std::nullopt;
-    const bool somebody_has_gone = std::ranges::any_of(
-        waiting_, [](const auto& waiting) { return waiting.second->Cancelled(); });
-    return somebody_has_gone ? std::nullopt : reason;
+    return reason && SomebodyHasGone() ? std::nullopt : reason;
   }
 
   /// Whose turn it is, as soon as somebody waits and the encoder is not too far behind. Nothing
@@ -93,7 +89,7 @@ class WaitingRoom final : private Places {
     const std::optional<FairShare::Id> id = share_.Next();
     if (!id) return std::nullopt;
     ahead_.insert(*id);
-    Item item = std::move(waiting_.extract(*id).mapped());
+    Item item = TakeOut(*id);
     if (stopping_ && waiting_.empty()) changed_.notify_all();  // It was the last.
     return item;
   }
@@ -152,37 +148,60 @@ class WaitingRoom final : private Places {
     if (ahead_.erase(id) > 0) changed_.notify_one();
   }
 
-  bool LookIsDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    const core::Clock::time_point now = core::Clock::now();
-    if (now - last_look_ < kBetweenLooks) return false;
-    last_look_ = now;
-    return true;
+  /// What a caller's going runs, on any thread. The room's own lock may be held by who waits for
+  /// its end (TakeOut), so it must not be taken.
+  struct TellGone {
+    WaitingRoom* room;
+    FairShare::Id id;
+    void operator()() const {
+      core::MutexLock lock(room->gone_mutex_);
+      room->gone_.insert(id);
+    }
+  };
+  struct Waiting {
+    Item item;
+    std::optional<std::stop_callback<TellGone>> watch;
+  };
+
+  /// Of one who waits.
+  Item TakeOut(FairShare::Id id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const auto found = waiting_.find(id);
+    Item item = std::move(found->second.item);
+    waiting_.erase(found);  // From here on its watch tells nothing.
+    core::MutexLock lock(gone_mutex_);
+    gone_.erase(id);
+    return item;
   }
 
   std::vector<Item> TakeGone() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    std::unordered_set<FairShare::Id> ids;
+    {
+      core::MutexLock lock(gone_mutex_);
+      ids.swap(gone_);
+    }
     std::vector<Item> gone;
-    for (auto next = waiting_.begin(); next != waiting_.end();) {
-      if (!next->second->Cancelled()) {
-        ++next;
-        continue;
-      }
-      share_.Leave(next->first);
-      gone.push_back(std::move(next->second));
-      next = waiting_.erase(next);
+    for (const FairShare::Id id : ids) {
+      share_.Leave(id);
+      gone.push_back(TakeOut(id));
     }
     return gone;
   }
 
-  static constexpr std::chrono::milliseconds kBetweenLooks{1};
+  bool SomebodyHasGone() const ABSL_LOCKS_EXCLUDED(gone_mutex_) {
+    core::MutexLock lock(gone_mutex_);
+    return !gone_.empty();
+  }
 
   const Options options_;
   mutable core::Mutex mutex_;
   std::condition_variable changed_;
   FairShare share_ ABSL_GUARDED_BY(mutex_);
-  std::unordered_map<FairShare::Id, Item> waiting_ ABSL_GUARDED_BY(mutex_);
   std::unordered_set<FairShare::Id> ahead_ ABSL_GUARDED_BY(mutex_);
-  core::Clock::time_point last_look_ ABSL_GUARDED_BY(mutex_){};  // for those who have gone
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  mutable core::Mutex gone_mutex_;  // Is taken last, and held for a moment.
+  std::unordered_set<FairShare::Id> gone_ ABSL_GUARDED_BY(gone_mutex_);  // of those who wait
+  // Last: slots and watches that end with it use the rest.
+  std::unordered_map<FairShare::Id, Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace orchard::router
