@@ -63,18 +63,19 @@ double Estimates::Margin() const {
 }
 
 /// Two stages, one behind the other: a picture is encoded when it is decoded and when the encoder
-/// has done all that comes before it, in both stages. Work in progress is half done on average.
-Clock::duration Estimates::Wait(const Backlog& backlog, size_t bytes) const {
+/// has done all that comes before it, in both stages.
+Clock::duration Estimates::Busy::Wait(Clock::duration decoding) const {
+  return std::max(decoders + decoding, encoders) - decoding;
+}
+
+/// Work in progress is half done on average.
+Estimates::Busy Estimates::BusyWith(const Backlog& backlog) const {
   const auto waiting = static_cast<double>(backlog.waiting);
   const double mean = backlog.waiting == 0 ? 0.0 : backlog.waiting_bytes / waiting;
   const Clock::duration decode_ahead =
       decode_.Of(waiting, mean) +
       decode_.Of(static_cast<double>(backlog.decoding) / 2.0, recent_bytes_);
   const bool a_decoder_is_free = backlog.waiting == 0 && backlog.decoding < workers_.decode;
-  const Clock::duration decoding_begins =
-      a_decoder_is_free ? Clock::duration::zero()
-                        : decode_ahead / static_cast<Clock::rep>(workers_.decode);
-  const Clock::duration decoded = decoding_begins + decode_.Of(static_cast<double>(bytes));
 
   const auto encoders = static_cast<double>(workers_.encode);
   const double pictures =
@@ -82,43 +83,51 @@ Clock::duration Estimates::Wait(const Backlog& backlog, size_t bytes) const {
       static_cast<double>(backlog.encoding) / 2.0;
   const double pass = std::clamp(pictures / encoders, 1.0, static_cast<double>(workers_.max_batch));
   const bool an_encoder_is_free = pictures + 0.5 < encoders;
-  const Clock::duration encoding_begins =
-      an_encoder_is_free ? Clock::duration::zero() : encode_.Of(pictures / pass / encoders, pass);
-  return std::max(decoded, encoding_begins) - decode_.Of(static_cast<double>(bytes));
+  return {.decoders = a_decoder_is_free ? Clock::duration::zero()
+                                        : decode_ahead / static_cast<Clock::rep>(workers_.decode),
+          .encoders = an_encoder_is_free ? Clock::duration::zero()
+                                         : encode_.Of(pictures / pass / encoders, pass)};
 }
 
-Clock::duration Estimates::Own(size_t bytes, size_t pass, size_t model) const {
-  return decode_.Of(static_cast<double>(bytes)) + encode_.Of(static_cast<double>(pass)) +
-         experts_[model].Quick();
+Clock::duration Estimates::Decoding(size_t bytes) const {
+  return decode_.Of(static_cast<double>(bytes));
 }
 
-Clock::duration Estimates::Behind(const Backlog& backlog, size_t bytes) const {
+Clock::duration Estimates::Behind(const Backlog& backlog, Clock::duration wait) const {
   // Under load it shares its forward pass.
   const size_t mates = (backlog.waiting + backlog.decoding + backlog.decoded) / workers_.encode;
   const auto pass = static_cast<double>(std::clamp<size_t>(mates, 1, workers_.max_batch));
-  return Times(Wait(backlog, bytes) + encode_.Of(pass) - encode_.Of(1.0), Margin());
+  return Times(wait + encode_.Of(pass) - encode_.Of(1.0), Margin());
 }
 
 Needed Estimates::OfNew(const Backlog& backlog, size_t bytes, size_t model) const {
   core::MutexLock lock(mutex_);
-  return {.waiting = Behind(backlog, bytes), .own = Own(bytes, 1, model)};
+  const Clock::duration decoding = Decoding(bytes);
+  return {.waiting = Behind(backlog, BusyWith(backlog).Wait(decoding)),
+          .own = decoding + encode_.Of(1.0) + experts_[model].Quick()};
 }
 
-Needed Estimates::OfUnseen(const Backlog& backlog) const {
+/// The size that needs the least is not the smallest: while the encoder works for others, decoding
+/// costs nothing, and shortens the wait, which the margin multiplies.
+Needed Estimates::OfUnseen(const Backlog& backlog, size_t largest) const {
   core::MutexLock lock(mutex_);
-  Clock::duration own = Clock::duration::max();
-  for (size_t model = 0; model < experts_.size(); ++model) own = std::min(own, Own(1, 1, model));
-  return {.waiting = Behind(backlog, static_cast<size_t>(recent_bytes_)), .own = own};
+  const Busy busy = BusyWith(backlog);
+  const Clock::duration decoding =
+      std::max(Decoding(1), std::min(busy.encoders - busy.decoders, Decoding(largest)));
+  Clock::duration experts = Clock::duration::max();
+  for (const DomainTimes& model : experts_) experts = std::min(experts, model.Quick());
+  return {.waiting = Behind(backlog, busy.Wait(decoding)),
+          .own = decoding + encode_.Of(1.0) + experts};
 }
 
 Clock::duration Estimates::WaitBehind(const Backlog& backlog, size_t bytes) const {
   core::MutexLock lock(mutex_);
-  return Wait(backlog, bytes);
+  return BusyWith(backlog).Wait(Decoding(bytes));
 }
 
 Clock::duration Estimates::FromDecode(size_t bytes, size_t model) const {
   core::MutexLock lock(mutex_);
-  return Own(bytes, 1, model);
+  return Decoding(bytes) + encode_.Of(1.0) + experts_[model].Quick();
 }
 
 Clock::duration Estimates::FromEncode(size_t pictures, size_t model) const {

@@ -65,9 +65,9 @@ class Estimates {
   /// none: one that nobody stands before is refused only for what its stages take on average.
   Needed OfNew(const Backlog& backlog, size_t bytes, size_t model = 0) const
       ABSL_LOCKS_EXCLUDED(mutex_);
-  /// Of a picture that comes now, and of which nothing is known yet: it stands behind the others as
-  /// one of recent size would, and is itself the smallest, of the model with the quickest experts.
-  Needed OfUnseen(const Backlog& backlog) const ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Of a picture that comes now, and of which nothing is known yet but that it has `largest` bytes
+  /// at the most: no more than OfNew() of any such picture of any model.
+  Needed OfUnseen(const Backlog& backlog, size_t largest) const ABSL_LOCKS_EXCLUDED(mutex_);
   /// Without the margin; for Waited().
   core::Clock::duration WaitBehind(const Backlog& backlog, size_t bytes) const
       ABSL_LOCKS_EXCLUDED(mutex_);
@@ -93,12 +93,17 @@ class Estimates {
   Figures figures() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  core::Clock::duration Wait(const Backlog& backlog, size_t bytes) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  core::Clock::duration Own(size_t bytes, size_t pass, size_t model) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  /// Behind others, with the margin, and in the pass that it then shares.
-  core::Clock::duration Behind(const Backlog& backlog, size_t bytes) const
+  /// How long each of the two costly stages is busy with what lies before a picture.
+  struct Busy {
+    core::Clock::duration decoders, encoders;
+    /// What a picture waits that is then decoded for so long.
+    core::Clock::duration Wait(core::Clock::duration decoding) const;
+  };
+  Busy BusyWith(const Backlog& backlog) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// What a picture of `bytes` takes to decode.
+  core::Clock::duration Decoding(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// `wait` behind others, with the margin, and in the pass that it then shares.
+  core::Clock::duration Behind(const Backlog& backlog, core::Clock::duration wait) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   double Margin() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -94,7 +94,8 @@ absl::Status Pipeline::Foresee(const Job& job) const {
   if (load.in_flight == 0) return absl::OkStatus();
   const Clock::time_point now = Clock::now();
   const Backlog ahead = Ahead(room_.AheadOf(job.caller, job.priority), load);
-  ORCHARD_RETURN_IF_ERROR(CheckBudget(now, GiveUpAt(job, now), estimates_.OfUnseen(ahead).all()));
+  const Needed needed = estimates_.OfUnseen(ahead, settings_.limits.max_bytes);
+  ORCHARD_RETURN_IF_ERROR(CheckBudget(now, GiveUpAt(job, now), needed.all()));
   const std::optional<Shed> full =
       room_.WouldRefuse({.caller = job.caller, .priority = job.priority, .bytes = 1});
   return full ? RefusalFor(*full) : absl::OkStatus();
