@@ -1,13 +1,14 @@
 #include "core/text.h"
 
-#include <array>
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+
+#include "core/file_pieces.h"
+#include "core/status.h"
 
 namespace orchard::core {
 
@@ -31,22 +32,8 @@ std::string_view CutAtCharacter(std::string_view text, size_t max_bytes) {
 }
 
 absl::StatusOr<std::string> ReadFile(const std::filesystem::path& path) {
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  if (!file && (errno == ENOENT || errno == ENOTDIR)) {
-    return absl::NotFoundError(absl::StrCat(path.string(), ": no such file"));
-  }
   std::string bytes;
-  std::array<char, 1 << 16> chunk;  // NOLINT(cppcoreguidelines-pro-type-member-init): read into
-  while (file.read(chunk.data(), chunk.size()) || file.gcount() > 0) {
-    bytes.append(chunk.data(), static_cast<size_t>(file.gcount()));
-  }
-  // The end of the file is eof and fail; not opened is fail alone, a directory or a failing disk
-  // bad.
-  if (file.bad() || !file.eof()) {
-    return absl::UnavailableError(
-        absl::StrCat(path.string(), ": can't be read: ", std::strerror(errno)));
-  }
+  ORCHARD_RETURN_IF_ERROR(ReadPieces(path, [&](std::string_view piece) { bytes.append(piece); }));
   return bytes;
 }
 

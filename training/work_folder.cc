@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include <google/protobuf/text_format.h>
 
-#include "core/digest.h"
+#include "core/file_pieces.h"
 #include "core/status.h"
 #include "core/text.h"
 #include "training/study.h"
@@ -21,11 +21,6 @@ std::string TextOf(const v1::Recipe& recipe) {
   return text;
 }
 
-absl::StatusOr<std::string> HashOfStart(const fs::path& start_from) {
-  ORCHARD_ASSIGN_OR_RETURN(const std::string bytes, core::ReadFile(start_from / kFinal));
-  return core::Sha256Hex(bytes);
-}
-
 /// A run that began with one network must not go on with another one's share in it.
 absl::Status CheckSameStart(const fs::path& work, const fs::path& start_from) {
   if (start_from.empty()) return absl::OkStatus();
@@ -36,7 +31,7 @@ absl::Status CheckSameStart(const fs::path& work, const fs::path& start_from) {
         " holds a run that began with the imported encoder; go on without --start-from"));
   }
   ORCHARD_ASSIGN_OR_RETURN(const std::string before, core::ReadFile(work / kStartHash));
-  ORCHARD_ASSIGN_OR_RETURN(const std::string now, HashOfStart(start_from));
+  ORCHARD_ASSIGN_OR_RETURN(const std::string now, core::Sha256OfFile(start_from / kFinal));
   if (before == now) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat((start_from / kFinal).string(), " is another network (SHA-256 ", now,
@@ -95,7 +90,7 @@ absl::Status BeginWorkFolder(const v1::Recipe& recipe, const fs::path& work,
   if (options.start_from.empty()) return absl::OkStatus();
   ORCHARD_ASSIGN_OR_RETURN(const std::string start, core::ReadFile(options.start_from / kRecipe));
   ORCHARD_RETURN_IF_ERROR(core::WriteFile(work / kStartRecipe, start));
-  ORCHARD_ASSIGN_OR_RETURN(const std::string hash, HashOfStart(options.start_from));
+  ORCHARD_ASSIGN_OR_RETURN(const std::string hash, core::Sha256OfFile(options.start_from / kFinal));
   return core::WriteFile(work / kStartHash, hash);
 }
 

@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -15,7 +16,7 @@
 #include "absl/strings/string_view.h"
 #include <torch/version.h>
 
-#include "core/digest.h"
+#include "core/file_pieces.h"
 #include "core/text.h"
 #include "core/version.h"
 #include "training/log/revision.h"
@@ -87,8 +88,8 @@ std::vector<Fact> MachineFacts() {
   add("program", "version", std::string(core::kVersion));
   if (*kRevision != '\0') add("program", "revision", std::string(kRevision));
   add("program", "libtorch", std::string(TORCH_VERSION));
-  if (const auto own = core::ReadFile("/proc/self/exe"); own.ok()) {
-    add("program", "sha256", core::Sha256Hex(*own));
+  if (auto own = core::Sha256OfFile("/proc/self/exe"); own.ok()) {
+    add("program", "sha256", *std::move(own));
   }
   return facts;
 }

@@ -1,7 +1,6 @@
 #include "training/log/recorder.h"
 
 #include <cstdio>
-#include <fstream>
 #include <random>
 #include <sstream>
 #include <utility>
@@ -9,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
-#include "core/digest.h"
+#include "core/file_pieces.h"
 #include "core/printable.h"
 #include "core/status.h"
 #include "core/text.h"
@@ -28,18 +27,6 @@ void Say(const std::string& what) {
 std::string NewId(absl::Time now) {
   return absl::StrFormat("%s-%04x", absl::FormatTime("%Y%m%d-%H%M%S", now, absl::UTCTimeZone()),
                          std::random_device()() & 0xFFFFU);
-}
-
-/// Of a file that need not fit into memory.
-absl::StatusOr<std::string> HashOf(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  core::Sha256 hash;
-  std::string piece(size_t{1} << 20, '\0');
-  while (in.read(piece.data(), static_cast<std::streamsize>(piece.size())) || in.gcount() > 0) {
-    hash.Add(std::string_view(piece).substr(0, static_cast<size_t>(in.gcount())));
-  }
-  if (in.eof()) return hash.Hex();
-  return absl::UnavailableError(absl::StrCat(file.string(), ": can't be read"));
 }
 
 void RemoveDatabase(const fs::path& file) {
@@ -84,7 +71,7 @@ void Recorder::Epoch(const EpochRecord& record) {
 
 void Recorder::File(const fs::path& file, size_t epoch) {
   Begin({});
-  const auto hash = HashOf(file);
+  const auto hash = core::Sha256OfFile(file);
   if (!hash.ok()) return Say(absl::StrCat(store_->place(), ": ", hash.status().message()));
   std::error_code error;
   Write({FileEntry{.name = file.lexically_proximate(options_.work).string(),

@@ -1,11 +1,23 @@
 #include "core/digest.h"
 
+#include <filesystem>
 #include <string>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "core/file_pieces.h"
+#include "core/text.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
 
 namespace orchard::core {
 namespace {
+
+using ::testing::HasSubstr;
+using testing::IsOk;
+using testing::IsOkAndHolds;
+using testing::StatusIs;
 
 // The vectors of FIPS 180-4: one block, none, two blocks.
 TEST(Sha256Test, GivesThePublishedVectors) {
@@ -27,6 +39,20 @@ TEST(Sha256Test, PiecesGiveTheDigestOfTheWhole) {
 
 TEST(Sha256Test, ZeroBytesCount) {
   EXPECT_NE(Sha256Hex(std::string_view("a\0b", 3)), Sha256Hex("a"));
+}
+
+TEST(Sha256Test, AFileHasTheDigestOfItsBytes) {
+  const testing::TempDir dir;
+  const std::string bytes(200'000, '\x7f');  // Several pieces.
+  std::filesystem::create_directories(dir / "folder");
+  for (const std::string& content : {std::string(), bytes}) {
+    ASSERT_THAT(WriteFile(dir / "file", content), IsOk());
+    EXPECT_THAT(Sha256OfFile(dir / "file"), IsOkAndHolds(Sha256Hex(content)));
+  }
+  EXPECT_THAT(Sha256OfFile(dir / "missing"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("missing: no such file")));
+  EXPECT_THAT(Sha256OfFile(dir / "folder"),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("folder: can't be read")));
 }
 
 }  // namespace
