@@ -108,7 +108,8 @@ void Recorder::Write(std::vector<RunRecord> records) {
                             waiting_.empty() ? kept_.string() : "memory"));
   }
   if (std::exchange(failed_, false)) {
-    Say(absl::StrCat(store_->place(), ": takes records again; none is missing"));
+    Say(absl::StrCat(store_->place(), ": takes records again",
+                     unreadable_ ? "" : "; none is missing"));
   }
   said_ = false;
 }
@@ -120,14 +121,22 @@ absl::Status Recorder::Send() {
   if (fs::exists(kept_, error)) {
     const auto runs = SqliteStore(kept_).Read(/*id=*/"", RunStore::Detail::kAll);
     readable = runs.ok();  // Else it stays where it is, and holds nothing up.
+    if (!readable) SayUnreadable(runs.status());
     for (size_t i = 0; readable && i < runs->size(); ++i) {
       ORCHARD_RETURN_IF_ERROR(store_->Put((*runs)[i].run.id, RecordsOf((*runs)[i])));
     }
   }
   ORCHARD_RETURN_IF_ERROR(store_->Put(options_.run.id, waiting_));
   waiting_.clear();
+  unreadable_ = !readable;
   if (readable) RemoveDatabase(kept_);
   return absl::OkStatus();
+}
+
+/// The status names the file.
+void Recorder::SayUnreadable(const absl::Status& why) {
+  if (std::exchange(unreadable_, true)) return;
+  Say(absl::StrCat(why.message(), "; records that wait there have not come to ", store_->place()));
 }
 
 /// With the run itself, which the store may have taken long ago: without it what is kept would

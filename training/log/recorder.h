@@ -50,6 +50,7 @@ class Recorder final : public RunLog {
   void Identify();
   void Write(std::vector<RunRecord> records);
   absl::Status Send();
+  void SayUnreadable(const absl::Status& why);
   void Keep();
 
   std::unique_ptr<RunStore> store_;
@@ -59,6 +60,7 @@ class Recorder final : public RunLog {
   std::vector<RunRecord> waiting_;  // for the store, in order; behind what is in `kept_`
   bool failed_ = false;             // since the store last took something
   bool said_ = false;
+  bool unreadable_ = false;  // what is in `kept_`; said
   absl::Time next_try_ = absl::InfinitePast();
 };
 

@@ -30,6 +30,7 @@ using ::orchard::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::Pair;
 using ::testing::SizeIs;
 using testing::TempDir;
@@ -237,7 +238,7 @@ TEST(RunStoreTest, AnUnknownSchemeIsRefused) {
   for (const char* where : {"postgres://me:secret@x", "MongoDB://me:secret@x"}) {
     const absl::Status status = MakeRunStore(where).status();
     EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("mongodb://HOST")));
-    EXPECT_THAT(std::string(status.message()), ::testing::Not(HasSubstr("secret")));
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr("secret")));
   }
   EXPECT_EQ(RunLogBeside("/a/runs/first"), "/a/runs/runs.sqlite");
   EXPECT_EQ(RunLogBeside("/a/runs/first/"), "/a/runs/runs.sqlite");
@@ -423,6 +424,29 @@ constexpr const char* kRecipe =
     "optimisation {\n  sides: 192\n  sides: 224\n}\n";
 
 TEST(RecipeFieldsTest, FieldsHaveTheirPaths) {
+TEST_F(RecorderTest, WhatIsKeptAndCantBeReadIsNamedOnce) {
+  ASSERT_THAT(core::WriteFile(work_ / kUnsentLog, "no database"), IsOk());
+  ::testing::internal::CaptureStderr();
+  Recorder recorder = Make();
+  recorder.Begin({});
+  Epoch(recorder, 1);
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(said, HasSubstr((work_ / kUnsentLog).string() + ": "));
+  EXPECT_THAT(said, HasSubstr("not come to flaky"));
+  EXPECT_EQ(std::ranges::count(said, '\n'), 1);
+  EXPECT_THAT(Epochs(Runs()[0]), ElementsAre(1)) << "it holds up what comes";
+  down_ = true;
+  Epoch(recorder, 2);
+  down_ = false;
+  ::testing::internal::CaptureStderr();
+  Epoch(recorder, 3);
+  const std::string back = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(back, HasSubstr("takes records again"));
+  EXPECT_THAT(back, Not(HasSubstr("none is missing")));
+  EXPECT_THAT(Epochs(Runs()[0]), ElementsAre(1, 2, 3));
+  EXPECT_TRUE(Kept()) << "somebody may mend it";
+}
+
   EXPECT_THAT(RecipeFields(kRecipe),
               ElementsAre(Pair("name", "\"a\""), Pair("domains[apple].name", "\"apple\""),
                           Pair("domains[apple].quota", "4"), Pair("domains[rice].name", "\"rice\""),
