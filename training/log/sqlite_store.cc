@@ -1,12 +1,17 @@
 #include "training/log/sqlite_store.h"
 
+#include <cstdint>
 #include <limits>
 #include <map>
+#include <string_view>
+#include <system_error>
 #include <tuple>
 #include <utility>
 #include <variant>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include <sqlite3.h>
 
 #include "core/status.h"
@@ -386,6 +391,25 @@ absl::Status Prepare(sqlite3* database, bool create) {
       "a run log of schema ", schema, "; this program reads and writes schema ", kSchema));
 }
 
+/// Whether that is why nothing can be read: in write-ahead mode readers leave their marks beside
+/// the file.
+bool MayNotWrite(sqlite3* database) {
+  const int code = sqlite3_errcode(database) & 0xFF;
+  return code == SQLITE_CANTOPEN || code == SQLITE_READONLY;
+}
+
+/// What tells SQLite that nobody writes the file (sqlite.org/uri.html).
+std::string UriAsItStands(const fs::path& file) {
+  std::string uri = "file:";
+  for (const char byte : file.string()) {
+    const auto code = static_cast<unsigned char>(byte);
+    const bool plain =
+        absl::ascii_isalnum(code) || std::string_view("/-_.~").find(byte) != std::string_view::npos;
+    absl::StrAppend(&uri, plain ? std::string(1, byte) : absl::StrFormat("%%%02X", code));
+  }
+  return uri + "?immutable=1";
+}
+
 /// Whether the file that is open no longer goes by its name: it was deleted, or moved away.
 bool HasMoved(sqlite3* database) {
   int moved = 0;
@@ -400,6 +424,30 @@ void SqliteStore::Close::operator()(sqlite3* database) const { sqlite3_close(dat
 SqliteStore::SqliteStore(fs::path file) : file_(std::move(file)) {}
 SqliteStore::~SqliteStore() = default;
 
+absl::StatusOr<SqliteStore::Database> SqliteStore::Connect(const std::string& where,
+                                                           int flags) const {
+  sqlite3* opened = nullptr;
+  const int code = sqlite3_open_v2(where.c_str(), &opened, flags, nullptr);
+  Database database(opened);
+  if (code != SQLITE_OK) {
+    return absl::UnavailableError(absl::StrCat(file_.string(), ": ", sqlite3_errstr(code)));
+  }
+  sqlite3_busy_timeout(opened, kWaitMilliseconds);
+  return database;
+}
+
+absl::StatusOr<SqliteStore::Database> SqliteStore::ConnectAsItStands() const {
+  const std::string beside = file_.string() + "-wal";
+  std::error_code missing;
+  const std::uintmax_t bytes = fs::file_size(beside, missing);
+  if (!missing && bytes > 0) {
+    return absl::UnavailableError(
+        absl::StrCat(file_.string(), ": can't be read where nothing may be written beside it, as ",
+                     beside, " holds what came last; copy both into a folder that may be written"));
+  }
+  return Connect(UriAsItStands(file_), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+}
+
 absl::Status SqliteStore::Open(bool create) {
   if (database_ != nullptr && !HasMoved(database_.get())) return absl::OkStatus();
   database_.reset();  // What goes into a file that was deleted would be lost.
@@ -407,20 +455,20 @@ absl::Status SqliteStore::Open(bool create) {
   if (!create && !fs::exists(file_, error)) {
     return absl::NotFoundError(absl::StrCat(file_.string(), ": there is no such run log"));
   }
-  sqlite3* opened = nullptr;
-  const int code = sqlite3_open_v2(
-      file_.c_str(), &opened, SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0), nullptr);
-  std::unique_ptr<sqlite3, Close> database(opened);
-  if (code != SQLITE_OK) {
-    return absl::UnavailableError(absl::StrCat(file_.string(), ": ", sqlite3_errstr(code)));
+  ORCHARD_ASSIGN_OR_RETURN(
+      Database database,
+      Connect(file_.string(), SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0)));
+  absl::Status ready = Prepare(database.get(), create);
+  if (!ready.ok() && !create && MayNotWrite(database.get())) {
+    ORCHARD_ASSIGN_OR_RETURN(database, ConnectAsItStands());
+    ready = Prepare(database.get(), create);
   }
-  sqlite3_busy_timeout(opened, kWaitMilliseconds);
-  ORCHARD_RETURN_IF_ERROR(core::Annotate(Prepare(opened, create), file_.string()));
+  ORCHARD_RETURN_IF_ERROR(core::Annotate(ready, file_.string()));
   // Not before it is known to be ours: the mode is written into the file. Where it can't be
   // (another program opens the file just now, or it may only be read), it is the file's mode
   // already or works without.
-  Do(opened, "PRAGMA journal_mode = WAL").IgnoreError();
-  Do(opened, "PRAGMA synchronous = NORMAL").IgnoreError();
+  Do(database.get(), "PRAGMA journal_mode = WAL").IgnoreError();
+  Do(database.get(), "PRAGMA synchronous = NORMAL").IgnoreError();
   database_ = std::move(database);
   return absl::OkStatus();
 }

@@ -16,7 +16,8 @@ struct sqlite3;
 namespace orchard::training {
 
 /// Runs in a file of SQLite, in write-ahead mode: a reader never waits, and two runs that write at
-/// once wait for each other, some seconds at most. The tables, schema 1 (PRAGMA user_version),
+/// once wait for each other, some seconds at most. Where nothing may be written beside the file, as
+/// write-ahead mode wants, it is read as it stands. The tables, schema 1 (PRAGMA user_version),
 /// stand in sqlite_schema.h and docs/runs.md.
 class SqliteStore final : public RunStore {
  public:
@@ -36,6 +37,13 @@ class SqliteStore final : public RunStore {
     void operator()(sqlite3* database) const;
   };
 
+  using Database = std::unique_ptr<sqlite3, Close>;
+
+  /// `where`: a file, or an URI of one.
+  absl::StatusOr<Database> Connect(const std::string& where, int flags) const;
+  /// To a file that nobody writes, without a look at what write-ahead mode keeps beside it. Errors:
+  /// UNAVAILABLE where it keeps something.
+  absl::StatusOr<Database> ConnectAsItStands() const;
   /// The file as it is now; one that was deleted and made anew is opened anew.
   absl::Status Open(bool create);
   /// BEGIN, `work`, COMMIT; everything undone and the file closed when something fails.
@@ -43,7 +51,7 @@ class SqliteStore final : public RunStore {
   absl::Status Transaction(const Work& work);
 
   std::filesystem::path file_;
-  std::unique_ptr<sqlite3, Close> database_;
+  Database database_;
 };
 
 }  // namespace orchard::training

@@ -234,6 +234,26 @@ TEST(SqliteStoreTest, AFileOfSomethingElseIsLeftAlone) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("schema 2")));
 }
 
+// As in a folder that may not be written, but for root as well.
+TEST(SqliteStoreTest, WhereNothingCanBeWrittenBesideItALogIsReadAsItStands) {
+  const TempDir dir;
+  const std::filesystem::path file = dir / "90% of ü?#/runs.sqlite";
+  std::filesystem::create_directories(file.parent_path());
+  const RunHistory run = SomeRun("1");
+  ASSERT_THAT(SqliteStore(file).Put("1", RecordsOf(run)), IsOk());
+  std::filesystem::create_symlink("nowhere/marks", file.string() + "-shm");
+  SqliteStore store(file);
+  const auto runs = store.Read("", RunStore::Detail::kAll);
+  ASSERT_THAT(runs, IsOk());
+  ASSERT_THAT(*runs, SizeIs(1));
+  ExpectSameRun(runs->front(), run);
+  EXPECT_THAT(store.Remove("1"), Not(IsOk()));
+  EXPECT_THAT(store.Put("2", RecordsOf(SomeRun("2"))), Not(IsOk()));
+  ASSERT_THAT(core::WriteFile(file.string() + "-wal", "newer records"), IsOk());
+  EXPECT_THAT(SqliteStore(file).Read("", RunStore::Detail::kAll),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("runs.sqlite-wal holds what")));
+}
+
 TEST(RunStoreTest, AnUnknownSchemeIsRefused) {
   for (const char* where : {"postgres://me:secret@x", "MongoDB://me:secret@x"}) {
     const absl::Status status = MakeRunStore(where).status();
@@ -404,26 +424,6 @@ TEST_F(RecorderTest, AStoreThatIsAwayIsNotAskedAtEveryEpoch) {
   EXPECT_FALSE(Kept());
 }
 
-TEST_F(RecorderTest, WhereNothingCanBeWrittenItWaitsInMemory) {
-  down_ = true;
-  Recorder recorder = Make();
-  std::filesystem::create_directories(work_ / kUnsentLog);  // No file can be there.
-  ::testing::internal::CaptureStderr();
-  recorder.Begin({});
-  Epoch(recorder, 1);
-  EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("wait in memory"));
-  std::filesystem::remove(work_ / kUnsentLog);
-  down_ = false;
-  Epoch(recorder, 2);
-  ASSERT_THAT(Runs(), SizeIs(1));
-  EXPECT_THAT(Epochs(Runs()[0]), ElementsAre(1, 2));
-}
-
-constexpr const char* kRecipe =
-    "name: \"a\"\ndomains {\n  name: \"apple\"\n  quota: 4\n}\ndomains {\n  name: \"rice\"\n}\n"
-    "optimisation {\n  sides: 192\n  sides: 224\n}\n";
-
-TEST(RecipeFieldsTest, FieldsHaveTheirPaths) {
 TEST_F(RecorderTest, WhatIsKeptAndCantBeReadIsNamedOnce) {
   ASSERT_THAT(core::WriteFile(work_ / kUnsentLog, "no database"), IsOk());
   ::testing::internal::CaptureStderr();
@@ -447,6 +447,26 @@ TEST_F(RecorderTest, WhatIsKeptAndCantBeReadIsNamedOnce) {
   EXPECT_TRUE(Kept()) << "somebody may mend it";
 }
 
+TEST_F(RecorderTest, WhereNothingCanBeWrittenItWaitsInMemory) {
+  down_ = true;
+  Recorder recorder = Make();
+  std::filesystem::create_directories(work_ / kUnsentLog);  // No file can be there.
+  ::testing::internal::CaptureStderr();
+  recorder.Begin({});
+  Epoch(recorder, 1);
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("wait in memory"));
+  std::filesystem::remove(work_ / kUnsentLog);
+  down_ = false;
+  Epoch(recorder, 2);
+  ASSERT_THAT(Runs(), SizeIs(1));
+  EXPECT_THAT(Epochs(Runs()[0]), ElementsAre(1, 2));
+}
+
+constexpr const char* kRecipe =
+    "name: \"a\"\ndomains {\n  name: \"apple\"\n  quota: 4\n}\ndomains {\n  name: \"rice\"\n}\n"
+    "optimisation {\n  sides: 192\n  sides: 224\n}\n";
+
+TEST(RecipeFieldsTest, FieldsHaveTheirPaths) {
   EXPECT_THAT(RecipeFields(kRecipe),
               ElementsAre(Pair("name", "\"a\""), Pair("domains[apple].name", "\"apple\""),
                           Pair("domains[apple].quota", "4"), Pair("domains[rice].name", "\"rice\""),
