@@ -16,6 +16,7 @@
 #include "core/digest.h"
 #include "core/status.h"
 #include "core/text.h"
+#include "training/data/table.h"
 
 namespace orchard::training {
 namespace {
@@ -164,9 +165,13 @@ absl::Status WriteSplit(const fs::path& file, const Dataset& dataset,
   for (size_t i = 0; i < sides.size(); ++i) {
     const Picture& picture = dataset.pictures[i];
     const DomainClasses& domain = dataset.domains[picture.label.domain];
-    absl::StrAppend(&text, NameOf(sides[i]), "\t", domain.name, "\t",
-                    domain.classes[picture.label.label], "\t", picture.path.filename().string(),
-                    "\t", picture.group, "\t", picture.content, "\n");
+    absl::StrAppend(&text, NameOf(sides[i]));
+    for (const std::string& cell :
+         {domain.name, domain.classes[picture.label.label], picture.path.filename().string(),
+          picture.group, picture.content}) {
+      absl::StrAppend(&text, "\t", ToCell(cell));
+    }
+    absl::StrAppend(&text, "\n");
   }
   return core::WriteFile(file, text);
 }
@@ -179,7 +184,8 @@ absl::StatusOr<std::vector<Side>> ReadSplit(const fs::path& file, Dataset& datas
   size_t number = 0;
   for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
     if (++number == 1) continue;
-    const std::vector<std::string> cells = absl::StrSplit(line, '\t');
+    std::vector<std::string> cells = absl::StrSplit(line, '\t');
+    for (std::string& cell : cells) cell = FromCell(cell);
     const std::optional<Side> side = SideNamed(cells[0]);
     if (cells.size() != 6 || !side) {
       return absl::FailedPreconditionError(

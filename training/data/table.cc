@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
@@ -34,6 +35,16 @@ absl::StatusOr<Table> ReadTable(const std::filesystem::path& file, char separato
   return absl::InvalidArgumentError(absl::StrCat(file.string(), ": the head line has no column ",
                                                  absl::StrJoin(missing, ", "), " (separator \"",
                                                  std::string(1, separator), "\")"));
+}
+
+std::string ToCell(std::string_view text) {
+  return absl::StrReplaceAll(std::string(text),
+                             {{"\t", "\\t"}, {"\n", "\\n"}, {"\r", "\\r"}, {"\\", "\\\\"}});
+}
+
+std::string FromCell(std::string_view cell) {
+  return absl::StrReplaceAll(std::string(cell),
+                             {{"\\t", "\t"}, {"\\n", "\n"}, {"\\r", "\r"}, {"\\\\", "\\"}});
 }
 
 std::string LineOf(const std::filesystem::path& file, const Table::Row& row) {

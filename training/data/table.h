@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -24,6 +25,12 @@ struct Table {
 /// NOT_FOUND; INVALID_ARGUMENT naming every one of `needed` that is no column.
 absl::StatusOr<Table> ReadTable(const std::filesystem::path& file, char separator,
                                 const std::vector<std::string>& needed);
+
+/// `text` as a cell: what would end it, tabs and line breaks, and backslashes become \t, \n, \r and
+/// \\. For tables that we write and read; lists that others wrote have their cells as they are.
+std::string ToCell(std::string_view text);
+/// The reverse.
+std::string FromCell(std::string_view cell);
 
 /// "<file>, line 7".
 std::string LineOf(const std::filesystem::path& file, const Table::Row& row);

@@ -2,13 +2,14 @@
 
 #include <cmath>
 #include <span>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include <nlohmann/json.hpp>
 
 #include "core/status.h"
 #include "core/text.h"
+#include "training/report/predictions.h"
 
 namespace orchard::training {
 
@@ -35,27 +36,33 @@ nlohmann::ordered_json ToJson(const PictureAnswers& answers, const Classificatio
   return json;
 }
 
-std::string PredictionsText(const PictureAnswers& answers) {
+namespace {
+
+std::vector<Prediction> PredictionsOf(const PictureAnswers& answers) {
   const size_t width = answers.classes.size();
   const std::span<const float> all(answers.log_probabilities);
-  std::string text = "picture\tlabel\tanswer\tprobability\tlog_probability_of_label\n";
+  std::vector<Prediction> predictions;
   for (size_t i = 0; i < answers.names.size(); ++i) {
     const std::span<const float> row = all.subspan(i * width, width);
     const size_t label = answers.labels[i];
     const size_t answer = BestClass(row);
-    absl::StrAppend(&text, answers.names[i], "\t", answers.classes[label], "\t",
-                    answers.classes[answer], "\t", absl::StrFormat("%.5f", std::exp(row[answer])),
-                    "\t", absl::StrFormat("%.5f", row[label]), "\n");
+    predictions.push_back({.picture = answers.names[i],
+                           .label = answers.classes[label],
+                           .answer = answers.classes[answer],
+                           .probability = std::exp(row[answer]),
+                           .log_label_probability = row[label]});
   }
-  return text;
+  return predictions;
 }
+
+}  // namespace
 
 absl::Status WriteAnswers(const std::filesystem::path& work, const PictureAnswers& answers,
                           const std::string& json) {
   ORCHARD_RETURN_IF_ERROR(
       core::WriteFile(work / absl::StrCat("measure-", answers.split, ".json"), json + "\n"));
-  return core::WriteFile(work / absl::StrCat("predictions-", answers.split, ".tsv"),
-                         PredictionsText(answers));
+  return WritePredictions(work / absl::StrCat("predictions-", answers.split, ".tsv"),
+                          PredictionsOf(answers));
 }
 
 }  // namespace orchard::training

@@ -33,11 +33,8 @@ Classification Classify(const PictureAnswers& answers);
 /// Figures as JSON: accuracy with its interval, NLL, calibration error, by class, confusion matrix.
 nlohmann::ordered_json ToJson(const PictureAnswers& answers, const Classification& figures);
 
-/// A line a picture: name, label, answer, the answer's probability, the label's log-probability
-/// (what report/predictions.h reads).
-std::string PredictionsText(const PictureAnswers& answers);
-
-/// Writes measure-<split>.json, which holds `json`, and predictions-<split>.tsv into `work`.
+/// Writes measure-<split>.json, which holds `json`, and predictions-<split>.tsv
+/// (report/predictions.h) into `work`.
 /// Errors: UNAVAILABLE naming the file.
 absl::Status WriteAnswers(const std::filesystem::path& work, const PictureAnswers& answers,
                           const std::string& json);

@@ -9,8 +9,11 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 #include "core/status.h"
+#include "core/text.h"
 #include "training/data/table.h"
 
 namespace orchard::training {
@@ -34,6 +37,16 @@ absl::StatusOr<std::array<size_t, 5>> PlacesOf(const Table& table, const std::st
 
 }  // namespace
 
+absl::Status WritePredictions(const std::filesystem::path& file,
+                              const std::vector<Prediction>& predictions) {
+  std::string text = absl::StrCat(absl::StrJoin(kColumns, "\t"), "\n");
+  for (const Prediction& one : predictions) {
+    absl::StrAppend(&text, ToCell(one.picture), "\t", ToCell(one.label), "\t", ToCell(one.answer));
+    absl::StrAppendFormat(&text, "\t%.5f\t%.5f\n", one.probability, one.log_label_probability);
+  }
+  return core::WriteFile(file, text);
+}
+
 absl::StatusOr<std::vector<Prediction>> ReadPredictions(const std::filesystem::path& file) {
   ORCHARD_ASSIGN_OR_RETURN(const Table table, ReadTable(file, '\t', /*needed=*/{}));
   ORCHARD_ASSIGN_OR_RETURN(const auto places, PlacesOf(table, file.string()));
@@ -45,9 +58,9 @@ absl::StatusOr<std::vector<Prediction>> ReadPredictions(const std::filesystem::p
           absl::StrCat(where, cells.size(), " columns, ", table.columns.size(), " in the head"));
     }
     Prediction& one = predictions.emplace_back();
-    one.picture = cells[places[0]];
-    one.label = cells[places[1]];
-    one.answer = cells[places[2]];
+    one.picture = FromCell(cells[places[0]]);
+    one.label = FromCell(cells[places[1]]);
+    one.answer = FromCell(cells[places[2]]);
     if (!absl::SimpleAtod(cells[places[3]], &one.probability) || !(one.probability >= 0.0) ||
         one.probability > 1.0) {
       return absl::InvalidArgumentError(

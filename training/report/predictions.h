@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 /// \file
@@ -23,9 +24,14 @@ struct Prediction {
   bool right() const { return label == answer; }
 };
 
+/// Writes the table that ReadPredictions() reads. Errors: core::WriteFile's.
+absl::Status WritePredictions(const std::filesystem::path& file,
+                              const std::vector<Prediction>& predictions);
+
 /// Reads a table with the columns picture, label, answer, probability, log_probability_of_label, in
-/// any order, tab-separated, with a head. Errors name file and line: NOT_FOUND; INVALID_ARGUMENT
-/// for a column that is missing, or a number that is none or out of its range.
+/// any order, tab-separated, with a head, names as ToCell() writes them. Errors name file and line:
+/// NOT_FOUND; INVALID_ARGUMENT for a column that is missing, or a number that is none or out of its
+/// range.
 absl::StatusOr<std::vector<Prediction>> ReadPredictions(const std::filesystem::path& file);
 
 /// Counts [labels][answers] over every name that is a label or an answer.

@@ -156,6 +156,17 @@ TEST_F(FolderSetTest, GoesOnWithTheSidesThatWereWritten) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("plain/red/3.jpg")));
 }
 
+TEST_F(FolderSetTest, NamesMayHoldWhatEndsACellOrALineOfTheSplit) {
+  auto set = ReadPictureSet(data_.path(), recipe_, kThreads);
+  ASSERT_THAT(set, IsOk());
+  set->names[0] = "leaf/broad/tab\tline\nreturn\r\\n.jpg";
+  set->groups[0] = "leaf:a\tb";
+  ASSERT_THAT(WriteSplit(data_ / "split.tsv", *set), IsOk());
+  size_t left_out = 1;
+  EXPECT_THAT(TakeSplit(data_ / "split.tsv", *set, left_out), IsOk());
+  EXPECT_EQ(left_out, 0U);
+}
+
 TEST_F(FolderSetTest, FitsPicturesAsServingDoes) {
   const auto set = ReadPictureSet(data_.path(), recipe_, kThreads);
   ASSERT_THAT(set, IsOk());

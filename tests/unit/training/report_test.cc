@@ -43,6 +43,25 @@ std::vector<Prediction> SomePredictions(const TempDir& dir) {
 TEST(PredictionsTest, ATableIsReadAndItsFaultsAreNamed) {
   const TempDir dir;
   const auto read = SomePredictions(dir);
+TEST(PredictionsTest, NamesMayHoldWhatEndsACellOrALine) {
+  const TempDir dir;
+  const std::string name = "a/tab\tline\nreturn\r\\n.jpg";
+  ASSERT_THAT(WritePredictions(dir / "p.tsv", {{.picture = name,
+                                                .label = "a\tb",
+                                                .answer = "c\\",
+                                                .probability = 0.25,
+                                                .log_label_probability = -1.5}}),
+              IsOk());
+  const auto read = ReadPredictions(dir / "p.tsv");
+  ASSERT_THAT(read, IsOk());
+  ASSERT_THAT(*read, SizeIs(1));
+  EXPECT_EQ(read->front().picture, name);
+  EXPECT_EQ(read->front().label, "a\tb");
+  EXPECT_EQ(read->front().answer, "c\\");
+  EXPECT_EQ(read->front().probability, 0.25);
+  EXPECT_EQ(read->front().log_label_probability, -1.5);
+}
+
   ASSERT_THAT(read, SizeIs(4));
   EXPECT_EQ(read[1].answer, "b");
   EXPECT_EQ(read[3].log_label_probability, -3.0);

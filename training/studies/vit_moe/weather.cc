@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <torch/torch.h>
 
+#include "training/data/table.h"
 #include "training/recipe.h"
 #include "training/training.h"
 
@@ -196,9 +197,9 @@ std::string AnswersText(const WeatherReport& report, std::span<const std::string
   for (const WeatherCondition& condition : report.conditions) {
     const JudgedAnswers& answers = condition.answers;
     for (size_t i = 0; i < pictures.size(); ++i) {
-      absl::StrAppend(&text, pictures[i], "\t", condition.weather, "\t", condition.severity, "\t",
-                      classes[labels[i]], "\t", classes[answers.answer[i]], "\t",
-                      absl::StrFormat("%.5f", answers.confidence[i]), "\t");
+      absl::StrAppend(&text, ToCell(pictures[i]), "\t", condition.weather, "\t", condition.severity,
+                      "\t", ToCell(classes[labels[i]]), "\t", ToCell(classes[answers.answer[i]]),
+                      "\t", absl::StrFormat("%.5f", answers.confidence[i]), "\t");
       if (!answers.uncertainty.empty()) {
         absl::StrAppend(&text, absl::StrFormat("%.5g", answers.uncertainty[i]));
       }
