@@ -5,7 +5,9 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <sys/mman.h>
 #include <tuple>
+#include <unistd.h>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -282,6 +284,8 @@ absl::StatusOr<std::unique_ptr<RunStore>> MakeMongoStore(const std::string& text
   return std::make_unique<MongoStore>(std::move(client), database, place);
 }
 
-void PutMongoAway() { mongoc_cleanup(); }
+/// Not mongoc_cleanup(), after which the library can't be used: the file's name is all that has to
+/// go, and the counters stay where they are mapped.
+void PutMongoAway() { shm_unlink(absl::StrCat("/mongoc-", getpid()).c_str()); }
 
 }  // namespace orchard::training

@@ -22,7 +22,7 @@ absl::StatusOr<std::unique_ptr<RunStore>> MakeMongoStore(const std::string& uri)
 
 /// Removes what libmongoc put into /dev/shm when it was loaded (its counters, a file by the
 /// process's id): a program that starts again in place would find it there, complain, and leave it.
-/// There is no store after it.
+/// Where it does not start again after all, stores work as before.
 void PutMongoAway();
 
 }  // namespace orchard::training

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -37,20 +38,37 @@ using ::testing::Not;
 using ::testing::SizeIs;
 using testing::TempDir;
 
-/// The newest that tools/document-server has built; empty where there is none.
+/// Where tools/document-server keeps what it has built; empty where it can't.
+fs::path ServersFolder() {
+  const auto variable = [](const char* name) {
+    const char* const value = std::getenv(name);
+    return value == nullptr ? fs::path() : fs::path(value);
+  };
+  if (!variable("XDG_CACHE_HOME").empty()) {
+    return variable("XDG_CACHE_HOME") / "orchard/document-server";
+  }
+  return variable("HOME").empty() ? fs::path()
+                                  : variable("HOME") / ".cache/orchard/document-server";
+}
+
+/// The newest that it has built; empty where there is none.
 std::string ServerProgram() {
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  if (cache == nullptr && home == nullptr) return {};
-  const fs::path folder =
-      (cache != nullptr ? fs::path(cache) : fs::path(home) / ".cache") / "orchard/document-server";
   std::string found;
-  std::error_code error;
-  for (const auto& version : fs::directory_iterator(folder, error)) {
+  if (!fs::exists(ServersFolder())) return found;
+  for (const auto& version : fs::directory_iterator(ServersFolder())) {
     const fs::path program = version.path() / "document-server";
-    if (fs::exists(program, error)) found = std::max(found, program.string());
+    if (fs::exists(program)) found = std::max(found, program.string());
   }
   return found;
+}
+
+/// A store at an address where nobody listens; null in a program without MongoDB.
+std::unique_ptr<RunStore> StoreOfNobody(const std::string& who) {
+  auto store = MakeMongoStore("mongodb://" + who +
+                              "127.0.0.1:1/x?serverSelectionTimeoutMS=200&connectTimeoutMS=200");
+  if (store.ok()) return *std::move(store);
+  EXPECT_THAT(std::string(store.status().message()), HasSubstr("built without MongoDB"));
+  return nullptr;
 }
 
 /// The server with its data in a folder; killed, it keeps what it has.
@@ -83,6 +101,7 @@ class Server {
 class MongoStoreTest : public ::testing::Test {
  protected:
   void SetUp() override {
+    if (StoreOfNobody("") == nullptr) GTEST_SKIP() << "built without MongoDB";
     const std::string program = ServerProgram();
     if (program.empty()) GTEST_SKIP() << "no document server: ./dev run-log-test builds it";
     server_.emplace(program);
@@ -200,16 +219,29 @@ TEST_F(MongoStoreTest, ARunGoesOnWhenTheServerDiesAndNothingIsLost) {
 }
 
 TEST(MongoUriTest, AServerThatIsAwayIsNamedWithoutItsPassword) {
-  const auto store = MakeMongoStore(
-      "mongodb://someone:secret@127.0.0.1:1/x?serverSelectionTimeoutMS=200&connectTimeoutMS=200");
-  if (!store.ok()) GTEST_SKIP() << store.status().message();
-  EXPECT_EQ((*store)->place(), "mongodb://127.0.0.1:1/x");
+  const auto store = StoreOfNobody("someone:secret@");
+  if (store == nullptr) GTEST_SKIP() << "built without MongoDB";
+  EXPECT_EQ(store->place(), "mongodb://127.0.0.1:1/x");
   const RunRecord run = RunInfo{};
-  EXPECT_THAT((*store)->Put("1", {&run, 1}),
+  EXPECT_THAT(store->Put("1", {&run, 1}),
               StatusIs(absl::StatusCode::kUnavailable,
                        AllOf(HasSubstr("127.0.0.1:1/x: "), Not(HasSubstr("secret")))));
   EXPECT_THAT(MakeMongoStore("mongodb://?"),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("URI")));
+}
+
+// A restart that failed went on with a library that had been put away.
+TEST(PutMongoAwayTest, LeavesNoFileAndStoresThatWork) {
+  const auto before = StoreOfNobody("");
+  if (before == nullptr) GTEST_SKIP() << "built without MongoDB";
+  PutMongoAway();
+  EXPECT_FALSE(fs::exists("/dev/shm/mongoc-" + std::to_string(getpid())));
+  const auto after = StoreOfNobody("");
+  ASSERT_NE(after, nullptr);
+  for (RunStore* const store : {before.get(), after.get()}) {
+    EXPECT_THAT(store->Read("", RunStore::Detail::kSummary),
+                StatusIs(absl::StatusCode::kUnavailable, HasSubstr("127.0.0.1:1/x: ")));
+  }
 }
 
 }  // namespace
