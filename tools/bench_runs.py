@@ -127,6 +127,14 @@ def of_quiet_server(build, server, pictures):
     return {"quiet_ms": said["without_decode_ms"]["p50"]}
 
 
+def planning(build):
+    """A step of planning with 200 domains of 10 endpoints each, by the policy that takes longest:
+    its microseconds of CPU, and its name."""
+    said = run_json([build.bin_dir / "bench_router", "--benchmark_format=json",
+                     "--benchmark_filter=^BM_PlanStep/.*/domains:200/endpoints:10$"])
+    return max((run["cpu_time"] / 1000, run["label"]) for run in said["benchmarks"])  # From ns.
+
+
 def overhead_ms(figures):
     return figures["quiet_ms"] - figures["forward_ms"]
 

@@ -66,8 +66,16 @@ rate=40.0
 echo "{\"pictures_per_second\": $rate, \"p50_ms\": 5.0}"
 """
 
+PLANNING = HEAD + r"""
+note "$*"
+cat <<JSON
+{"benchmarks": [{"label": "hard", "cpu_time": 250.0}, {"label": "exact", "cpu_time": 1250.0}]}
+JSON
+"""
+
 PROGRAMS = {"orchard": CLIENT, "orchard-router": SERVER, "orchard-expert": SERVER,
-            "bench_pipeline": PIPELINE, "bench_core": HEAD + "note\n", "bench_shards": HEAD + "exit 2\n"}
+            "bench_pipeline": PIPELINE, "bench_router": PLANNING, "bench_core": HEAD + "note\n",
+            "bench_shards": HEAD + "exit 2\n"}
 PAGE = "before\n<!-- bench: begin -->\nold\n<!-- bench: end -->\nafter\n"
 
 
@@ -202,6 +210,8 @@ class BudgetsTest(unittest.TestCase):
         both = 2 * (os.cpu_count() or 1)
         self.assertEqual(row(page, "as many decode workers as encode workers / half as many")[1:],
                          ["0.50 (0.50 to 0.50)", "50 against 100 pictures/s"])
+        self.assertEqual(row(page, "a step of planning, 200 domains of 10 endpoints"),
+                         ["≤ 5 µs", "1.25 µs", "the costliest policy, exact; it allocates nothing"])
         self.assertEqual(in_flight, {f"new:embedded {both}", f"new:half {both}",
                                      f"new:remote {both}", "new:embedded 1"})
 
