@@ -17,20 +17,6 @@
 namespace orchard::model {
 namespace {
 
-absl::StatusOr<core::FeatureKind> KindOf(const v1::ExpertPart& part, const std::string& file) {
-  switch (part.feature_kind()) {
-    case v1::POOLED:
-      return core::FeatureKind::kPooled;
-    case v1::MAP:
-      return core::FeatureKind::kMap;
-    case v1::IMAGE:
-      return core::FeatureKind::kImage;
-    default:
-      return absl::InvalidArgumentError(absl::StrCat(
-          file, ": feature kind ", v1::FeatureKind_Name(part.feature_kind()), " is no kind"));
-  }
-}
-
 absl::Status NoSuchDomain(const v1::ModelManifest& manifest, const std::string& domain) {
   std::vector<std::string> known;
   for (const v1::ExpertPart& expert : manifest.experts()) known.push_back(expert.domain());
@@ -110,7 +96,7 @@ absl::StatusOr<std::unique_ptr<ExpertHead>> ExpertHead::Load(
   if (index < 0) return NoSuchDomain(manifest, domain);
   const v1::ExpertPart& part = manifest.experts(index);
   const std::string file = version_dir / part.file().path();
-  ORCHARD_ASSIGN_OR_RETURN(const core::FeatureKind kind, KindOf(part, file));
+  ORCHARD_ASSIGN_OR_RETURN(const core::FeatureKind kind, internal::KindOf(part, file));
   if (kind == core::FeatureKind::kImage) {
     ORCHARD_RETURN_IF_ERROR(CheckSide(part, file));
   } else {

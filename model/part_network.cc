@@ -108,25 +108,11 @@ absl::StatusOr<PartNetwork> ReadGates(const fs::path& version_dir,
        .labels = {part.branches().begin(), part.branches().end()}});
 }
 
-absl::StatusOr<core::FeatureKind> KindOf(const v1::ExpertPart& part, const std::string& file) {
-  switch (part.feature_kind()) {
-    case v1::POOLED:
-      return core::FeatureKind::kPooled;
-    case v1::MAP:
-      return core::FeatureKind::kMap;
-    case v1::IMAGE:
-      return core::FeatureKind::kImage;
-    default:
-      return absl::InvalidArgumentError(absl::StrCat(
-          file, ": feature kind ", v1::FeatureKind_Name(part.feature_kind()), " is no kind"));
-  }
-}
-
 absl::StatusOr<PartNetwork> ReadExpert(const fs::path& version_dir,
                                        const v1::ModelManifest& manifest,
                                        const v1::ExpertPart& part) {
   const std::string file = version_dir / part.file().path();
-  ORCHARD_ASSIGN_OR_RETURN(const core::FeatureKind kind, KindOf(part, file));
+  ORCHARD_ASSIGN_OR_RETURN(const core::FeatureKind kind, internal::KindOf(part, file));
   if (kind != core::FeatureKind::kImage) {
     ORCHARD_RETURN_IF_ERROR(internal::CheckFingerprint(file, part.encoder_fingerprint(),
                                                        manifest.encoder().fingerprint()));

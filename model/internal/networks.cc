@@ -28,6 +28,20 @@ absl::StatusOr<v1::Network> NetworkOf(const v1::Architecture& architecture) {
                          {architecture.arguments().begin(), architecture.arguments().end()});
 }
 
+absl::StatusOr<core::FeatureKind> KindOf(const v1::ExpertPart& part, const std::string& file) {
+  switch (part.feature_kind()) {
+    case v1::POOLED:
+      return core::FeatureKind::kPooled;
+    case v1::MAP:
+      return core::FeatureKind::kMap;
+    case v1::IMAGE:
+      return core::FeatureKind::kImage;
+    default:
+      return absl::InvalidArgumentError(absl::StrCat(
+          file, ": feature kind ", v1::FeatureKind_Name(part.feature_kind()), " is no kind"));
+  }
+}
+
 absl::StatusOr<nets::Head> LoadHead(const v1::Architecture& architecture, core::FeatureKind kind,
                                     int64_t classes, const TensorMap& tensors,
                                     const std::string& prefix, const std::string& file) {

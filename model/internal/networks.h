@@ -25,6 +25,9 @@ std::string NameOf(const v1::Architecture& architecture);
 /// nets::NetworkFaults.
 absl::StatusOr<v1::Network> NetworkOf(const v1::Architecture& architecture);
 
+/// What `part` reads. Errors: INVALID_ARGUMENT naming `file`.
+absl::StatusOr<core::FeatureKind> KindOf(const v1::ExpertPart& part, const std::string& file);
+
 /// The head that `architecture` names, with the tensors behind `prefix`. Errors name `file`:
 /// INVALID_ARGUMENT for an unknown architecture or argument, a head that reads another kind of
 /// feature, and LoadState's.
